@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make            build/mote and the bare-metal test guests
+#   make unit       unit tests under ASan and UBSan, gcc and clang
+#   make native     bare-metal guests on this machine's /dev/kvm
+#   make check      every test, as CI runs them (scripts/check)
+#   make demo       boot a stock Debian kernel (scripts/demo)
+#   make install    DESTDIR= PREFIX=/usr/local
+
+ARCH    ?= $(shell uname -m)
+BUILD   ?= build
+PREFIX  ?= /usr/local
+VERSION := 0.1.0
+
+# SANITIZE=address,undefined makes an instrumented build; give it a BUILD of its own.
+SANITIZE ?=
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Werror
+CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I. -Ivmm/arch/$(ARCH)
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu17 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong -fPIE -pthread -MMD -MP
+LDFLAGS  += -pie -pthread -Wl,-z,relro -Wl,-z,now -Wl,--as-needed -Wl,--gc-sections
+LDLIBS   += -l:libfdt.a
+
+ifneq ($(SANITIZE),)
+CFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SANITIZE)
+else
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+CFLAGS  += -ffunction-sections -fdata-sections
+endif
+
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c devices/backend/*.c))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+
+.PHONY: all payloads unit native check demo install clean
+all: $(BUILD)/mote payloads
+
+$(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libmote.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+include guest/payloads/payloads.mk
+include tests/tests.mk
+
+check:
+	./scripts/check
+
+demo:
+	./scripts/demo
+
+install: $(BUILD)/mote
+	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
+	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
