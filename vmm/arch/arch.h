@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_ARCH_H
+#define MOTE_ARCH_H
+
+/*
+ * What an architecture must supply.  One folder beside this file implements
+ * all of it; nothing outside that folder asks which architecture this is.
+ *
+ * The order of calls, which speed decides (see docs/start-time.md):
+ * arch_vm_create, memory slots (vm.c), arch_boot_load, then for each vCPU
+ * arch_vcpu_create.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/image.h"
+#include "vmm/irq_line.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+
+struct kvm;
+struct kvm_run;
+struct arch_vm;
+
+/* Where SIZE bytes of RAM lie; returns the number of ranges, 1 or 2. */
+size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
+
+/* The devices that every machine of this architecture has. */
+const struct machine_device *arch_platform_devices(size_t *count);
+
+/* The INDEXth virtio-mmio window; false when there is no room for it. */
+bool arch_virtio_window(size_t index, struct machine_device *device);
+
+/*
+ * Sets up the interrupt controller of KVM's VM and puts what of it is emulated
+ * here on the bus.  MMIO must outlive *ARCH.
+ */
+int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, struct log *log,
+                   struct error *error);
+void arch_vm_destroy(struct arch_vm *arch);
+
+/* The interrupt line of controller input NUMBER. */
+struct irq_line arch_irq_line(struct arch_vm *arch, uint32_t number);
+
+/*
+ * What to boot.  PROTOCOL is a name from arch_boot_protocol_names(), or NULL to
+ * detect it; INITRD is NULL for none.
+ */
+struct boot_source {
+    const char *protocol;
+    struct image *kernel;
+    struct image *initrd;
+    const char *command_line;
+};
+
+/* The names that --boot-protocol takes, as "linux64, elf64, pvh". */
+const char *arch_boot_protocol_names(void);
+bool arch_boot_protocol_known(const char *name);
+
+/*
+ * Loads kernel, initrd, command line and the description of MACHINE into its
+ * memory, and keeps in ARCH where the first vCPU starts.  The images are
+ * hostile: every number in them is checked against file and RAM.
+ */
+int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
+                   const struct machine *machine, struct error *error);
+
+/* Gives vCPU INDEX its identity and, for the first, the kernel's entry state. */
+int arch_vcpu_setup(struct arch_vm *arch, int vcpu_fd, unsigned int index,
+                    const struct machine *machine, struct error *error);
+
+/*
+ * An exit that vcpu.c does not know: returns true when the architecture dealt
+ * with it (port I/O and EOI on x86).
+ */
+bool arch_vcpu_exit(struct arch_vm *arch, struct kvm_run *run, size_t run_size, struct bus *ports);
+
+/* Writes the registers of a vCPU that went wrong, several lines. */
+void arch_vcpu_dump(int vcpu_fd, struct log *log);
+
+#endif

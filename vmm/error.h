@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_ERROR_H
+#define MOTE_ERROR_H
+
+/*
+ * The one shape of an error: a function that can fail returns 0 or a negative
+ * errno and fills the caller's struct error.  The message is one line for the
+ * user, "thing: reason; remedy", without a trailing newline.  Functions on hot
+ * paths that have no words to add return the negative errno alone.
+ */
+
+#include <stddef.h>
+
+struct error {
+    int number; /* positive errno, 0 while nothing went wrong */
+    char message[512];
+};
+
+#define ERROR_INIT { .number = 0, .message = "" }
+
+/*
+ * Records NUMBER (a positive errno) and the message; returns -NUMBER, so that
+ * `return error_set(error, EINVAL, …)` reads as it should.  Control characters
+ * that came with file names or option values are shown as '?': the message
+ * stays one line whatever the input.
+ */
+int error_set(struct error *error, int number, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* As error_set(), with ": " and the text of errno NUMBER appended. */
+int error_system(struct error *error, int number, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/guest_memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE_SIZE 4096u
+#define HUGE_PAGE_SIZE (2ull << 20)
+
+struct region {
+    uint64_t address;
+    uint64_t size;
+    uint8_t *host;
+    void *mapping; /* what mmap() returned: HOST is aligned up inside it */
+    size_t mapping_size;
+};
+
+struct guest_memory {
+    size_t count;
+    struct region regions[GUEST_MEMORY_REGIONS_MAX];
+};
+
+static int check_ranges(const struct guest_range *ranges, size_t count, struct error *error)
+{
+    uint64_t end = 0;
+
+    if (count == 0 || count > GUEST_MEMORY_REGIONS_MAX)
+        return error_set(error, EINVAL, "guest memory: %zu regions; 1 to %d are possible", count,
+                         GUEST_MEMORY_REGIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct guest_range *range = &ranges[i];
+
+        if (range->size == 0 || range->size % PAGE_SIZE || range->address % PAGE_SIZE ||
+            range->address < end || range->size > UINT64_MAX - range->address ||
+            range->size > SIZE_MAX - HUGE_PAGE_SIZE)
+            return error_set(error, EINVAL,
+                             "guest memory: region %zu is empty, unaligned or overlaps", i);
+        end = range->address + range->size;
+    }
+    return 0;
+}
+
+static int map_region(struct region *region, const struct guest_range *range, struct error *error)
+{
+    /* Host and guest addresses must agree modulo 2 MiB, or neither the host's
+     * page tables nor the nested ones can use a huge page. */
+    size_t slack = range->size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : 0;
+    size_t size = range->size + slack;
+    uintptr_t host;
+    void *mapping;
+
+    mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (mapping == MAP_FAILED)
+        return error_set(error, errno,
+                         "guest memory of %llu MiB: this host cannot map it (%s); "
+                         "give a smaller --memory",
+                         (unsigned long long)(range->size >> 20), strerror(errno));
+    host = (uintptr_t)mapping;
+    if (slack)
+        host = (host + HUGE_PAGE_SIZE - 1) & ~(uintptr_t)(HUGE_PAGE_SIZE - 1);
+    *region = (struct region){
+        .address = range->address,
+        .size = range->size,
+        .host = (uint8_t *)host,
+        .mapping = mapping,
+        .mapping_size = size,
+    };
+    return 0;
+}
+
+int guest_memory_create(struct guest_memory **memory, const struct guest_range *ranges,
+                        size_t count, struct error *error)
+{
+    struct guest_memory *created;
+    int result;
+
+    result = check_ranges(ranges, count, error);
+    if (result < 0)
+        return result;
+    created = calloc(1, sizeof(*created));
+    if (!created)
+        return error_system(error, ENOMEM, "guest memory");
+    for (size_t i = 0; i < count; i++) {
+        result = map_region(&created->regions[i], &ranges[i], error);
+        if (result < 0) {
+            guest_memory_destroy(created);
+            return result;
+        }
+        created->count++;
+    }
+    *memory = created;
+    return 0;
+}
+
+void guest_memory_destroy(struct guest_memory *memory)
+{
+    if (!memory)
+        return;
+    for (size_t i = 0; i < memory->count; i++)
+        munmap(memory->regions[i].mapping, memory->regions[i].mapping_size);
+    free(memory);
+}
+
+size_t guest_memory_region_count(const struct guest_memory *memory)
+{
+    return memory->count;
+}
+
+struct guest_range guest_memory_region(const struct guest_memory *memory, size_t index)
+{
+    const struct region *region = &memory->regions[index];
+
+    return (struct guest_range){ .address = region->address, .size = region->size };
+}
+
+uint64_t guest_memory_size(const struct guest_memory *memory)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < memory->count; i++)
+        size += memory->regions[i].size;
+    return size;
+}
+
+int guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
+                       struct guest_slice *slice)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+        uint64_t offset = address - region->address;
+
+        if (address < region->address || offset >= region->size)
+            continue;
+        if (length > region->size - offset)
+            return -EFAULT;
+        *slice = (struct guest_slice){ .bytes = region->host + offset, .length = length };
+        return 0;
+    }
+    return -EFAULT;
+}
+
+int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *bytes,
+                      size_t length)
+{
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+
+    if (result == 0)
+        memcpy(bytes, slice.bytes, slice.length);
+    return result;
+}
+
+int guest_memory_write(const struct guest_memory *memory, uint64_t address, const void *bytes,
+                       size_t length)
+{
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+
+    if (result == 0)
+        memcpy(slice.bytes, bytes, slice.length);
+    return result;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_GUEST_MEMORY_H
+#define MOTE_GUEST_MEMORY_H
+
+/*
+ * The guest's RAM: a few regions of guest-physical addresses, sorted, disjoint
+ * and never empty, each backed by one private anonymous mapping.
+ *
+ * This is the only code that turns a guest address into a pointer.  It never
+ * yields a pointer without its length, and an access lies within one region or
+ * fails: nothing crosses the hole below 4 GiB.  Comparisons have the form
+ * `length <= size - offset`, which cannot wrap.
+ *
+ * The bytes behind a slice may change at any time under the reader, since the
+ * guest's other vCPUs run on: copy once with guest_memory_read(), check the
+ * copy, and use the copy.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+
+#define GUEST_MEMORY_REGIONS_MAX 4
+
+/* Guest-physical [address, address + size), in bytes. */
+struct guest_range {
+    uint64_t address;
+    uint64_t size;
+};
+
+struct guest_slice {
+    uint8_t *bytes;
+    size_t length;
+};
+
+struct guest_memory;
+
+/*
+ * Maps COUNT ranges, which must be sorted, disjoint, non-empty and page
+ * aligned.  The caller owns *MEMORY and ends it by guest_memory_destroy().
+ */
+int guest_memory_create(struct guest_memory **memory, const struct guest_range *ranges,
+                        size_t count, struct error *error);
+void guest_memory_destroy(struct guest_memory *memory);
+
+size_t guest_memory_region_count(const struct guest_memory *memory);
+struct guest_range guest_memory_region(const struct guest_memory *memory, size_t index);
+
+/* RAM in bytes, all regions together. */
+uint64_t guest_memory_size(const struct guest_memory *memory);
+
+/*
+ * Yields the host's view of [address, address + length).  Returns -EFAULT when
+ * the range is not wholly inside one region.  Valid until destroy.
+ */
+int guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
+                       struct guest_slice *slice);
+
+/* Copy out of or into the guest; -EFAULT as above, and then nothing is copied. */
+int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *bytes,
+                      size_t length);
+int guest_memory_write(const struct guest_memory *memory, uint64_t address, const void *bytes,
+                       size_t length);
+
+#endif

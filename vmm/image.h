@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_IMAGE_H
+#define MOTE_IMAGE_H
+
+/*
+ * A kernel or initrd file, open for reading.  The file is hostile and may even
+ * change or shrink while it is read, so it is never mapped: every byte is
+ * copied by pread(2), and a short read is an error with the file's name.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/guest_memory.h"
+
+struct image {
+    const char *role; /* "kernel", "initrd": a literal for messages */
+    const char *path; /* the caller's, outlives the image */
+    int fd;
+    uint64_t size; /* in bytes, as it was when opened */
+};
+
+/* Opens a regular, non-empty file.  The caller closes it by image_close(). */
+int image_open(struct image *image, const char *role, const char *path, struct error *error);
+void image_close(struct image *image);
+
+/* Copies [offset, offset + length) of the file; all of it, or an error. */
+int image_read(const struct image *image, uint64_t offset, void *bytes, size_t length,
+               struct error *error);
+
+/* Copies [offset, offset + length) of the file to guest ADDRESS. */
+int image_load(const struct image *image, uint64_t offset, uint64_t length,
+               struct guest_memory *memory, uint64_t address, struct error *error);
+
+#endif
