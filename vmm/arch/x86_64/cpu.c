@@ -5,6 +5,7 @@
  * KVM makes them, waiting for INIT and SIPI.
  */
 
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
@@ -172,6 +173,18 @@ static int set_msrs(int fd, unsigned int index, struct log *log, struct error *e
         log_debug(log, "vCPU %u: KVM did not take MSR 0x%x; its default stays", index,
                   msrs.entries[taken].index);
     return 0;
+}
+
+uint64_t arch_memory_limit(void)
+{
+    uint32_t eax = 0, ebx, ecx, edx;
+    unsigned int bits;
+
+    /* Leaf 80000008H gives the width of a physical address; 36 is the least there was. */
+    bits = __get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx) ? eax & 0xff : 36;
+    if (bits < 36 || bits > 52)
+        bits = 36;
+    return (1ull << bits) - (LAYOUT_RAM_ABOVE_4G - LAYOUT_MMIO);
 }
 
 int arch_vcpu_setup(struct arch_vm *arch, int vcpu_fd, unsigned int index,
