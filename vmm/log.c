@@ -30,7 +30,8 @@ int log_level_parse(const char *name)
     return -1;
 }
 
-static void write_line(struct log *log, enum log_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void
+write_line(struct log *log, enum log_level level, const char *format, va_list arguments)
 {
     char line[1024];
     size_t room = sizeof(line) - 3; /* CR, LF and NUL */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_REGISTRY_H
+#define MOTE_REGISTRY_H
+
+/* The table of devices: from a kind in the machine's records to the code. */
+
+#include "devices/device.h"
+#include "vmm/machine.h"
+
+extern const struct device_ops serial_ops;    /* options: struct serial_options */
+extern const struct device_ops i8042_ops;     /* this and the others take none */
+extern const struct device_ops power_ops;
+extern const struct device_ops pvpanic_ops;
+extern const struct device_ops boot_mark_ops;
+
+/* NULL for a kind that has no code. */
+const struct device_ops *device_registry_find(enum device_kind kind);
+
+#endif
