@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # What the scripts share: messages, the cache folder, and Debian packages fetched without touching the
-# machine's own apt configuration. Source it; it has no effect of its own.
+# machine's own apt configuration.
 
 MOTE_CACHE=${MOTE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/mote}
 
@@ -11,6 +11,14 @@ die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 125
 }
+
+# Nothing fails in silence: what is not foreseen names its line, once.
+set -E
+on_error() {
+    [[ $1 -eq 125 || $BASH_SUBSHELL -gt 0 ]] || say "unexpected status $1 in line $2: $3"
+    exit 125
+}
+trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
