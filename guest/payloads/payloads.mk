@@ -10,5 +10,6 @@ payloads: $(PAYLOADS)
 
 $(BUILD)/payloads/%.elf: guest/payloads/%.c guest/payloads/start.S guest/payloads/payload.ld
 	@mkdir -p $(@D)
-	$(CC) $(PAYLOAD_FLAGS) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+	$(call say,GUEST)
+	$(Q)$(CC) $(PAYLOAD_FLAGS) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
 	    -Wl,--no-warn-rwx-segments -T guest/payloads/payload.ld -o $@ guest/payloads/start.S $<

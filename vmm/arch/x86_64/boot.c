@@ -13,7 +13,7 @@
 #include "arch_vm.h"
 #include "cmdline.h"
 #include "elf_image.h"
-#include "fdt.h"
+#include "fdt_x86.h"
 #include "layout.h"
 #include "mptable.h"
 #include "vmm/arch/arch.h"
@@ -145,23 +145,6 @@ static int load_initrd(const struct image *initrd, struct guest_memory *memory,
     return image_load(initrd, 0, initrd->size, memory, place->address, error);
 }
 
-static int write_command_line(const char *text, struct guest_memory *memory,
-                              const struct loaded_kernel *kernel, struct error *error)
-{
-    size_t length = strlen(text);
-    uint64_t limit = kernel->command_line_max;
-
-    if (limit > LAYOUT_COMMAND_LINE_SIZE - 1)
-        limit = LAYOUT_COMMAND_LINE_SIZE - 1;
-    if (length > limit)
-        return error_set(error, E2BIG,
-                         "--cmdline: is %zu bytes long, but this kernel takes %llu; shorten it",
-                         length, (unsigned long long)limit);
-    if (guest_memory_write(memory, LAYOUT_COMMAND_LINE, text, length + 1) < 0)
-        return error_set(error, ENOMEM, "guest memory: too small; give --memory 2M or more");
-    return 0;
-}
-
 /* The tree goes behind a setup_data header, which the kernel finds by boot_params. */
 static int write_device_tree(const struct machine *machine, const char *command_line,
                              struct boot_parcel *parcel, struct error *error)
@@ -173,7 +156,7 @@ static int write_device_tree(const struct machine *machine, const char *command_
 
     if (guest_memory_slice(machine->memory, LAYOUT_SETUP_DATA, LAYOUT_SETUP_DATA_SIZE, &slice) < 0)
         return error_set(error, ENOMEM, "guest memory: too small; give --memory 2M or more");
-    result = fdt_build(machine, command_line, parcel->initrd, slice.bytes + sizeof(header),
+    result = fdt_build_x86(machine, command_line, parcel->initrd, slice.bytes + sizeof(header),
                        slice.length - sizeof(header), &size, error);
     if (result < 0)
         return result;
@@ -183,39 +166,41 @@ static int write_device_tree(const struct machine *machine, const char *command_
     return 0;
 }
 
-static int describe(const struct boot_source *source, const struct machine *machine,
-                    const struct boot_protocol *protocol, const struct loaded_kernel *kernel,
-                    struct boot_parcel *parcel, struct error *error)
+/* The machine's description, and the command line that may be part of it. */
+static int describe(const struct machine *machine, const struct boot_protocol *protocol,
+                    const char *command_line, struct boot_parcel *parcel, struct error *error)
 {
-    char command_line[LAYOUT_COMMAND_LINE_SIZE];
-    const char *text = source->command_line;
-    int result = 0;
-
     switch (machine->describe) {
     case DESCRIBE_ACPI:
-        result = acpi_write(machine, &parcel->rsdp, error);
-        break;
+        return acpi_write(machine, &parcel->rsdp, error);
     case DESCRIBE_FDT:
         if (!protocol->takes_setup_data)
             return error_set(error, EINVAL,
                              "--describe fdt: the %s protocol cannot hand over a device tree; "
                              "use --describe acpi or another --boot-protocol",
                              protocol->name);
-        result = write_device_tree(machine, text, parcel, error);
-        break;
+        return write_device_tree(machine, command_line, parcel, error);
     case DESCRIBE_CMDLINE:
-        result = cmdline_build(machine, text, command_line, sizeof(command_line), error);
-        text = command_line;
-        if (result == 0)
-            result = mptable_write(machine, error);
-        break;
+        return mptable_write(machine, error);
     case DESCRIBE_COUNT:
         break;
     }
+    return error_set(error, EINVAL, "--describe: is out of range");
+}
+
+static int write_command_line(const struct machine *machine, const struct loaded_kernel *kernel,
+                              const char *user, char *line, size_t capacity, struct error *error)
+{
+    int result;
+
+    if (kernel->command_line_max < capacity)
+        capacity = kernel->command_line_max + 1;
+    result = cmdline_build(machine, user, line, capacity, error);
     if (result < 0)
         return result;
-    parcel->command_line = LAYOUT_COMMAND_LINE;
-    return write_command_line(text, machine->memory, kernel, error);
+    if (guest_memory_write(machine->memory, LAYOUT_COMMAND_LINE, line, strlen(line) + 1) < 0)
+        return error_set(error, ENOMEM, "guest memory: too small; give --memory 2M or more");
+    return 0;
 }
 
 int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
@@ -223,7 +208,8 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
 {
     const struct boot_protocol *protocol;
     struct loaded_kernel kernel = { .entry = 0 };
-    struct boot_parcel parcel = { .initrd = { .size = 0 } };
+    struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
+    char command_line[LAYOUT_COMMAND_LINE_SIZE];
     int result;
 
     if ((result = choose_protocol(source, &protocol, error)) < 0 ||
@@ -234,8 +220,9 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
         if (result < 0)
             return result;
     }
-    result = describe(source, machine, protocol, &kernel, &parcel, error);
-    if (result < 0)
+    if ((result = write_command_line(machine, &kernel, source->command_line, command_line,
+                                     sizeof(command_line), error)) < 0 ||
+        (result = describe(machine, protocol, command_line, &parcel, error)) < 0)
         return result;
     log_debug(arch->log, "kernel: %s, 0x%llx to 0x%llx, entry 0x%llx; initrd at 0x%llx",
               protocol->name, (unsigned long long)kernel.range.address,

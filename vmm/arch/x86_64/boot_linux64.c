@@ -160,7 +160,7 @@ static int load(const struct image *image, struct guest_memory *memory,
                 struct loaded_kernel *kernel, struct error *error)
 {
     struct setup_header *header = &kernel->header;
-    uint64_t offset, length;
+    uint64_t offset = 0, length = 0;
     int result;
 
     if ((result = read_header(image, header, error)) < 0 ||
