@@ -12,12 +12,19 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
 
+# V=1 shows the commands.
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$@'
+endif
+
 # SANITIZE=address,undefined makes an instrumented build; give it a BUILD of its own.
 SANITIZE ?=
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Werror
-CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I. -Ivmm/arch/$(ARCH)
+CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.
 CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu17 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong -fPIE -pthread -MMD -MP
 LDFLAGS  += -pie -pthread -Wl,-z,relro -Wl,-z,now -Wl,--as-needed -Wl,--gc-sections
@@ -38,15 +45,17 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 all: $(BUILD)/mote payloads
 
 $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libmote.a: $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 include guest/payloads/payloads.mk
 include tests/tests.mk

@@ -29,6 +29,9 @@ struct arch_vm;
 /* Where SIZE bytes of RAM lie; returns the number of ranges, 1 or 2. */
 size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
 
+/* The most RAM that this machine's processor can address for a guest, in bytes. */
+uint64_t arch_memory_limit(void);
+
 /* The devices that every machine of this architecture has. */
 const struct machine_device *arch_platform_devices(size_t *count);
 

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "elf_image.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "boot.h"
+#include "layout.h"
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+bool elf_has_magic(const struct image *image)
+{
+    struct error ignored = ERROR_INIT;
+    uint8_t magic[SELFMAG];
+
+    return image_read(image, 0, magic, sizeof(magic), &ignored) == 0 &&
+           memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
+static int damaged(const struct image *image, const char *what, struct error *error)
+{
+    return error_set(error, EINVAL, "kernel %s: damaged ELF file (%s); fetch or build it again",
+                     image->path, what);
+}
+
+static const char *machine_name(uint16_t machine)
+{
+    switch (machine) {
+    case EM_AARCH64:
+        return "64-bit Arm";
+    case EM_386:
+        return "32-bit x86";
+    case EM_RISCV:
+        return "RISC-V";
+    case EM_ARM:
+        return "32-bit Arm";
+    default:
+        return "another machine";
+    }
+}
+
+static int check_file_header(const struct image *image, const Elf64_Ehdr *header,
+                             struct error *error)
+{
+    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
+                         image->path);
+    if (header->e_ident[EI_CLASS] != ELFCLASS64)
+        return error_set(error, EINVAL, "kernel %s: is a 32-bit ELF file; use one built for x86-64",
+                         image->path);
+    if (header->e_ident[EI_DATA] != ELFDATA2LSB)
+        return error_set(error, EINVAL,
+                         "kernel %s: is a big-endian ELF file; use one built for x86-64",
+                         image->path);
+    if (header->e_machine != EM_X86_64)
+        return error_set(error, EINVAL,
+                         "kernel %s: is built for %s (ELF machine %u); use one for x86-64",
+                         image->path, machine_name(header->e_machine), header->e_machine);
+    if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
+        return error_set(error, EINVAL,
+                         "kernel %s: is an ELF object that cannot be executed; name a vmlinux",
+                         image->path);
+    if (header->e_phentsize != sizeof(Elf64_Phdr))
+        return damaged(image, "e_phentsize is not that of ELF64", error);
+    if (header->e_phnum == 0 || header->e_phnum > ELF_SEGMENTS_MAX)
+        return damaged(image, "e_phnum is 0 or over 64", error);
+    return 0;
+}
+
+static int check_segment(const struct image *image, const Elf64_Phdr *segment, struct error *error)
+{
+    if (segment->p_filesz > segment->p_memsz)
+        return damaged(image, "p_filesz is larger than p_memsz", error);
+    if (segment->p_memsz > UINT64_MAX - segment->p_paddr)
+        return damaged(image, "p_paddr + p_memsz overflows", error);
+    if (segment->p_offset > image->size || segment->p_filesz > image->size - segment->p_offset)
+        return damaged(image, "a segment reaches beyond the file", error);
+    if (segment->p_memsz > 0 && segment->p_paddr < LAYOUT_HIGH_RAM)
+        return damaged(image, "a segment's p_paddr is below 1 MiB", error);
+    return 0;
+}
+
+int elf_read(const struct image *image, struct elf_image *elf, struct error *error)
+{
+    Elf64_Ehdr header;
+    bool loads = false;
+    int result;
+
+    result = image_read(image, 0, &header, sizeof(header), error);
+    if (result < 0)
+        return result;
+    result = check_file_header(image, &header, error);
+    if (result < 0)
+        return result;
+    result = image_read(image, header.e_phoff, elf->segments,
+                        header.e_phnum * sizeof(elf->segments[0]), error);
+    if (result < 0)
+        return damaged(image, "the program headers reach beyond the file", error);
+    elf->entry = header.e_entry;
+    elf->segment_count = header.e_phnum;
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        if (elf->segments[i].p_type != PT_LOAD)
+            continue;
+        result = check_segment(image, &elf->segments[i], error);
+        if (result < 0)
+            return result;
+        loads = loads || elf->segments[i].p_memsz > 0;
+    }
+    if (!loads)
+        return damaged(image, "nothing to load", error);
+    return 0;
+}
+
+int elf_load(const struct image *image, const struct elf_image *elf, struct guest_memory *memory,
+             struct guest_range *range, struct error *error)
+{
+    struct guest_range ram = boot_low_ram(memory);
+    uint64_t start = UINT64_MAX, end = 0;
+
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const Elf64_Phdr *segment = &elf->segments[i];
+        uint64_t offset = segment->p_paddr - ram.address;
+        int result;
+
+        if (segment->p_type != PT_LOAD || segment->p_memsz == 0)
+            continue;
+        if (offset >= ram.size || segment->p_memsz > ram.size - offset)
+            return boot_needs_memory(image, memory, segment->p_paddr + segment->p_memsz, error);
+        result = image_load(image, segment->p_offset, segment->p_filesz, memory, segment->p_paddr,
+                            error);
+        if (result < 0)
+            return result;
+        if (segment->p_paddr < start)
+            start = segment->p_paddr;
+        if (segment->p_paddr + segment->p_memsz > end)
+            end = segment->p_paddr + segment->p_memsz;
+    }
+    *range = (struct guest_range){ .address = start, .size = end - start };
+    return 0;
+}
+
+bool elf_holds(const struct elf_image *elf, uint64_t address)
+{
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const Elf64_Phdr *segment = &elf->segments[i];
+
+        if (segment->p_type == PT_LOAD && address >= segment->p_paddr &&
+            address - segment->p_paddr < segment->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/* A note's name and descriptor are each padded to four bytes. */
+static size_t padded(uint32_t size)
+{
+    return ((size_t)size + 3) & ~(size_t)3;
+}
+
+/* Looks through LENGTH bytes of notes; as elf_pvh_entry(). */
+static int find_note(const uint8_t *notes, size_t length, uint64_t *entry)
+{
+    while (length >= sizeof(Elf64_Nhdr)) {
+        const uint8_t *name = notes + sizeof(Elf64_Nhdr);
+        size_t rest = length - sizeof(Elf64_Nhdr);
+        size_t name_size, descriptor_size;
+        Elf64_Nhdr note;
+
+        memcpy(&note, notes, sizeof(note));
+        name_size = padded(note.n_namesz);
+        descriptor_size = padded(note.n_descsz);
+        if (name_size > rest || descriptor_size > rest - name_size)
+            return -EINVAL;
+        if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_namesz == 4 &&
+            memcmp(name, "Xen", 4) == 0) {
+            if (note.n_descsz != 4 && note.n_descsz != 8)
+                return -EINVAL;
+            *entry = 0;
+            memcpy(entry, name + name_size, note.n_descsz);
+            return 1;
+        }
+        notes = name + name_size + descriptor_size;
+        length = rest - name_size - descriptor_size;
+    }
+    return 0;
+}
+
+int elf_pvh_entry(const struct image *image, const struct elf_image *elf, uint64_t *entry,
+                  struct error *error)
+{
+    uint8_t notes[4096];
+
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const Elf64_Phdr *segment = &elf->segments[i];
+        int result;
+
+        if (segment->p_type != PT_NOTE)
+            continue;
+        if (segment->p_filesz > sizeof(notes))
+            return damaged(image, "its notes are larger than 4 KiB", error);
+        result = image_read(image, segment->p_offset, notes, segment->p_filesz, error);
+        if (result < 0)
+            return damaged(image, "its notes reach beyond the file", error);
+        result = find_note(notes, segment->p_filesz, entry);
+        if (result < 0)
+            return damaged(image, "a note's size does not fit", error);
+        if (result == 1)
+            return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_X86_ELF_IMAGE_H
+#define MOTE_X86_ELF_IMAGE_H
+
+/*
+ * An ELF64 kernel: its checked headers, and its segments brought to the
+ * physical addresses that they ask for.
+ */
+
+#include <elf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/guest_memory.h"
+#include "vmm/image.h"
+
+/* Linux has about five program headers; this is room enough for any kernel. */
+#define ELF_SEGMENTS_MAX 64
+
+struct elf_image {
+    uint64_t entry; /* e_entry as the file gives it; unchecked */
+    size_t segment_count;
+    Elf64_Phdr segments[ELF_SEGMENTS_MAX];
+};
+
+bool elf_has_magic(const struct image *image);
+
+/* Reads and checks the file header and the program headers. */
+int elf_read(const struct image *image, struct elf_image *elf, struct error *error);
+
+/*
+ * Copies every PT_LOAD segment into MEMORY and yields the smallest range that
+ * holds them all.  Fresh guest memory is zero, so .bss needs no writing.
+ */
+int elf_load(const struct image *image, const struct elf_image *elf, struct guest_memory *memory,
+             struct guest_range *range, struct error *error);
+
+/* Whether ADDRESS is inside a PT_LOAD segment's physical range. */
+bool elf_holds(const struct elf_image *elf, uint64_t address);
+
+/*
+ * The physical 32-bit entry point of the XEN_ELFNOTE_PHYS32_ENTRY note.
+ * Returns 1 when found, 0 when there is none, or a negative errno.
+ */
+int elf_pvh_entry(const struct image *image, const struct elf_image *elf, uint64_t *entry,
+                  struct error *error);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `mote boot`: options, the terminal, signals, and a VM between them. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "devices/backend/console.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/config.h"
+#include "vmm/event_loop.h"
+#include "vmm/options.h"
+#include "vmm/terminal.h"
+#include "vmm/timeline.h"
+#include "vmm/vm.h"
+
+/* How long output may take to leave at the end: a reader that stopped reading
+ * must not keep the monitor. */
+#define DRAIN_TIMEOUT_MS 2000
+
+struct boot_options {
+    struct vm_config vm;
+    enum log_level log_level;
+    bool timeline;
+    bool restart;
+};
+
+static int set_kernel(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct boot_options *)target)->vm.kernel = value;
+    return 0;
+}
+
+static int set_initrd(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct boot_options *)target)->vm.initrd = value;
+    return 0;
+}
+
+static int set_command_line(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct boot_options *)target)->vm.command_line = value;
+    return 0;
+}
+
+static int set_boot_protocol(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct boot_options *)target)->vm.boot_protocol = value;
+    return 0;
+}
+
+static int set_kvm(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct boot_options *)target)->vm.kvm_path = value;
+    return 0;
+}
+
+static int set_cpus(void *target, const char *value, struct error *error)
+{
+    uint64_t number;
+    int result = options_number("cpus", value, 1, MACHINE_CPUS_MAX, &number, error);
+
+    if (result == 0)
+        ((struct boot_options *)target)->vm.cpus = (unsigned int)number;
+    return result;
+}
+
+static int set_memory(void *target, const char *value, struct error *error)
+{
+    return options_size("memory", value, &((struct boot_options *)target)->vm.memory, error);
+}
+
+static int set_console(void *target, const char *value, struct error *error)
+{
+    static const char *const names[] = {
+        [CONSOLE_SERIAL] = "serial", [CONSOLE_NONE] = "none", [CONSOLE_KIND_COUNT] = NULL,
+    };
+    unsigned int choice;
+    int result = options_choice("console", value, names, &choice, error);
+
+    if (result == 0)
+        ((struct boot_options *)target)->vm.console = choice;
+    return result;
+}
+
+static int set_describe(void *target, const char *value, struct error *error)
+{
+    static const char *const names[] = {
+        [DESCRIBE_ACPI] = "acpi",
+        [DESCRIBE_FDT] = "fdt",
+        [DESCRIBE_CMDLINE] = "cmdline",
+        [DESCRIBE_COUNT] = NULL,
+    };
+    unsigned int choice;
+    int result = options_choice("describe", value, names, &choice, error);
+
+    if (result == 0)
+        ((struct boot_options *)target)->vm.describe = choice;
+    return result;
+}
+
+static int set_on_reboot(void *target, const char *value, struct error *error)
+{
+    static const char *const names[] = { "exit", "restart", NULL };
+    unsigned int choice;
+    int result = options_choice("on-reboot", value, names, &choice, error);
+
+    if (result == 0)
+        ((struct boot_options *)target)->restart = choice == 1;
+    return result;
+}
+
+static int set_timeline(void *target, const char *value, struct error *error)
+{
+    (void)value;
+    (void)error;
+    ((struct boot_options *)target)->timeline = true;
+    return 0;
+}
+
+static int set_log_level(void *target, const char *value, struct error *error)
+{
+    static const char *const names[] = {
+        [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
+        [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
+    };
+    unsigned int choice;
+    int result = options_choice("log-level", value, names, &choice, error);
+
+    if (result == 0)
+        ((struct boot_options *)target)->log_level = choice;
+    return result;
+}
+
+static const struct option_row rows[] = {
+    { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", set_kernel },
+    { NULL, "initrd", "FILE", "initial RAM disk", set_initrd },
+    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1)",
+      set_command_line },
+    { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)",
+      set_boot_protocol },
+    { "Machine", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
+    { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
+      set_memory },
+    { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
+      "acpi (default), fdt or cmdline", set_describe },
+    { NULL, "on-reboot", "ACT", "exit (default) or restart the VM", set_on_reboot },
+    { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", set_kvm },
+    { "Console and messages", "console", "KIND", "serial (default) or none", set_console },
+    { NULL, "timeline", NULL, "print where the time went, at the end", set_timeline },
+    { NULL, "log-level", "LEVEL", "error, warn, info (default) or debug", set_log_level },
+};
+
+static const struct option_table table = {
+    .usage = "mote boot --kernel FILE [OPTION]...",
+    .summary = "Boots a kernel in a KVM microVM, with its console on this terminal.\n"
+               "On the terminal, Ctrl-A x ends the VM and Ctrl-A h helps.",
+    .examples = "  mote boot --kernel bzImage --initrd initrd.img\n"
+                "  mote boot --kernel vmlinux --cpus 4 --memory 2G --timeline\n"
+                "  mote boot --kernel bzImage --cmdline 'console=ttyS0 root=/dev/vda' | tee log\n",
+    .rows = rows,
+    .count = ARRAY_LENGTH(rows),
+};
+
+/* The host side of one `mote boot`: it lives across restarts of the VM. */
+struct session {
+    const struct boot_options *options;
+    struct log log;
+    struct timeline timeline;
+    struct event_loop *loop;
+    struct console *console;
+    struct terminal *terminal;
+    int signal_fd;
+    int signal; /* that ended the VM, 0 for none */
+    struct vm *vm;
+};
+
+static void signal_arrived(void *context, uint32_t events)
+{
+    struct session *session = context;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    session->signal = (int)info.ssi_signo;
+    vm_stop(session->vm, "signal");
+}
+
+static void escape_pressed(void *context)
+{
+    struct session *session = context;
+
+    vm_stop(session->vm, "Ctrl-A x");
+}
+
+/* Signals become events of the loop: no code runs inside a handler. */
+static int watch_signals(struct session *session, struct error *error)
+{
+    struct event_source source = {
+        .events = EPOLLIN, .handler = signal_arrived, .context = session,
+    };
+    sigset_t set;
+    int result;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (session->signal_fd < 0)
+        return error_system(error, errno, "signals");
+    source.fd = session->signal_fd;
+    result = event_loop_add(session->loop, &source);
+    if (result < 0)
+        return error_system(error, -result, "signals");
+    return 0;
+}
+
+static int open_console(struct session *session, struct error *error)
+{
+    struct console_options options = {
+        .input_fd = STDIN_FILENO, .output_fd = STDOUT_FILENO, .log = &session->log,
+    };
+    int result;
+
+    if (session->options->vm.console == CONSOLE_NONE)
+        return 0;
+    result = terminal_create(&session->terminal, STDIN_FILENO, &session->log, escape_pressed,
+                             session, error);
+    if (result < 0)
+        return result;
+    if (terminal_is_ours(session->terminal)) {
+        options.filter = terminal_filter;
+        options.filter_context = session->terminal;
+    }
+    return console_create(&session->console, &options, error);
+}
+
+static int open_session(struct session *session, struct error *error)
+{
+    int result = event_loop_create(&session->loop, error);
+
+    if (result == 0)
+        result = watch_signals(session, error);
+    if (result == 0)
+        result = open_console(session, error);
+    return result;
+}
+
+static void close_session(struct session *session)
+{
+    terminal_destroy(session->terminal);
+    console_destroy(session->console);
+    event_loop_destroy(session->loop);
+    if (session->signal_fd >= 0)
+        close(session->signal_fd);
+}
+
+/* One VM from its creation to its end. */
+static int run_once(struct session *session, struct vm_end *end, struct error *error)
+{
+    struct vm_host host = {
+        .loop = session->loop,
+        .console = session->console,
+        .log = &session->log,
+        .timeline = &session->timeline,
+    };
+    int result = vm_create(&session->vm, &session->options->vm, &host, error);
+
+    if (result < 0)
+        return result;
+    if (session->terminal)
+        terminal_raw(session->terminal);
+    result = vm_run(session->vm, end, error);
+    vm_destroy(session->vm);
+    session->vm = NULL;
+    timeline_mark(&session->timeline, "VM destroyed");
+    return result;
+}
+
+static int status_of(const struct session *session, const struct vm_end *end)
+{
+    switch (end->kind) {
+    case VM_POWERED_OFF:
+    case VM_RESET:
+        return STATUS_OK;
+    case VM_STOPPED:
+        return session->signal ? STATUS_SIGNAL + session->signal : STATUS_OK;
+    case VM_PANICKED:
+        return STATUS_PANIC;
+    case VM_RUNNING:
+    case VM_FAILED:
+        break;
+    }
+    return STATUS_FAILED;
+}
+
+static void log_end(struct session *session, const struct vm_end *end)
+{
+    switch (end->kind) {
+    case VM_POWERED_OFF:
+        log_info(&session->log, "the guest powered off (%s)", end->how);
+        break;
+    case VM_RESET:
+        log_info(&session->log, "the guest reset (%s)", end->how);
+        break;
+    case VM_STOPPED:
+        log_info(&session->log, "the VM was stopped (%s%s)", end->how,
+                 session->signal ? sigabbrev_np(session->signal) : "");
+        break;
+    case VM_PANICKED:
+        log_error(&session->log, "the guest's kernel panicked (%s)", end->how);
+        break;
+    case VM_RUNNING:
+    case VM_FAILED:
+        log_error(&session->log, "the VM failed (%s)", end->how ? end->how : "no reason given");
+        break;
+    }
+}
+
+/* Runs VMs until one ends for good; a lost tail of output is an error too. */
+static int run_session(struct session *session, int *status, struct error *error)
+{
+    struct vm_end end = { .kind = VM_RUNNING };
+    int result;
+
+    for (;;) {
+        result = run_once(session, &end, error);
+        if (result < 0 || end.kind != VM_RESET || !session->options->restart)
+            break;
+        log_info(&session->log, "the guest reset (%s): restarting it", end.how);
+    }
+    if (session->console && result == 0)
+        result = console_drain(session->console, DRAIN_TIMEOUT_MS, error);
+    if (session->terminal)
+        terminal_restore(session->terminal);
+    if (end.kind != VM_RUNNING) {
+        log_end(session, &end);
+        *status = status_of(session, &end);
+    }
+    return result;
+}
+
+int cmd_boot(int argc, char **argv)
+{
+    struct boot_options options = { .vm = vm_config_default(), .log_level = LOG_INFO };
+    struct session session = { .options = &options, .log = LOG_INIT, .signal_fd = -1 };
+    struct error error = ERROR_INIT;
+    int status = STATUS_FAILED, result;
+    bool helped;
+
+    timeline_mark(&session.timeline, "main");
+    if (options_parse(&table, &options, argc, argv, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    session.log.level = options.log_level;
+    if (vm_config_check(&options.vm, &error) < 0)
+        return command_failed(&error);
+    result = open_session(&session, &error);
+    if (result == 0)
+        result = run_session(&session, &status, &error);
+    close_session(&session);
+    if (options.timeline)
+        timeline_print(&session.timeline, STDERR_FILENO);
+    if (result < 0)
+        return command_failed(&error);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_COMMAND_H
+#define MOTE_COMMAND_H
+
+/*
+ * The subcommands, one file each.  A command gets its own name as ARGV[0] and
+ * returns the process's exit status.
+ */
+
+#include "vmm/error.h"
+
+/* Exit statuses of the monitor itself; the manual lists them. */
+enum {
+    STATUS_OK = 0,
+    STATUS_PANIC = 123,  /* the guest's kernel panicked */
+    STATUS_FAILED = 125, /* Mote could not do what was asked */
+    STATUS_SIGNAL = 128, /* plus the number of the signal that ended it */
+};
+
+struct command {
+    const char *name;
+    const char *help;
+    int (*run)(int argc, char **argv);
+};
+
+int cmd_boot(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+/* Says what went wrong in one line on standard error; returns STATUS_FAILED. */
+int command_failed(const struct error *error);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/kvm.h"
+
+/* Below this not even the entry state has room. */
+#define MEMORY_MIN (2ull << 20)
+
+struct vm_config vm_config_default(void)
+{
+    return (struct vm_config){
+        .command_line = "console=ttyS0 panic=-1",
+        .kvm_path = KVM_DEFAULT_PATH,
+        .cpus = 1,
+        .memory = 256ull << 20,
+        .console = CONSOLE_SERIAL,
+        .describe = DESCRIBE_ACPI,
+    };
+}
+
+static int check_memory(uint64_t size, struct error *error)
+{
+    uint64_t limit = arch_memory_limit();
+
+    if (size < MEMORY_MIN)
+        return error_set(error, EINVAL,
+                         "--memory: %llu KiB are too little to boot anything; give 2M or more",
+                         (unsigned long long)(size >> 10));
+    if (size % 4096)
+        return error_set(error, EINVAL, "--memory: is no multiple of 4 KiB; round it up");
+    if (size > limit)
+        return error_set(error, ERANGE,
+                         "--memory: %llu MiB are more than this processor can address "
+                         "(%llu MiB); give less",
+                         (unsigned long long)(size >> 20), (unsigned long long)(limit >> 20));
+    return 0;
+}
+
+static int check_command_line(const char *text, struct error *error)
+{
+    for (const char *at = text; *at; at++)
+        if (*at == '\n' || *at == '\r')
+            return error_set(error, EINVAL,
+                             "--cmdline: has a line break at byte %zu; give it in one line",
+                             (size_t)(at - text));
+    return 0;
+}
+
+int vm_config_check(const struct vm_config *config, struct error *error)
+{
+    int result;
+
+    if (!config->kernel)
+        return error_set(error, EINVAL,
+                         "--kernel: is missing; name a bzImage or vmlinux, "
+                         "such as --kernel /boot/vmlinuz");
+    if (config->boot_protocol && !arch_boot_protocol_known(config->boot_protocol))
+        return error_set(error, EINVAL, "--boot-protocol %s: is unknown; use one of %s",
+                         config->boot_protocol, arch_boot_protocol_names());
+    result = check_memory(config->memory, error);
+    if (result < 0)
+        return result;
+    return check_command_line(config->command_line, error);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+
+/* What stands in the user's way, in their words. */
+static int open_failed(const char *role, const char *path, int number, struct error *error)
+{
+    const char *remedy = "";
+
+    if (number == ENOENT || number == ENOTDIR)
+        remedy = "; check the path";
+    else if (number == EACCES || number == EPERM)
+        remedy = "; make it readable for this user";
+    return error_set(error, number, "%s %s: %s%s", role, path, strerror(number), remedy);
+}
+
+int image_open(struct image *image, const char *role, const char *path, struct error *error)
+{
+    cleanup_fd int fd = -1;
+    struct stat status;
+
+    if (path[0] == '\0')
+        return error_set(error, EINVAL, "%s: the file name is empty; name a file", role);
+    /* Without O_NONBLOCK a FIFO would hold us here until somebody writes. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return open_failed(role, path, errno, error);
+    if (fstat(fd, &status) < 0)
+        return open_failed(role, path, errno, error);
+    if (S_ISDIR(status.st_mode))
+        return error_set(error, EISDIR, "%s %s: is a directory; name the %s file in it", role, path,
+                         role);
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, EINVAL, "%s %s: is not a regular file; copy it to one first", role,
+                         path);
+    if (status.st_size == 0)
+        return error_set(error, EINVAL, "%s %s: the file is empty; fetch or build it again", role,
+                         path);
+    *image = (struct image){
+        .role = role, .path = path, .fd = steal_fd(&fd), .size = (uint64_t)status.st_size,
+    };
+    return 0;
+}
+
+void image_close(struct image *image)
+{
+    if (image->fd >= 0)
+        close(image->fd);
+    image->fd = -1;
+}
+
+static int truncated(const struct image *image, struct error *error)
+{
+    return error_set(error, EINVAL,
+                     "%s %s: the file ends too early (truncated); fetch or build it again",
+                     image->role, image->path);
+}
+
+int image_read(const struct image *image, uint64_t offset, void *bytes, size_t length,
+               struct error *error)
+{
+    uint8_t *at = bytes;
+
+    if (offset > image->size || length > image->size - offset)
+        return truncated(image, error);
+    while (length > 0) {
+        ssize_t count = pread(image->fd, at, length, (off_t)offset);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_system(error, errno, "%s %s: read", image->role, image->path);
+        if (count == 0)
+            return truncated(image, error);
+        at += count;
+        offset += (uint64_t)count;
+        length -= (size_t)count;
+    }
+    return 0;
+}
+
+int image_load(const struct image *image, uint64_t offset, uint64_t length,
+               struct guest_memory *memory, uint64_t address, struct error *error)
+{
+    struct guest_slice slice;
+
+    if (guest_memory_slice(memory, address, length, &slice) < 0)
+        return error_set(error, EINVAL,
+                         "%s %s: 0x%llx bytes at 0x%llx do not lie in the guest's memory; "
+                         "give it more --memory",
+                         image->role, image->path, (unsigned long long)length,
+                         (unsigned long long)address);
+    return image_read(image, offset, slice.bytes, slice.length, error);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_OPTIONS_H
+#define MOTE_OPTIONS_H
+
+/*
+ * Command-line options from a const table: parsing, help and the message for a
+ * mistyped one all read the same rows.  An option is `--name VALUE`,
+ * `--name=VALUE` or, without an argument, `--name`.  The last one given wins.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vmm/error.h"
+
+struct option_row {
+    const char *group;    /* heading in the help; NULL for the same as before */
+    const char *name;     /* without the dashes */
+    const char *argument; /* what the help calls the value; NULL for none */
+    const char *help;     /* '\n' breaks the line */
+    /* VALUE is NULL for an option without an argument; it outlives TARGET. */
+    int (*set)(void *target, const char *value, struct error *error);
+};
+
+struct option_table {
+    const char *usage;    /* "mote boot --kernel FILE [OPTION]…" */
+    const char *summary;  /* what the command does, a sentence or two */
+    const char *examples; /* whole lines */
+    const struct option_row *rows;
+    size_t count;
+};
+
+/*
+ * Reads ARGV[1] on into TARGET.  Words that are no options are an error: no
+ * command takes any yet.  --help prints the help to standard output and sets
+ * *HELPED.
+ */
+int options_parse(const struct option_table *table, void *target, int argc, char **argv,
+                  bool *helped, struct error *error);
+
+void options_help(const struct option_table *table, FILE *stream);
+
+/* The candidate nearest to WORD by edits, or NULL when none is near. */
+const char *options_nearest(const char *word, const char *(*candidate)(const void *, size_t),
+                            const void *context, size_t count);
+
+/* A whole decimal number within [minimum, maximum]; NAME for the message. */
+int options_number(const char *name, const char *value, uint64_t minimum, uint64_t maximum,
+                   uint64_t *number, struct error *error);
+
+/* A size: a whole number of MiB, or with K, M, G or T of that unit (powers of 1024). */
+int options_size(const char *name, const char *value, uint64_t *bytes, struct error *error);
+
+/* The index of VALUE among CHOICES, whose last element is NULL. */
+int options_choice(const char *name, const char *value, const char *const *choices,
+                   unsigned int *index, struct error *error);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/timeline.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define BAR_WIDTH 40
+
+void timeline_mark_number(struct timeline *timeline, const char *name, uint32_t number)
+{
+    unsigned int index = atomic_load_explicit(&timeline->count, memory_order_relaxed);
+    struct timespec now;
+
+    if (index >= TIMELINE_MARKS_MAX)
+        return;
+    index = atomic_fetch_add_explicit(&timeline->count, 1, memory_order_relaxed);
+    if (index >= TIMELINE_MARKS_MAX)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    timeline->marks[index] = (struct timeline_mark){
+        .name = name,
+        .number = number,
+        .nanoseconds = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+    };
+}
+
+void timeline_mark(struct timeline *timeline, const char *name)
+{
+    timeline_mark_number(timeline, name, 0);
+}
+
+/* A bar from FROM to TO on a scale of TOTAL, all in nanoseconds. */
+static void draw_bar(char *bar, uint64_t from, uint64_t to, uint64_t total)
+{
+    size_t start = total ? (size_t)(from * BAR_WIDTH / total) : 0;
+    size_t end = total ? (size_t)(to * BAR_WIDTH / total) : 0;
+
+    memset(bar, ' ', BAR_WIDTH);
+    bar[BAR_WIDTH] = '\0';
+    if (start >= BAR_WIDTH)
+        start = BAR_WIDTH - 1;
+    if (end <= start)
+        end = start + 1;
+    memset(bar + start, '#', end - start);
+}
+
+void timeline_print(const struct timeline *timeline, int fd)
+{
+    unsigned int count = atomic_load(&timeline->count);
+    uint64_t origin, total, before = 0;
+
+    if (count > TIMELINE_MARKS_MAX)
+        count = TIMELINE_MARKS_MAX;
+    if (count == 0)
+        return;
+    origin = timeline->marks[0].nanoseconds;
+    total = timeline->marks[count - 1].nanoseconds - origin;
+    dprintf(fd, "timeline%26s%11s\n", "at ms", "took ms");
+    for (unsigned int i = 0; i < count; i++) {
+        const struct timeline_mark *mark = &timeline->marks[i];
+        uint64_t at = mark->nanoseconds - origin;
+        char name[32], bar[BAR_WIDTH + 1];
+
+        if (mark->number)
+            snprintf(name, sizeof(name), "%s %u", mark->name, mark->number);
+        else
+            snprintf(name, sizeof(name), "%s", mark->name);
+        draw_bar(bar, before, at, total);
+        dprintf(fd, "  %-22s%10.3f%11.3f  |%s|\n", name, (double)at / 1e6,
+                (double)(at - before) / 1e6, bar);
+        before = at;
+    }
+}

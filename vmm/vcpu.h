@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VCPU_H
+#define MOTE_VCPU_H
+
+/*
+ * The guest's processors, one thread each: KVM_RUN, then the exit to the bus,
+ * and again.  A vCPU's thread never waits for anything but KVM and a device's
+ * lock.
+ *
+ * Any vCPU can end the VM: it reports how through the `ended` callback and
+ * leaves its loop.  The owner then stops the others by vcpus_stop().
+ */
+
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/kvm.h"
+#include "vmm/log.h"
+
+struct arch_vm;
+struct vcpus;
+
+enum vcpu_end {
+    VCPU_TRIPLE_FAULT,  /* KVM_EXIT_SHUTDOWN: the guest reset itself the hard way */
+    VCPU_SYSTEM_OFF,    /* KVM_EXIT_SYSTEM_EVENT: off (PSCI on Arm) */
+    VCPU_SYSTEM_RESET,  /* KVM_EXIT_SYSTEM_EVENT: reset */
+    VCPU_SYSTEM_CRASH,  /* KVM_EXIT_SYSTEM_EVENT: the guest reports a crash */
+    VCPU_FAILED,        /* an exit that ends in a register dump */
+};
+
+struct vcpu_env {
+    struct kvm *kvm;
+    struct arch_vm *arch;
+    struct bus *mmio;
+    struct bus *ports;
+    struct log *log;
+    void (*ended)(void *context, enum vcpu_end end); /* on a vCPU's thread; returns at once */
+    void *context;
+};
+
+/* Creates COUNT vCPUs, not yet running.  ENV is copied. */
+int vcpus_create(struct vcpus **vcpus, const struct vcpu_env *env, unsigned int count,
+                 struct error *error);
+
+/* The descriptor of vCPU INDEX, for the architecture's set-up. */
+int vcpus_fd(const struct vcpus *vcpus, unsigned int index);
+
+int vcpus_start(struct vcpus *vcpus, struct error *error);
+
+/* Brings every thread to its end and waits for it.  Any number of times. */
+void vcpus_stop(struct vcpus *vcpus);
+
+void vcpus_destroy(struct vcpus *vcpus);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VM_H
+#define MOTE_VM_H
+
+/*
+ * One virtual machine, the owner of all that belongs to it: guest memory, KVM's
+ * descriptors, buses, devices and vCPUs.
+ *
+ * The calling thread runs the event loop; each vCPU has a thread of its own.
+ * The first end that anyone reports is the VM's end; later ones are dropped.
+ */
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/event_loop.h"
+#include "vmm/log.h"
+#include "vmm/timeline.h"
+
+struct console;
+struct vm;
+
+/* What outlives a VM and is not its own: it may be restarted on the same host side. */
+struct vm_host {
+    struct event_loop *loop;
+    struct console *console; /* NULL where the config has no console */
+    struct log *log;
+    struct timeline *timeline;
+};
+
+enum vm_end_kind {
+    VM_RUNNING,
+    VM_POWERED_OFF, /* by the guest */
+    VM_RESET,       /* by the guest */
+    VM_PANICKED,    /* the guest's kernel said so */
+    VM_STOPPED,     /* by vm_stop() */
+    VM_FAILED,      /* by KVM; the log has the registers */
+};
+
+struct vm_end {
+    enum vm_end_kind kind;
+    const char *how; /* a literal: "ACPI power-off", "triple fault" */
+};
+
+/*
+ * Loads everything and creates the vCPUs, not yet running.  On an error nothing
+ * is left behind.
+ */
+int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host,
+              struct error *error);
+
+/* Runs to the end, which *END tells.  Once for each VM. */
+int vm_run(struct vm *vm, struct vm_end *end, struct error *error);
+
+/* Ends a running VM; HOW is a literal.  Any thread. */
+void vm_stop(struct vm *vm, const char *how);
+
+void vm_destroy(struct vm *vm);
+
+#endif
