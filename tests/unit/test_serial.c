@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "devices/registry.h"
+#include "devices/serial.h"
+#include "devices/serial_registers.h"
+
+/* A port on a console whose far end is HOST, a non-blocking socket. */
+struct port {
+    struct fixture fixture;
+    struct console *console;
+    struct device *device;
+    int host;
+};
+
+static int set_up(void **state)
+{
+    struct port *port = calloc(1, sizeof(*port));
+    struct console_options console_options = { .log = &port->fixture.log };
+    struct serial_options options;
+    struct error error = ERROR_INIT;
+    int pair[2];
+
+    fixture_init(&port->fixture);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    port->host = pair[0];
+    console_options.input_fd = console_options.output_fd = pair[1];
+    assert_int_equal(console_create(&port->console, &console_options, &error), 0);
+    close(pair[1]);
+    options.console = port->console;
+    port->device = device_make(&port->fixture, &serial_ops, &options);
+    *state = port;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct port *port = *state;
+
+    port->device->ops->destroy(port->device);
+    console_destroy(port->console);
+    fixture_release(&port->fixture);
+    close(port->host);
+    free(port);
+    return 0;
+}
+
+static uint8_t in(struct port *port, uint64_t offset)
+{
+    return device_in(port->device, offset);
+}
+
+static void out(struct port *port, uint64_t offset, uint8_t value)
+{
+    device_out(port->device, offset, value);
+}
+
+static void run(struct port *port)
+{
+    run_loop_for(port->fixture.env.loop, 10);
+}
+
+static void type(struct port *port, const char *text)
+{
+    assert_int_equal(write(port->host, text, strlen(text)), strlen(text));
+    run(port);
+}
+
+/* As a driver leaves the port: FIFO on, OUT2, RTS, DTR. */
+static void open_port(struct port *port)
+{
+    out(port, REG_IIR, FCR_ENABLE);
+    out(port, REG_MCR, MCR_OUT2 | MCR_RTS | MCR_DTR);
+}
+
+static void test_sends_what_is_written(void **state)
+{
+    struct port *port = *state;
+    char text[16];
+
+    for (const char *at = "hello\n"; *at; at++) {
+        assert_int_equal(in(port, REG_LSR), LSR_THRE | LSR_TEMT);
+        out(port, REG_DATA, (uint8_t)*at);
+    }
+    run(port);
+    assert_int_equal(read(port->host, text, sizeof(text)), 6);
+    assert_memory_equal(text, "hello\n", 6);
+}
+
+static void test_divisor_and_scratch(void **state)
+{
+    struct port *port = *state;
+    char byte;
+
+    out(port, REG_IER, 0x05);
+    out(port, REG_LCR, 0x83);
+    out(port, REG_DATA, 0x34);
+    out(port, REG_IER, 0x12);
+    assert_int_equal(in(port, REG_DATA), 0x34);
+    assert_int_equal(in(port, REG_IER), 0x12);
+    assert_int_equal(in(port, REG_LCR), 0x83);
+    out(port, REG_LCR, 0x03);
+    assert_int_equal(in(port, REG_IER), 0x05);
+    for (unsigned int value = 0; value < 256; value++) {
+        out(port, REG_SCR, (uint8_t)value);
+        assert_int_equal(in(port, REG_SCR), value);
+    }
+    run(port);
+    assert_int_equal(read(port->host, &byte, 1), -1);
+}
+
+/* What autoconfig() and autoconfig_16550a() of Linux look at. */
+static void test_linux_probe(void **state)
+{
+    struct port *port = *state;
+
+    out(port, REG_IER, 0);
+    assert_int_equal(in(port, REG_IER), 0);
+    out(port, REG_IER, 0xff);
+    assert_int_equal(in(port, REG_IER), 0x0f);
+    out(port, REG_IER, 0);
+    out(port, REG_MCR, MCR_LOOP | MCR_OUT2 | MCR_RTS);
+    assert_int_equal(in(port, REG_MSR) & 0xf0, MSR_DCD | MSR_CTS);
+    out(port, REG_MCR, 0);
+
+    out(port, REG_LCR, 0xbf);
+    out(port, REG_IIR, 0);
+    out(port, REG_LCR, 0);
+    assert_int_equal(in(port, REG_IIR) >> 6, 0);
+    out(port, REG_IIR, FCR_ENABLE);
+    assert_int_equal(in(port, REG_IIR) >> 6, 3);
+    /* No enhanced feature register, in either mode. */
+    out(port, REG_LCR, 0x80);
+    assert_int_not_equal(in(port, REG_IIR), 0);
+    out(port, REG_LCR, 0xbf);
+    assert_int_not_equal(in(port, REG_IIR), 0);
+    /* No 64-byte FIFO (TI16750), set with or without DLAB. */
+    out(port, REG_LCR, 0);
+    out(port, REG_IIR, FCR_ENABLE | 0x20);
+    assert_int_equal(in(port, REG_IIR) >> 5, 6);
+    out(port, REG_LCR, 0x80);
+    out(port, REG_IIR, FCR_ENABLE | 0x20);
+    assert_int_equal(in(port, REG_IIR) >> 5, 6);
+    out(port, REG_LCR, 0);
+    /* No Xscale unit enable bit. */
+    out(port, REG_IER, 0x40);
+    assert_int_equal(in(port, REG_IER), 0);
+}
+
+/* Linux counts the FIFO by filling it through the loopback. */
+static void test_fifo_size_by_loopback(void **state)
+{
+    struct port *port = *state;
+    unsigned int count = 0;
+
+    out(port, REG_IIR, FCR_ENABLE | 0x06);
+    out(port, REG_MCR, MCR_LOOP);
+    for (unsigned int i = 0; i < 256; i++)
+        out(port, REG_DATA, (uint8_t)i);
+    assert_int_equal(in(port, REG_LSR), LSR_DATA | LSR_OVERRUN | LSR_THRE | LSR_TEMT);
+    assert_int_equal(in(port, REG_LSR), LSR_DATA | LSR_THRE | LSR_TEMT);
+    while (in(port, REG_LSR) & LSR_DATA && count < 256) {
+        assert_int_equal(in(port, REG_DATA), count);
+        count++;
+    }
+    assert_int_equal(count, 16);
+    run(port);
+    assert_int_equal(console_counters(port->console).written, 0);
+}
+
+/* The tests for UART_BUG_TXEN and UART_BUG_THRE in serial8250_do_startup(). */
+static void test_linux_transmit_interrupt_tests(void **state)
+{
+    struct port *port = *state;
+
+    open_port(port);
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_int_equal(in(port, REG_IIR) & 0x0f, IIR_TRANSMIT);
+    out(port, REG_IER, 0);
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_int_equal(in(port, REG_IIR) & 0x0f, IIR_TRANSMIT);
+    assert_int_equal(in(port, REG_IIR) & 0x0f, IIR_NONE);
+    out(port, REG_IER, 0);
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_true(in(port, REG_LSR) & LSR_TEMT);
+    assert_int_equal(in(port, REG_IIR) & 0x0f, IIR_TRANSMIT);
+}
+
+static void test_transmit_interrupt_edges(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+
+    open_port(port);
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_int_equal(irq->edges, 1);
+    for (unsigned int burst = 2; burst < 10; burst++) {
+        assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_TRANSMIT);
+        assert_false(irq->high);
+        for (unsigned int i = 0; i < 16; i++)
+            out(port, REG_DATA, 'x');
+        assert_int_equal(irq->edges, burst);
+    }
+    out(port, REG_IER, 0);
+    assert_false(irq->high);
+    assert_int_equal(irq->repeated, 0);
+}
+
+/* A handler that sends one byte per interrupt and looks at nothing. */
+static void test_transmit_edge_without_iir(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+
+    open_port(port);
+    out(port, REG_IER, IER_TRANSMIT);
+    for (unsigned int edge = 1; edge < 6; edge++) {
+        assert_int_equal(irq->edges, edge);
+        out(port, REG_DATA, 'x');
+        run(port);
+    }
+    /* A guest that does nothing gets no stream of edges. */
+    run(port);
+    run(port);
+    assert_int_equal(irq->edges, 6);
+}
+
+static void test_out2_gates_the_line(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_false(irq->high);
+    out(port, REG_MCR, MCR_OUT2);
+    assert_true(irq->high);
+    out(port, REG_MCR, MCR_OUT2 | MCR_LOOP);
+    assert_false(irq->high);
+    out(port, REG_MCR, MCR_OUT2);
+    assert_int_equal(irq->edges, 2);
+    out(port, REG_MCR, 0);
+    assert_false(irq->high);
+}
+
+static void test_receive_and_timeout(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+
+    open_port(port);
+    out(port, REG_IIR, FCR_ENABLE | 0x40); /* trigger level 4 */
+    out(port, REG_IER, IER_RECEIVED);
+    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_NONE);
+    type(port, "ab");
+    assert_int_equal(irq->edges, 1);
+    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_TIMEOUT);
+    type(port, "cd");
+    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_RECEIVED);
+    for (const char *at = "abcd"; *at; at++) {
+        assert_true(in(port, REG_LSR) & LSR_DATA);
+        assert_true(irq->high);
+        assert_int_equal(in(port, REG_DATA), *at);
+    }
+    assert_false(in(port, REG_LSR) & LSR_DATA);
+    assert_false(irq->high);
+    assert_int_equal(in(port, REG_DATA), 0);
+}
+
+/* Each refill is a new cause; so is a byte that a handler left behind. */
+static void test_receive_edges(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+
+    open_port(port);
+    out(port, REG_IER, IER_RECEIVED);
+    type(port, "0123456789abcdefghij");
+    assert_int_equal(irq->edges, 1);
+    for (unsigned int i = 0; i < 16; i++)
+        in(port, REG_DATA);
+    assert_int_equal(irq->edges, 2);
+    run(port); /* the timer armed above may add an edge of its own */
+    irq->edges = 0;
+    assert_int_equal(in(port, REG_DATA), 'g');
+    assert_int_equal(irq->edges, 0);
+    run(port);
+    assert_int_equal(irq->edges, 1);
+    assert_int_equal(in(port, REG_DATA), 'h');
+    run(port);
+    assert_int_equal(irq->edges, 2);
+}
+
+static void test_receive_without_fifo(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+    unsigned int edge = 0;
+
+    out(port, REG_MCR, MCR_OUT2 | MCR_RTS);
+    out(port, REG_IER, IER_RECEIVED);
+    type(port, "abc");
+    for (const char *at = "abc"; *at; at++) {
+        edge++;
+        assert_int_equal(irq->edges, edge);
+        assert_int_equal(in(port, REG_IIR), IIR_RECEIVED);
+        assert_int_equal(in(port, REG_DATA), *at);
+    }
+    assert_false(irq->high);
+}
+
+/* What was typed before the driver was ready survives its clearing of the FIFO. */
+static void test_input_waits_for_the_driver(void **state)
+{
+    struct port *port = *state;
+
+    type(port, "early");
+    assert_false(in(port, REG_LSR) & LSR_DATA);
+    out(port, REG_IIR, FCR_ENABLE | FCR_CLEAR_RECEIVER);
+    assert_int_equal(in(port, REG_DATA), 0);
+    out(port, REG_MCR, MCR_RTS);
+    for (const char *at = "early"; *at; at++)
+        assert_int_equal(in(port, REG_DATA), *at);
+}
+
+static void test_overrun_interrupt(void **state)
+{
+    struct port *port = *state;
+
+    out(port, REG_IER, IER_LINE);
+    out(port, REG_MCR, MCR_LOOP);
+    out(port, REG_DATA, 'a');
+    out(port, REG_DATA, 'b');
+    assert_int_equal(in(port, REG_IIR), IIR_LINE);
+    assert_int_equal(in(port, REG_DATA), 'b'); /* the bare buffer takes the new byte */
+    assert_true(in(port, REG_LSR) & LSR_OVERRUN);
+    assert_int_equal(in(port, REG_IIR), IIR_NONE);
+}
+
+static void test_modem_status(void **state)
+{
+    struct port *port = *state;
+
+    assert_int_equal(in(port, REG_MSR), MSR_CTS | MSR_DSR | MSR_DCD);
+    out(port, REG_IER, IER_MODEM);
+    out(port, REG_MCR, MCR_LOOP | MCR_OUT1);
+    assert_int_equal(in(port, REG_IIR), IIR_MODEM);
+    /* CTS, DSR and DCD went away; RI that begins is no change. */
+    assert_int_equal(in(port, REG_MSR), MSR_RING | 0x0b);
+    assert_int_equal(in(port, REG_IIR), IIR_NONE);
+    out(port, REG_MCR, MCR_LOOP);
+    assert_int_equal(in(port, REG_MSR), MSR_RING_ENDED);
+    assert_int_equal(in(port, REG_MSR), 0);
+}
+
+static void test_priorities(void **state)
+{
+    struct port *port = *state;
+
+    out(port, REG_MCR, MCR_LOOP);
+    out(port, REG_IER, 0x0f);
+    out(port, REG_DATA, 'a');
+    out(port, REG_DATA, 'b');
+    assert_int_equal(in(port, REG_IIR), IIR_LINE);
+    in(port, REG_LSR);
+    assert_int_equal(in(port, REG_IIR), IIR_RECEIVED);
+    in(port, REG_DATA);
+    assert_int_equal(in(port, REG_IIR), IIR_TRANSMIT);
+    assert_int_equal(in(port, REG_IIR), IIR_MODEM);
+    in(port, REG_MSR);
+    assert_int_equal(in(port, REG_IIR), IIR_NONE);
+}
+
+/* A guest that heeds THRE loses nothing, however slow the reader. */
+static void test_flow_control(void **state)
+{
+    struct port *port = *state;
+    struct fake_irq *irq = &port->fixture.irq;
+    char text[4096];
+    unsigned int sent = 0, received = 0, edges;
+    ssize_t length;
+
+    open_port(port);
+    while (in(port, REG_LSR) & LSR_THRE) {
+        for (unsigned int i = 0; i < FIFO_SIZE; i++)
+            out(port, REG_DATA, (uint8_t)(sent++ % 251));
+        assert_in_range(sent, 0, CONSOLE_OUTPUT_RING);
+    }
+    assert_false(in(port, REG_LSR) & LSR_TEMT);
+    out(port, REG_IER, IER_TRANSMIT);
+    assert_false(irq->high);
+    edges = irq->edges;
+    for (unsigned int round = 0; round < 1000 && received < sent; round++) {
+        run_loop_for(port->fixture.env.loop, 1);
+        while ((length = read(port->host, text, sizeof(text))) > 0)
+            for (ssize_t i = 0; i < length; i++) {
+                assert_int_equal((uint8_t)text[i], received % 251);
+                received++;
+            }
+    }
+    assert_int_equal(received, sent);
+    assert_int_equal(irq->edges, edges + 1);
+    assert_int_equal(in(port, REG_IIR) & 0x0f, IIR_TRANSMIT);
+    assert_true(in(port, REG_LSR) & LSR_THRE);
+    assert_int_equal(memory_log_lines(&port->fixture.log), 0);
+}
+
+/* One that does not loses the rest, and the log gets one line, not millions. */
+static void test_flood_is_dropped(void **state)
+{
+    struct port *port = *state;
+
+    for (unsigned int i = 0; i < CONSOLE_OUTPUT_RING + 100000; i++)
+        out(port, REG_DATA, 'x');
+    assert_false(in(port, REG_LSR) & LSR_THRE);
+    assert_int_equal(memory_log_lines(&port->fixture.log), 1);
+    run(port);
+}
+
+static void test_nothing_connected(void **state)
+{
+    struct port *port = *state;
+    struct device *device = device_make(&port->fixture, &serial_ops, NULL);
+
+    for (unsigned int i = 0; i < 200000; i++)
+        device_out(device, REG_DATA, 'x');
+    assert_int_equal(device_in(device, REG_LSR), LSR_THRE | LSR_TEMT);
+    device->ops->destroy(device);
+}
+
+/* A second VM in the same process, as after --on-reboot restart. */
+static void test_console_survives_the_port(void **state)
+{
+    struct port *port = *state;
+    struct serial_options options = { .console = port->console };
+    char text[8];
+
+    port->device->ops->destroy(port->device);
+    port->device = device_make(&port->fixture, &serial_ops, &options);
+    open_port(port);
+    type(port, "q");
+    assert_int_equal(in(port, REG_DATA), 'q');
+    out(port, REG_DATA, 'r');
+    run(port);
+    assert_int_equal(read(port->host, text, sizeof(text)), 1);
+    assert_int_equal(text[0], 'r');
+}
+
+static void test_every_offset_and_width(void **state)
+{
+    struct port *port = *state;
+    uint8_t bytes[8];
+
+    for (uint64_t offset = 0; offset < 32; offset++) {
+        for (size_t length = 1; length <= 8; length *= 2) {
+            memset(bytes, 0x5a, sizeof(bytes));
+            device_write(port->device, offset, bytes, length);
+            memset(bytes, 0, sizeof(bytes));
+            device_read(port->device, offset, bytes, length);
+            for (size_t i = length; i < sizeof(bytes); i++)
+                assert_int_equal(bytes[i], 0);
+            if (offset >= SERIAL_WINDOW)
+                assert_int_equal(bytes[0], 0xff);
+        }
+    }
+    device_write(port->device, UINT64_MAX - 7, bytes, 8);
+    device_read(port->device, UINT64_MAX - 7, bytes, 8);
+}
+
+/* The registers and the line agree with each other. */
+static void check_agreement(struct port *port)
+{
+    bool high = port->fixture.irq.high;
+    uint8_t mcr = in(port, REG_MCR);
+
+    assert_int_equal(mcr & ~MCR_BITS, 0);
+    if (mcr & MCR_LOOP || !(mcr & MCR_OUT2)) {
+        assert_false(high);
+    } else {
+        uint8_t iir = in(port, REG_IIR);
+
+        assert_int_equal(high, !(iir & IIR_NONE));
+        assert_int_equal(iir & 0x30, 0);
+    }
+    assert_int_equal(port->fixture.irq.repeated, 0);
+}
+
+static void test_random_pokes(void **state)
+{
+    struct port *port = *state;
+    uint64_t random = 88172645463325252ull;
+    char drained[4096];
+    uint8_t bytes[8];
+
+    for (unsigned int i = 0; i < 100000; i++) {
+        uint64_t choice = next_random(&random);
+        size_t length = (size_t)1 << (choice >> 8 & 3);
+        uint64_t offset = choice >> 16 & 7;
+
+        memcpy(bytes, &choice, sizeof(bytes));
+        if (choice & 1)
+            device_write(port->device, offset, bytes, length);
+        else
+            device_read(port->device, offset, bytes, length);
+        if (i % 500 == 0) {
+            assert_true(write(port->host, "some input", 10) == 10 || i > 0);
+            run_loop_for(port->fixture.env.loop, 1);
+            while (i % 5000 == 0 && read(port->host, drained, sizeof(drained)) > 0)
+                continue;
+        }
+        check_agreement(port);
+    }
+    assert_true(memory_log_lines(&port->fixture.log) <= 1);
+}
+
+#define SERIAL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERIAL_TEST(test_sends_what_is_written),
+        SERIAL_TEST(test_divisor_and_scratch),
+        SERIAL_TEST(test_linux_probe),
+        SERIAL_TEST(test_fifo_size_by_loopback),
+        SERIAL_TEST(test_linux_transmit_interrupt_tests),
+        SERIAL_TEST(test_transmit_interrupt_edges),
+        SERIAL_TEST(test_transmit_edge_without_iir),
+        SERIAL_TEST(test_out2_gates_the_line),
+        SERIAL_TEST(test_receive_and_timeout),
+        SERIAL_TEST(test_receive_edges),
+        SERIAL_TEST(test_receive_without_fifo),
+        SERIAL_TEST(test_input_waits_for_the_driver),
+        SERIAL_TEST(test_overrun_interrupt),
+        SERIAL_TEST(test_modem_status),
+        SERIAL_TEST(test_priorities),
+        SERIAL_TEST(test_flow_control),
+        SERIAL_TEST(test_flood_is_dropped),
+        SERIAL_TEST(test_nothing_connected),
+        SERIAL_TEST(test_console_survives_the_port),
+        SERIAL_TEST(test_every_offset_and_width),
+        SERIAL_TEST(test_random_pokes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
