@@ -242,7 +242,8 @@ static void judge(const struct test_directory *directory, const char *name, char
                   size_t size)
 {
     char file[16], path[128], output[16384];
-    char iasl[] = "iasl", disassemble[] = "-d", strict[] = "-we", prefix[] = "-p", again[] = "again";
+    char iasl[] = "iasl", disassemble[] = "-d", strict[] = "-we", prefix[] = "-p";
+    char again[] = "again";
     FILE *stream;
 
     snprintf(file, sizeof(file), "%s.dat", name);
@@ -286,6 +287,15 @@ static void judge_all(unsigned int cpus, size_t windows)
     assert_int_equal(count_of(source, "EisaId (\"PNP0501\")"), 1);
     assert_int_equal(count_of(source, "Edge, ActiveHigh, Exclusive"), windows + 1);
     assert_int_equal(count_of(source, "Name (\\_S5, Package (0x04)"), 1);
+    assert_int_equal(count_of(source, "0x03F8,             // Range Minimum"), 1);
+    assert_int_equal(count_of(source, "IRQ (Edge, ActiveHigh, Exclusive, )"), 1);
+    assert_int_equal(count_of(source, "0xCFFF0000,         // Address Base"), 1);
+    assert_int_equal(count_of(source, "0x00001000,         // Address Length"), windows);
+    if (windows == 100) {
+        assert_int_equal(count_of(source, "Device (V063)"), 1);
+        assert_int_equal(count_of(source, "0xD0063000,         // Address Base"), 1);
+        assert_int_equal(count_of(source, "0x00000068,"), 1); /* interrupt 104 */
+    }
     test_directory_remove(&directory);
     test_machine_destroy(&test);
 }

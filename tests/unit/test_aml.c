@@ -181,13 +181,16 @@ static void an_overflow_stays(void **state)
 {
     uint8_t buffer[4];
     struct aml aml;
+    size_t length;
 
     (void)state;
     aml_init(&aml, buffer, sizeof(buffer));
     aml_string(&aml, "too long");
     assert_false(aml_fits(&aml));
+    length = aml.length;
     aml_integer(&aml, 0); /* this alone would fit */
     assert_false(aml_fits(&aml));
+    assert_int_equal(aml.length, length);
 }
 
 int main(void)

@@ -54,7 +54,7 @@ static size_t kernel_part(const char *user)
     size_t i;
 
     for (i = 0; user[i]; i++) {
-        if (word_start && !quoted && !strncmp(user + i, "--", 2) &&
+        if (word_start && !strncmp(user + i, "--", 2) &&
             (!user[i + 2] || is_blank(user[i + 2])))
             break;
         if (user[i] == '"')
