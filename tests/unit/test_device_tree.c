@@ -29,8 +29,8 @@ static size_t build(struct test_machine *test, unsigned int cpus, size_t windows
     size_t size = 0;
 
     test_machine_create(test, 5 * GIB, cpus, windows);
-    assert_int_equal(fdt_build(&test->machine, "console=ttyS0 ro", initrd, tree_buffer,
-                               sizeof(tree_buffer), &size, &error),
+    assert_int_equal(fdt_build_x86(&test->machine, "console=ttyS0 ro", initrd, tree_buffer,
+                                   sizeof(tree_buffer), &size, &error),
                      0);
     assert_int_equal(fdt_check_full(tree_buffer, size), 0);
     return size;
@@ -113,8 +113,8 @@ static void no_initrd_and_no_serial_are_not_named(void **state)
     (void)state;
     test_machine_create(&test, 16 * MIB, 1, 0);
     test.machine.device_count = 0;
-    assert_int_equal(fdt_build(&test.machine, "", (struct guest_range){ 0 }, tree_buffer,
-                               sizeof(tree_buffer), &size, &error),
+    assert_int_equal(fdt_build_x86(&test.machine, "", (struct guest_range){ 0 }, tree_buffer,
+                                   sizeof(tree_buffer), &size, &error),
                      0);
     assert_null(fdt_getprop(tree_buffer, node("/chosen"), "linux,initrd-start", NULL));
     assert_null(fdt_getprop(tree_buffer, node("/chosen"), "stdout-path", NULL));
@@ -208,8 +208,8 @@ static void every_short_buffer_is_refused_within_bounds(void **state)
     (void)state;
     for (size_t capacity = 0; capacity < whole; capacity += 4) {
         memset(tree_buffer, 0x5a, sizeof(tree_buffer));
-        assert_int_equal(fdt_build(&test.machine, "console=ttyS0 ro", initrd, tree_buffer, capacity,
-                                   &size, &error),
+        assert_int_equal(fdt_build_x86(&test.machine, "console=ttyS0 ro", initrd, tree_buffer,
+                                       capacity, &size, &error),
                          -28 /* ENOSPC */);
         for (size_t i = capacity; i < whole + 64; i++)
             assert_int_equal(((const uint8_t *)tree_buffer)[i], 0x5a);

@@ -89,7 +89,7 @@ static void write_serial(struct device_tree *tree, const struct machine_device *
     device_tree_end_node(tree);
 }
 
-int fdt_build(const struct machine *machine, const char *command_line,
+int fdt_build_x86(const struct machine *machine, const char *command_line,
                   struct guest_range initrd, void *buffer, size_t capacity, size_t *size,
                   struct error *error)
 {

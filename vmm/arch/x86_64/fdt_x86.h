@@ -31,7 +31,7 @@
  *
  * -ENOSPC with a message when BUFFER is too small.
  */
-int fdt_build(const struct machine *machine, const char *command_line,
+int fdt_build_x86(const struct machine *machine, const char *command_line,
                   struct guest_range initrd, void *buffer, size_t capacity, size_t *size,
                   struct error *error);
 
