@@ -127,3 +127,21 @@ apt_fetch() {
     (cd "$folder" && run_logged "$folder/apt.log" apt-get -c "$conf" -qq download "$package") || return 1
     printf '%s\n' "$folder/$package"_*.deb
 }
+
+# --- Where KVM works --------------------------------------------------------------------------------------
+
+# choose_runner: sets the array runner to what must stand before a command that needs KVM for stock kernels:
+# `env` on a machine where that works, sudo where only the permission is missing, else the lab. Says which.
+# With build/mote built, in the project's folder.
+choose_runner() {
+    if build/mote doctor --brief >/dev/null; then
+        runner=(env)
+    elif [[ -e /dev/kvm && ! -w /dev/kvm ]] && sudo -n true 2>/dev/null && sudo build/mote doctor --brief >/dev/null; then
+        say "/dev/kvm is not open to $USER: using sudo ('build/mote doctor' tells how to mend that)"
+        runner=(sudo)
+    else
+        say "this machine's KVM cannot run stock kernels: using the lab, an emulated machine (slower; times are emulated)"
+        scripts/setup lab
+        runner=(scripts/lab --)
+    fi
+}

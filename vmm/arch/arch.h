@@ -32,6 +32,16 @@ size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
 /* The most RAM that this machine's processor can address for a guest, in bytes. */
 uint64_t arch_memory_limit(void);
 
+/* Whether the processor says that it can virtualize. */
+bool arch_has_virtualization(void);
+
+/*
+ * Runs a tiny guest on KVM_PATH and yields what one supervisor instruction
+ * costs in it: a few nanoseconds where the processor executes it, some hundred
+ * where software does.
+ */
+int arch_probe(const char *kvm_path, double *nanoseconds, struct error *error);
+
 /* The devices that every machine of this architecture has. */
 const struct machine_device *arch_platform_devices(size_t *count);
 

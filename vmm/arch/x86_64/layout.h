@@ -16,7 +16,7 @@
  *   0x000f_0000    MP table
  *   0x0010_0000  kernel, initrd, the guest's RAM
  *   0xc000_0000  end of RAM below 4 GiB; MMIO:
- *   0xcfff_0000    pvpanic, boot mark
+ *   0xcfff_0000    pvpanic, boot mark, power (the ports 0x600 once more)
  *   0xd000_0000    virtio-mmio windows of 4 KiB
  *   0xfec0_0000    IOAPIC
  *   0xfee0_0000    local APICs
@@ -43,6 +43,7 @@
 #define LAYOUT_MMIO 0xc0000000ull
 #define LAYOUT_PVPANIC 0xcfff0000ull
 #define LAYOUT_BOOT_MARK 0xcfff1000ull
+#define LAYOUT_POWER 0xcfff2000ull
 #define LAYOUT_VIRTIO 0xd0000000ull
 #define LAYOUT_VIRTIO_SIZE 0x1000ull
 #define LAYOUT_IOAPIC 0xfec00000ull
@@ -57,8 +58,13 @@
 #define LAYOUT_I8042_PORT 0x60
 #define LAYOUT_POWER_PORT 0x600
 
-/* IOAPIC inputs: each virtio window has its own from LAYOUT_VIRTIO_GSI on. */
+/*
+ * IOAPIC inputs: each virtio window has its own from LAYOUT_VIRTIO_GSI on, so
+ * that no interrupt is ever shared.  The version register tells a driver the
+ * number of inputs; Linux accepts up to 127.
+ */
 #define LAYOUT_IOAPIC_PINS 120
 #define LAYOUT_VIRTIO_GSI 5
+#define LAYOUT_VIRTIO_WINDOWS 100
 
 #endif

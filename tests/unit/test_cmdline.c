@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* After those that it needs. */
+#include <cmocka.h>
+
+#include "vmm/arch/x86_64/cmdline.h"
+#include "vmm/cleanup.h"
+
+static const struct machine_device devices[] = {
+    { .kind = DEVICE_SERIAL, .space = ADDRESS_PORT, .base = 0x3f8, .size = 8, .irq = 4 },
+    { .kind = DEVICE_VIRTIO_MMIO, .base = 0xd0000000, .size = 0x1000, .irq = 5 },
+    { .kind = DEVICE_VIRTIO_MMIO, .base = 0xd0001000, .size = 0x1000, .irq = 6 },
+};
+
+#define WINDOWS "virtio_mmio.device=0x1000@0xd0000000:5 virtio_mmio.device=0x1000@0xd0001000:6"
+
+static const struct machine with_windows = {
+    .describe = DESCRIBE_CMDLINE,
+    .devices = devices,
+    .device_count = ARRAY_LENGTH(devices),
+};
+
+static void assert_line(const struct machine *machine, const char *user, const char *expected)
+{
+    struct error error = ERROR_INIT;
+    char line[512];
+
+    memset(line, 'x', sizeof(line));
+    assert_int_equal(cmdline_build(machine, user, line, sizeof(line), &error), 0);
+    assert_string_equal(line, expected);
+}
+
+static void windows_follow_the_users_words(void **state)
+{
+    (void)state;
+    assert_line(&with_windows, "", WINDOWS);
+    assert_line(&with_windows, "console=ttyS0", "console=ttyS0 " WINDOWS);
+    assert_line(&with_windows, "quiet ro ", "quiet ro " WINDOWS " ");
+}
+
+static void windows_stand_before_what_is_for_init(void **state)
+{
+    (void)state;
+    assert_line(&with_windows, "ro -- single", "ro " WINDOWS " -- single");
+    assert_line(&with_windows, "ro --", "ro " WINDOWS " --");
+    assert_line(&with_windows, "-- single", WINDOWS " -- single");
+    assert_line(&with_windows, "ro --x -- y", "ro --x " WINDOWS " -- y");
+    assert_line(&with_windows, "a=\"b -- c\" d", "a=\"b -- c\" d " WINDOWS);
+    assert_line(&with_windows, "a--", "a-- " WINDOWS);
+}
+
+static void other_descriptions_leave_the_line_alone(void **state)
+{
+    struct machine machine = with_windows;
+
+    (void)state;
+    machine.describe = DESCRIBE_ACPI;
+    assert_line(&machine, "ro -- single", "ro -- single");
+    machine.describe = DESCRIBE_FDT;
+    assert_line(&machine, "", "");
+}
+
+static void without_windows_nothing_is_added(void **state)
+{
+    struct machine machine = with_windows;
+
+    (void)state;
+    machine.device_count = 1;
+    assert_line(&machine, "ro", "ro");
+}
+
+static void control_characters_are_refused(void **state)
+{
+    static const char *const bad[] = { "a\nb", "\n", "a\r", "a\x01", "\x7f" };
+    struct error error = ERROR_INIT;
+    char line[64];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        assert_int_equal(cmdline_build(&with_windows, bad[i], line, sizeof(line), &error), -22);
+        assert_string_equal(line, "");
+    }
+    assert_int_equal(cmdline_build(&with_windows, "a\nb", line, sizeof(line), &error), -22);
+    assert_non_null(strstr(error.message, "line break after 1 bytes"));
+    assert_line(&with_windows, "a\tb", "a\tb " WINDOWS);
+    assert_line(&with_windows, "n=\xc3\xa9", "n=\xc3\xa9 " WINDOWS);
+}
+
+static void every_short_buffer_is_refused_within_bounds(void **state)
+{
+    static const char whole[] = "ro " WINDOWS " -- single";
+    struct error error = ERROR_INIT;
+    char line[sizeof(whole) + 16];
+
+    (void)state;
+    for (size_t capacity = 0; capacity <= sizeof(whole); capacity++) {
+        int result;
+
+        memset(line, 'x', sizeof(line));
+        result = cmdline_build(&with_windows, "ro -- single", line, capacity, &error);
+        assert_int_equal(result, capacity == sizeof(whole) ? 0 : -7 /* E2BIG */);
+        if (result < 0 && capacity)
+            assert_string_equal(line, "");
+        for (size_t i = capacity; i < sizeof(line); i++)
+            assert_int_equal(line[i], 'x');
+    }
+    assert_string_equal(line, whole);
+    assert_non_null(strstr(error.message, "fewer devices"));
+}
+
+static void a_long_user_line_is_named_by_its_length(void **state)
+{
+    struct machine machine = { .describe = DESCRIBE_ACPI };
+    struct error error = ERROR_INIT;
+    char line[8];
+
+    (void)state;
+    assert_int_equal(cmdline_build(&machine, "12345678", line, sizeof(line), &error), -7);
+    assert_non_null(strstr(error.message, "8 bytes, this kernel takes 7; shorten it"));
+    assert_int_equal(cmdline_build(&machine, "1234567", line, sizeof(line), &error), 0);
+    assert_string_equal(line, "1234567");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows_follow_the_users_words),
+        cmocka_unit_test(windows_stand_before_what_is_for_init),
+        cmocka_unit_test(other_descriptions_leave_the_line_alone),
+        cmocka_unit_test(without_windows_nothing_is_added),
+        cmocka_unit_test(control_characters_are_refused),
+        cmocka_unit_test(every_short_buffer_is_refused_within_bounds),
+        cmocka_unit_test(a_long_user_line_is_named_by_its_length),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmdline.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* " virtio_mmio.device=0x…@0x…:…", each number at its longest. */
+#define WINDOW_LENGTH_MAX 80
+
+/* Text that is counted even where it no longer fits. */
+struct text {
+    char *bytes;
+    size_t capacity; /* with the NUL */
+    size_t length;
+};
+
+static void append(struct text *text, const char *bytes, size_t length)
+{
+    if (text->length < text->capacity && length < text->capacity - text->length) {
+        memcpy(text->bytes + text->length, bytes, length);
+        text->bytes[text->length + length] = '\0';
+    }
+    text->length += length;
+}
+
+static void append_windows(struct text *text, const struct machine *machine)
+{
+    for (size_t i = 0; i < machine->device_count; i++) {
+        const struct machine_device *device = &machine->devices[i];
+        char window[WINDOW_LENGTH_MAX];
+        int length;
+
+        if (device->kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        length = snprintf(window, sizeof(window), "%svirtio_mmio.device=0x%llx@0x%llx:%u",
+                          text->length ? " " : "", (unsigned long long)device->size,
+                          (unsigned long long)device->base, device->irq);
+        append(text, window, (size_t)length);
+    }
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* How much of USER is the kernel's: up to a word "--" outside double quotes, or all of it. */
+static size_t kernel_part(const char *user)
+{
+    bool quoted = false, word_start = true;
+    size_t i;
+
+    for (i = 0; user[i]; i++) {
+        if (word_start && !strncmp(user + i, "--", 2) &&
+            (!user[i + 2] || is_blank(user[i + 2])))
+            break;
+        if (user[i] == '"')
+            quoted = !quoted;
+        word_start = is_blank(user[i]) && !quoted;
+    }
+    return i;
+}
+
+static int check_text(const char *user, struct error *error)
+{
+    for (size_t i = 0; user[i]; i++) {
+        unsigned char c = (unsigned char)user[i];
+
+        if (c == '\n' || c == '\r')
+            return error_set(error, EINVAL,
+                             "command line: a line break after %zu bytes; give it as one line", i);
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return error_set(error, EINVAL,
+                             "command line: control character 0x%02x after %zu bytes; remove it",
+                             c, i);
+    }
+    return 0;
+}
+
+int cmdline_build(const struct machine *machine, const char *user, char *line, size_t capacity,
+                  struct error *error)
+{
+    struct text text = { .bytes = line, .capacity = capacity };
+    size_t user_length = strlen(user), kernel_length = user_length;
+    int result;
+
+    if (capacity)
+        line[0] = '\0';
+    result = check_text(user, error);
+    if (result < 0)
+        return result;
+    if (machine->describe == DESCRIBE_CMDLINE) {
+        kernel_length = kernel_part(user);
+        while (kernel_length && is_blank(user[kernel_length - 1]))
+            kernel_length--;
+        append(&text, user, kernel_length);
+        append_windows(&text, machine);
+        if (user[kernel_length] && !is_blank(user[kernel_length]))
+            append(&text, " ", 1);
+    } else {
+        kernel_length = 0;
+    }
+    append(&text, user + kernel_length, user_length - kernel_length);
+    if (text.length < capacity)
+        return 0;
+    if (capacity)
+        line[0] = '\0';
+    if (text.length > user_length)
+        return error_set(error, E2BIG,
+                         "command line: %zu bytes with the devices, this kernel takes %zu; "
+                         "shorten it, attach fewer devices or use --describe acpi",
+                         text.length, capacity ? capacity - 1 : 0);
+    return error_set(error, E2BIG,
+                     "command line: %zu bytes, this kernel takes %zu; shorten it", text.length,
+                     capacity ? capacity - 1 : 0);
+}

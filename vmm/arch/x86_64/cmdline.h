@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_X86_CMDLINE_H
+#define MOTE_X86_CMDLINE_H
+
+#include <stddef.h>
+
+#include "vmm/error.h"
+#include "vmm/machine.h"
+
+/*
+ * Makes the guest's command line in LINE, which holds CAPACITY bytes with the
+ * final NUL: the kernel's limit or the room in guest memory, whichever is less.
+ *
+ * It is the USER's text, which must not hold control characters.  Where
+ * machine->describe is DESCRIBE_CMDLINE, each virtio-mmio window is added as
+ * " virtio_mmio.device=SIZE@BASE:IRQ" in the form of Linux's virtio_mmio driver.
+ * A kernel hands what follows a bare "--" to init, so the windows go before it.
+ *
+ * -EINVAL or -E2BIG with a message; then LINE is empty.
+ */
+int cmdline_build(const struct machine *machine, const char *user, char *line, size_t capacity,
+                  struct error *error);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `mote doctor`: what the host offers, what is missing with the command that
+ * mends it, and what Mote will use.  It changes nothing.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/io_uring.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/kvm.h"
+#include "vmm/options.h"
+
+/* Above this, supervisor code is not run by the processor. */
+#define NATIVE_NS_MAX 100.0
+/* Emulated processors that have the flags are slow but right. */
+#define FLAGGED_NS_MAX 5000.0
+
+#define LANDLOCK_VERSION_QUERY 1u /* LANDLOCK_CREATE_RULESET_VERSION */
+
+enum verdict { VERDICT_OK, VERDICT_NOTE, VERDICT_BAD };
+
+struct doctor {
+    const char *kvm_path;
+    bool brief;
+    bool native;
+};
+
+static void say(const struct doctor *doctor, enum verdict verdict, const char *what,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void say(const struct doctor *doctor, enum verdict verdict, const char *what,
+                const char *format, ...)
+{
+    static const char *const marks[] = {
+        [VERDICT_OK] = "ok  ", [VERDICT_NOTE] = "note", [VERDICT_BAD] = "BAD ",
+    };
+    va_list arguments;
+
+    if (doctor->brief)
+        return;
+    printf("  %s  %-16s ", marks[verdict], what);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+}
+
+/* The first line of a small file under /proc or /sys; false when unreadable. */
+static bool read_line(const char *path, char *line, size_t size)
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, line, size - 1);
+
+    if (length < 0)
+        return false;
+    line[length] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return true;
+}
+
+static void check_permissions(const struct doctor *doctor)
+{
+    struct stat status;
+    struct group *group;
+
+    if (stat(doctor->kvm_path, &status) < 0) {
+        say(doctor, VERDICT_BAD, "permissions", "%s: %s; run: sudo modprobe kvm-intel || "
+            "sudo modprobe kvm-amd", doctor->kvm_path, strerror(errno));
+        return;
+    }
+    if (access(doctor->kvm_path, R_OK | W_OK) == 0) {
+        say(doctor, VERDICT_OK, "permissions", "%s can be used by this user", doctor->kvm_path);
+        return;
+    }
+    group = getgrgid(status.st_gid);
+    if ((status.st_mode & 0060) == 0060 && group && status.st_gid != 0)
+        say(doctor, VERDICT_BAD, "permissions",
+            "not allowed; run: sudo usermod -aG %s $USER, then log in again", group->gr_name);
+    else
+        say(doctor, VERDICT_BAD, "permissions", "not allowed; run: sudo chgrp kvm %s && "
+            "sudo chmod 660 %s && sudo usermod -aG kvm $USER, then log in again",
+            doctor->kvm_path, doctor->kvm_path);
+}
+
+static void check_kvm(struct doctor *doctor)
+{
+    struct error error = ERROR_INIT;
+    bool flags = arch_has_virtualization();
+    double nanoseconds = 0;
+
+    if (arch_probe(doctor->kvm_path, &nanoseconds, &error) < 0) {
+        say(doctor, VERDICT_BAD, "KVM", "%s", error.message);
+        return;
+    }
+    say(doctor, VERDICT_OK, "KVM", "%s runs a guest", doctor->kvm_path);
+    doctor->native = nanoseconds <= NATIVE_NS_MAX || (flags && nanoseconds <= FLAGGED_NS_MAX);
+    if (doctor->native)
+        say(doctor, VERDICT_OK, "back end", "hardware virtualization (%.0f ns a supervisor "
+            "instruction)", nanoseconds);
+    else
+        say(doctor, VERDICT_BAD, "back end", "emulates supervisor code (%.0f ns an instruction%s): "
+            "tiny guests run, stock Linux does not; use scripts/lab", nanoseconds,
+            flags ? "" : ", and the processor shows neither vmx nor svm");
+}
+
+static void check_huge_pages(const struct doctor *doctor)
+{
+    char transparent[128] = "absent", reserved[32] = "0";
+
+    read_line("/sys/kernel/mm/transparent_hugepage/enabled", transparent, sizeof(transparent));
+    read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", reserved, sizeof(reserved));
+    say(doctor, VERDICT_NOTE, "huge pages", "transparent: %s; 2 MiB pages set aside: %s",
+        transparent, reserved);
+}
+
+static void check_cgroup(const struct doctor *doctor)
+{
+    char group[256] = "", path[320];
+    struct statfs status;
+
+    if (statfs("/sys/fs/cgroup", &status) < 0 || status.f_type != CGROUP2_SUPER_MAGIC) {
+        say(doctor, VERDICT_NOTE, "cgroup", "version 2 is not mounted at /sys/fs/cgroup; "
+            "no limits beyond rlimits");
+        return;
+    }
+    read_line("/proc/self/cgroup", group, sizeof(group));
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs",
+             strncmp(group, "0::", 3) == 0 ? group + 3 : "");
+    if (access(path, W_OK) == 0)
+        say(doctor, VERDICT_OK, "cgroup", "version 2, delegated to this user");
+    else
+        say(doctor, VERDICT_NOTE, "cgroup", "version 2, not delegated; "
+            "start by: systemd-run --user --scope -p Delegate=yes mote ...");
+}
+
+static void check_user_namespaces(const struct doctor *doctor)
+{
+    char maximum[32] = "0", clone[32] = "1";
+
+    read_line("/proc/sys/user/max_user_namespaces", maximum, sizeof(maximum));
+    read_line("/proc/sys/kernel/unprivileged_userns_clone", clone, sizeof(clone));
+    if (strcmp(maximum, "0") == 0)
+        say(doctor, VERDICT_NOTE, "user namespaces", "off; run: sudo sysctl "
+            "user.max_user_namespaces=10000");
+    else if (strcmp(clone, "0") == 0)
+        say(doctor, VERDICT_NOTE, "user namespaces", "for root alone; run: sudo sysctl "
+            "kernel.unprivileged_userns_clone=1");
+    else
+        say(doctor, VERDICT_OK, "user namespaces", "available");
+}
+
+static void check_landlock(const struct doctor *doctor)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_QUERY);
+
+    if (version > 0)
+        say(doctor, VERDICT_OK, "Landlock", "ABI %ld", version);
+    else
+        say(doctor, VERDICT_NOTE, "Landlock", "%s; add landlock to the host kernel's lsm= list",
+            errno == ENOSYS ? "not in this kernel" : "off");
+}
+
+static void check_io_uring(const struct doctor *doctor)
+{
+    struct io_uring_params parameters = { .flags = 0 };
+    long fd = syscall(SYS_io_uring_setup, 1, &parameters);
+    int number = errno;
+
+    if (fd >= 0) {
+        close((int)fd);
+        say(doctor, VERDICT_OK, "io_uring", "available");
+    } else {
+        say(doctor, VERDICT_NOTE, "io_uring", "%s%s", strerror(number),
+            number == EPERM ? "; run: sudo sysctl kernel.io_uring_disabled=0" : "");
+    }
+}
+
+static int set_kvm(void *target, const char *value, struct error *error)
+{
+    (void)error;
+    ((struct doctor *)target)->kvm_path = value;
+    return 0;
+}
+
+static int set_brief(void *target, const char *value, struct error *error)
+{
+    (void)value;
+    (void)error;
+    ((struct doctor *)target)->brief = true;
+    return 0;
+}
+
+static const struct option_row rows[] = {
+    { "Options", "kvm", "FILE", "the KVM device (default: /dev/kvm)", set_kvm },
+    { NULL, "brief", NULL, "one word: native, or lab where stock kernels need one", set_brief },
+};
+
+static const struct option_table table = {
+    .usage = "mote doctor [OPTION]...",
+    .summary = "Tells what this host offers, what is missing and what Mote will use.\n"
+               "Ends with 0 when stock kernels can run here, else with 1.",
+    .examples = "  mote doctor\n  mote doctor --brief\n",
+    .rows = rows,
+    .count = ARRAY_LENGTH(rows),
+};
+
+int cmd_doctor(int argc, char **argv)
+{
+    struct doctor doctor = { .kvm_path = KVM_DEFAULT_PATH };
+    struct error error = ERROR_INIT;
+    struct utsname host;
+    bool helped;
+
+    if (options_parse(&table, &doctor, argc, argv, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    uname(&host);
+    if (!doctor.brief)
+        printf("mote %s on %s %s, %s\n", MOTE_VERSION, host.sysname, host.release, host.machine);
+    check_permissions(&doctor);
+    check_kvm(&doctor);
+    check_huge_pages(&doctor);
+    check_cgroup(&doctor);
+    check_user_namespaces(&doctor);
+    check_landlock(&doctor);
+    check_io_uring(&doctor);
+    if (doctor.brief)
+        puts(doctor.native ? "native" : "lab");
+    else
+        printf("Mote will use: %s\n", doctor.native
+               ? "KVM on this host, plain pages, a serial console"
+               : "no KVM of this host for stock kernels; scripts/lab gives one under emulation");
+    return doctor.native ? STATUS_OK : 1;
+}
