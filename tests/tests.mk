@@ -37,3 +37,12 @@ bad-input: all
 	./tests/bad-input
 
 .PHONY: test-tools bad-input
+
+# What scripts/bench measures with; built plainly, not by a test.
+.PHONY: bench-programs
+bench-programs: $(BUILD)/bench/race $(BUILD)/bench/floor
+
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
