@@ -6,13 +6,13 @@
 
 # shellcheck disable=SC2034 # the scripts use it
 mote=${MOTE:-build/mote}
-passed=0 failed=0 skipped=0 reason=''
+passed=0 failed=0 skipped=0 failure=''
 skip_all='' # why no test can run; empty while they can
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # fail WORDS…: the test that runs has failed; the first reason counts.
-fail() { [[ -n $reason ]] || reason=$*; }
+fail() { [[ -n $failure ]] || failure=$*; }
 
 # a_test NAME COMMAND…: runs one test.
 a_test() {
@@ -22,14 +22,14 @@ a_test() {
         skipped=$((skipped + 1))
         return
     fi
-    reason=''
+    failure=''
     "$@" || fail "the test itself ended with status $?"
-    if [[ -z $reason ]]; then
+    if [[ -z $failure ]]; then
         passed=$((passed + 1))
         echo "ok - $name"
     else
         failed=$((failed + 1))
-        echo "FAIL - $name: $reason"
+        echo "FAIL - $name: $failure"
     fi
 }
 
