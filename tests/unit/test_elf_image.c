@@ -74,7 +74,8 @@ static const struct loading_case cases[] = {
       DAMAGED "p_filesz is larger than p_memsz" },
     { "file_of_2_to_the_63_in_one_segment",
       { { SEGMENT_FIELD(CRAFTED_TEXT, p_filesz), INT64_MAX - 0x1000 },
-        { SEGMENT_FIELD(CRAFTED_TEXT, p_memsz), INT64_MAX - 0x1000 } },
+        { SEGMENT_FIELD(CRAFTED_TEXT, p_memsz), INT64_MAX - 0x1000 },
+        { SEGMENT_FIELD(CRAFTED_DATA, p_paddr), MIB } },
       INT64_MAX, 0, EINVAL, NO_RAM },
 
     /* A segment's place in memory. */
