@@ -40,7 +40,8 @@ CPPFLAGS += -D_FORTIFY_SOURCE=2
 CFLAGS  += -ffunction-sections -fdata-sections
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c devices/backend/*.c))
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
+                                           devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all payloads unit native check demo install clean

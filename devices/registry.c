@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "devices/virtio/mmio.h"
 #include "vmm/cleanup.h"
 
 static const struct device_ops *const registry[] = {
@@ -11,11 +12,21 @@ static const struct device_ops *const registry[] = {
     [DEVICE_POWER] = &power_ops,
     [DEVICE_PVPANIC] = &pvpanic_ops,
     [DEVICE_BOOT_MARK] = &boot_mark_ops,
-    [DEVICE_VIRTIO_MMIO] = NULL,
+    [DEVICE_VIRTIO_MMIO] = &virtio_mmio_ops,
 };
 static_assert(ARRAY_LENGTH(registry) == DEVICE_KIND_COUNT, "every kind of device has its line");
 
 const struct device_ops *device_registry_find(enum device_kind kind)
 {
     return (size_t)kind < ARRAY_LENGTH(registry) ? registry[kind] : NULL;
+}
+
+static const struct virtio_row virtio_rows[] = {
+    { NULL, NULL, NULL, NULL }, /* none yet */
+};
+
+const struct virtio_row *virtio_registry(size_t *count)
+{
+    *count = ARRAY_LENGTH(virtio_rows) - 1;
+    return virtio_rows;
 }

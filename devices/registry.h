@@ -5,6 +5,7 @@
 /* The table of devices: from a kind in the machine's records to the code. */
 
 #include "devices/device.h"
+#include "devices/virtio/device.h"
 #include "vmm/machine.h"
 
 extern const struct device_ops serial_ops;    /* options: struct serial_options */
@@ -12,6 +13,19 @@ extern const struct device_ops i8042_ops;     /* this and the others take none *
 extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
+
+/*
+ * The virtio devices, by the command-line option that adds one; each option may
+ * be given several times.  A new device is one file and one line here.
+ */
+struct virtio_row {
+    const char *option;   /* without dashes */
+    const char *argument; /* as the help shows it */
+    const char *help;
+    const struct virtio_device_class *class;
+};
+
+const struct virtio_row *virtio_registry(size_t *count);
 
 /* NULL for a kind that has no code. */
 const struct device_ops *device_registry_find(enum device_kind kind);

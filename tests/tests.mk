@@ -18,3 +18,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmot
 
 unit:
 	+./tests/run-unit gcc clang
+
+# What scripts/bench measures with; built plainly, not by a test.
+.PHONY: bench-programs
+bench-programs: $(BUILD)/bench/race $(BUILD)/bench/floor
+
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<

@@ -316,8 +316,10 @@ static void log_end(struct session *session, const struct vm_end *end)
         log_info(&session->log, "the guest reset (%s)", end->how);
         break;
     case VM_STOPPED:
-        log_info(&session->log, "the VM was stopped (%s%s)", end->how,
-                 session->signal ? sigabbrev_np(session->signal) : "");
+        if (session->signal)
+            log_info(&session->log, "the VM was stopped (SIG%s)", sigabbrev_np(session->signal));
+        else
+            log_info(&session->log, "the VM was stopped (%s)", end->how);
         break;
     case VM_PANICKED:
         log_error(&session->log, "the guest's kernel panicked (%s)", end->how);

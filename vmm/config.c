@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/registry.h"
 #include "vmm/arch/arch.h"
 #include "vmm/kvm.h"
 
@@ -20,6 +21,29 @@ struct vm_config vm_config_default(void)
         .console = CONSOLE_SERIAL,
         .describe = DESCRIBE_ACPI,
     };
+}
+
+int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
+                         struct error *error)
+{
+    struct device_request *request = &config->devices[config->device_count];
+    int result;
+
+    if (config->device_count == CONFIG_DEVICES_MAX)
+        return error_set(error, E2BIG, "--%s: over %d devices; give fewer", row->option,
+                         CONFIG_DEVICES_MAX);
+    request->row = row;
+    result = row->class->parse(text, &request->options, error);
+    if (result == 0)
+        config->device_count++;
+    return result;
+}
+
+void vm_config_release(struct vm_config *config)
+{
+    for (size_t i = 0; i < config->device_count; i++)
+        config->devices[i].row->class->release(config->devices[i].options);
+    config->device_count = 0;
 }
 
 static int check_memory(uint64_t size, struct error *error)

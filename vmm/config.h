@@ -5,13 +5,24 @@
 /* What a VM shall be, as the user said it: plain values with defaults. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/error.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 
+struct virtio_row;
+
 enum console_kind { CONSOLE_SERIAL, CONSOLE_NONE, CONSOLE_KIND_COUNT };
+
+/* A virtio device that the user asked for. */
+struct device_request {
+    const struct virtio_row *row;
+    void *options; /* the class's own; released with the config */
+};
+
+#define CONFIG_DEVICES_MAX 96
 
 /* Strings are the caller's and outlive the VM. */
 struct vm_config {
@@ -24,10 +35,19 @@ struct vm_config {
     uint64_t memory; /* bytes */
     enum console_kind console;
     enum describe describe;
+    size_t device_count;
+    struct device_request devices[CONFIG_DEVICES_MAX];
 };
 
 /* One CPU, 256 MiB, a serial console, ACPI. */
 struct vm_config vm_config_default(void);
+
+/* Adds a device of ROW with the option's value TEXT. */
+int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
+                         struct error *error);
+
+/* Releases the devices' options. */
+void vm_config_release(struct vm_config *config);
 
 /* Whether the values make a VM together; the message names what does not. */
 int vm_config_check(const struct vm_config *config, struct error *error);

@@ -148,6 +148,19 @@ int kvm_add_memory(struct kvm *kvm, uint32_t slot, uint64_t address, uint64_t si
     return 0;
 }
 
+int kvm_doorbell(struct kvm *kvm, uint64_t address, uint32_t value, int event_fd, bool attach)
+{
+    struct kvm_ioeventfd doorbell = {
+        .datamatch = value,
+        .addr = address,
+        .len = sizeof(value),
+        .fd = event_fd,
+        .flags = KVM_IOEVENTFD_FLAG_DATAMATCH | (attach ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+    };
+
+    return kvm_ioctl(kvm->vm_fd, KVM_IOEVENTFD, (uintptr_t)&doorbell);
+}
+
 int kvm_create_vcpu(struct kvm *kvm, unsigned int index, struct error *error)
 {
     int fd = kvm_ioctl(kvm->vm_fd, KVM_CREATE_VCPU, index);

@@ -7,6 +7,7 @@
  * come back as a negative errno and a line that names the remedy.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,12 @@ int kvm_capability(const struct kvm *kvm, int number);
 /* Shows SIZE bytes at host address HOST to the guest at ADDRESS. */
 int kvm_add_memory(struct kvm *kvm, uint32_t slot, uint64_t address, uint64_t size, void *host,
                    struct error *error);
+
+/*
+ * Has KVM write EVENT_FD when VALUE (32 bits) is written to guest ADDRESS, or no
+ * longer.  A negative errno without words: plain exits serve as well.
+ */
+int kvm_doorbell(struct kvm *kvm, uint64_t address, uint32_t value, int event_fd, bool attach);
 
 /* Returns the descriptor of a new vCPU, the caller's. */
 int kvm_create_vcpu(struct kvm *kvm, unsigned int index, struct error *error);

@@ -8,8 +8,10 @@
 
 #include "devices/registry.h"
 #include "devices/serial.h"
+#include "devices/virtio/mmio.h"
 #include "vmm/arch/arch.h"
 #include "vmm/bus.h"
+#include "vmm/io_thread.h"
 #include "vmm/kvm.h"
 #include "vmm/vcpu.h"
 
@@ -28,6 +30,7 @@ struct vm {
     size_t device_count;
     struct device *devices[MACHINE_DEVICES_MAX];
     struct machine_device records[MACHINE_DEVICES_MAX]; /* of DEVICES, same order */
+    struct io_thread *io; /* serves the virtio devices; NULL without any */
     struct vcpus *vcpus;
 
     pthread_mutex_t lock; /* guards what follows; innermost */
@@ -145,7 +148,7 @@ static int create_device(struct vm *vm, const struct machine_device *record, con
     struct bus *bus = record->space == ADDRESS_PORT ? &vm->ports : &vm->mmio;
     struct device_env env = {
         .memory = vm->memory,
-        .loop = vm->host.loop,
+        .loop = record->kind == DEVICE_VIRTIO_MMIO ? io_thread_loop(vm->io) : vm->host.loop,
         .events = &vm->events,
         .log = vm->host.log,
     };
@@ -184,6 +187,46 @@ static int create_devices(struct vm *vm, struct error *error)
     return 0;
 }
 
+static int attach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
+{
+    struct vm *vm = context;
+
+    return kvm_doorbell(&vm->kvm, address, value, event_fd, true);
+}
+
+static void detach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
+{
+    struct vm *vm = context;
+
+    kvm_doorbell(&vm->kvm, address, value, event_fd, false);
+}
+
+static int create_virtio_devices(struct vm *vm, struct error *error)
+{
+    int result = 0;
+
+    if (vm->config->device_count > 0)
+        result = io_thread_create(&vm->io, error);
+    for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
+        const struct device_request *request = &vm->config->devices[i];
+        struct virtio_mmio_options options = {
+            .class = request->row->class,
+            .device_options = request->options,
+            .doorbell = {
+                .attach = attach_doorbell, .detach = detach_doorbell, .context = vm,
+            },
+        };
+        struct machine_device record;
+
+        if (!arch_virtio_window(i, &record))
+            return error_set(error, ENOSPC, "--%s: this machine has no room for a %zuth device; "
+                             "give fewer", request->row->option, i + 1);
+        options.base = record.base;
+        result = create_device(vm, &record, &options, error);
+    }
+    return result;
+}
+
 static int create_vcpus(struct vm *vm, const struct machine *machine, struct error *error)
 {
     struct vcpu_env env = {
@@ -213,7 +256,8 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
     int result;
 
     if ((result = create_memory(vm, error)) < 0 || (result = create_machine(vm, error)) < 0 ||
-        (result = create_devices(vm, error)) < 0)
+        (result = create_devices(vm, error)) < 0 ||
+        (result = create_virtio_devices(vm, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "devices created");
     machine.memory = vm->memory;
@@ -274,11 +318,14 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
     int result;
 
     timeline_mark(vm->host.timeline, "vCPUs start");
+    if (vm->io && (result = io_thread_start(vm->io, error)) < 0)
+        return result;
     result = vcpus_start(vm->vcpus, error);
     if (result < 0)
         return result;
     result = event_loop_run(vm->host.loop, error);
     vcpus_stop(vm->vcpus);
+    io_thread_stop(vm->io);
     *end = vm->end;
     return result;
 }
@@ -288,8 +335,10 @@ void vm_destroy(struct vm *vm)
     if (!vm)
         return;
     vcpus_destroy(vm->vcpus);
+    io_thread_stop(vm->io);
     for (size_t i = 0; i < vm->device_count; i++)
         vm->devices[i]->ops->destroy(vm->devices[i]);
+    io_thread_destroy(vm->io);
     arch_vm_destroy(vm->arch);
     kvm_close(&vm->kvm);
     guest_memory_destroy(vm->memory);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VIRTIO_DEVICE_H
+#define MOTE_VIRTIO_DEVICE_H
+
+/*
+ * What a virtio device is, apart from its transport.
+ *
+ * A device class is a const record: data first, then what to call.  The
+ * transport (mmio.c) keeps the registers, negotiates features and checks
+ * queues; the device serves chains.  It never sees a descriptor or an address.
+ *
+ * The life of a device, all of it under its lock:
+ *
+ *   create     options checked, back end open; no queue is there yet
+ *   activate   the driver said DRIVER_OK: features are final, the queues that
+ *              it wants are ready
+ *   kick       the driver put chains into queue N (or may have)
+ *   reset      no queue any more: when it returns, nothing that the device
+ *              started touches guest memory, whatever was in flight
+ *   destroy    after a reset
+ *
+ * Kicks and back-end events come on the I/O loop's thread, never on a vCPU's.
+ */
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "devices/virtio/chain.h"
+#include "devices/virtio/queue.h"
+#include "vmm/error.h"
+#include "vmm/event_loop.h"
+#include "vmm/guest_memory.h"
+#include "vmm/log.h"
+
+#define VIRTIO_QUEUES_MAX 16
+
+/* Feature bits that belong to the ring or the transport (virtio 1.2, 6). */
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
+
+/* Device IDs (virtio 1.2, 5). */
+enum {
+    VIRTIO_ID_NET = 1,
+    VIRTIO_ID_BLOCK = 2,
+    VIRTIO_ID_CONSOLE = 3,
+    VIRTIO_ID_ENTROPY = 4,
+    VIRTIO_ID_BALLOON = 5,
+    VIRTIO_ID_VSOCK = 19,
+};
+
+struct virtio_device;
+
+/* All of the world that a virtio device may use. */
+struct virtio_env {
+    struct guest_memory *memory;
+    struct event_loop *loop; /* the I/O loop: add sources with LOCK as their lock */
+    pthread_mutex_t *lock;   /* the device's; held around every call */
+    struct log *log;
+};
+
+struct virtio_device_class {
+    const char *name;       /* as the user knows it: "disk" */
+    uint32_t id;            /* VIRTIO_ID_… */
+    uint16_t queue_size;    /* the most that a driver may choose, a power of two */
+    uint32_t config_size;   /* bytes of configuration space */
+
+    /* Reads the value of the device's command-line option into the class's own
+     * options type, and releases it.  Nothing is opened yet. */
+    int (*parse)(const char *text, void **options, struct error *error);
+    void (*release)(void *options);
+
+    /* Fills *DEVICE, whose first member is a struct virtio_device that
+     * virtio_device_init() prepared.  OPTIONS are parse()'s and outlive it. */
+    int (*create)(struct virtio_device **device, const struct virtio_env *env,
+                  const void *options, struct error *error);
+    void (*destroy)(struct virtio_device *device);
+    void (*activate)(struct virtio_device *device);
+    void (*reset)(struct virtio_device *device);
+    void (*kick)(struct virtio_device *device, unsigned int queue);
+
+    /* CONFIG is the device's current space, config_size bytes.  Optional. */
+    void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
+                         size_t length);
+};
+
+/* What the transport does for a device. */
+struct virtio_transport {
+    void (*interrupt)(struct virtio_transport *transport, uint32_t reason);
+    void (*needs_reset)(struct virtio_transport *transport, const char *why);
+};
+
+#define VIRTIO_INTERRUPT_USED 1u
+#define VIRTIO_INTERRUPT_CONFIG 2u
+
+/* The first member of every virtio device. */
+struct virtio_device {
+    const struct virtio_device_class *class;
+    struct virtio_env env;
+    struct virtio_transport *transport; /* set before the first call but create and destroy */
+    uint64_t offered;    /* features that the device offers, ring's ones aside */
+    uint64_t negotiated; /* final from activate to reset */
+    uint16_t queue_count;
+    struct virtqueue queues[VIRTIO_QUEUES_MAX];
+    uint8_t *config;     /* the device's own, CLASS->config_size bytes, little-endian */
+};
+
+void virtio_device_init(struct virtio_device *device, const struct virtio_device_class *class,
+                        const struct virtio_env *env, uint16_t queue_count, uint64_t features,
+                        uint8_t *config);
+
+/* Interrupts the driver if it wants to hear of what was pushed to QUEUE. */
+void virtio_notify(struct virtio_device *device, unsigned int queue);
+
+/* The configuration space changed: a new generation, and an interrupt. */
+void virtio_config_changed(struct virtio_device *device);
+
+/*
+ * The driver broke the rules: DEVICE_NEEDS_RESET, and the queues stand still
+ * until it resets the device (2.1.1).  WHY is a literal for the log.
+ */
+void virtio_needs_reset(struct virtio_device *device, const char *why);
+
+static inline bool virtio_has(const struct virtio_device *device, uint64_t feature)
+{
+    return (device->negotiated & feature) == feature;
+}
+
+#endif

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/virtio/mmio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+
+/* 4.2.2, the registers' offsets. */
+enum {
+    MAGIC_VALUE = 0x000,
+    VERSION = 0x004,
+    DEVICE_ID = 0x008,
+    VENDOR_ID = 0x00c,
+    DEVICE_FEATURES = 0x010,
+    DEVICE_FEATURES_SEL = 0x014,
+    DRIVER_FEATURES = 0x020,
+    DRIVER_FEATURES_SEL = 0x024,
+    QUEUE_SEL = 0x030,
+    QUEUE_SIZE_MAX = 0x034,
+    QUEUE_SIZE = 0x038,
+    QUEUE_READY = 0x044,
+    QUEUE_NOTIFY = 0x050,
+    INTERRUPT_STATUS = 0x060,
+    INTERRUPT_ACK = 0x064,
+    STATUS = 0x070,
+    QUEUE_DESC_LOW = 0x080,
+    QUEUE_DESC_HIGH = 0x084,
+    QUEUE_DRIVER_LOW = 0x090,
+    QUEUE_DRIVER_HIGH = 0x094,
+    QUEUE_DEVICE_LOW = 0x0a0,
+    QUEUE_DEVICE_HIGH = 0x0a4,
+    SHM_LENGTH_LOW = 0x0b0,
+    SHM_BASE_HIGH = 0x0bc,
+    CONFIG_GENERATION = 0x0fc,
+    CONFIG = 0x100,
+};
+
+#define MAGIC 0x74726976u /* "virt" */
+#define VENDOR 0x65746f6du /* "mote" */
+
+/* 2.1, the device status field. */
+#define STATUS_ACKNOWLEDGE 1u
+#define STATUS_DRIVER 2u
+#define STATUS_DRIVER_OK 4u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
+#define STATUS_FAILED 128u
+
+#define RING_FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
+
+/* So many plain notifications make a queue busy. */
+#define BUSY_KICKS 64
+
+struct doorbell {
+    struct virtio_mmio *mmio;
+    int event_fd; /* -1 until the device was activated for the first time */
+    unsigned int kicks;
+    bool attached;
+};
+
+struct virtio_mmio {
+    struct device device;
+    struct virtio_transport transport;
+    struct virtio_mmio_options options;
+    struct irq_line irq;
+    struct event_loop *loop;
+    struct log *log;
+    struct log_limit misbehaviour;
+    struct virtio_device *virtio;
+
+    uint32_t status;
+    uint32_t device_features_sel;
+    uint32_t driver_features_sel;
+    uint64_t driver_features;
+    uint32_t queue_sel;
+    uint32_t interrupt_status;
+    uint32_t generation;
+    struct doorbell doorbells[VIRTIO_QUEUES_MAX];
+};
+
+static struct virtio_mmio *of_transport(struct virtio_transport *transport)
+{
+    return (struct virtio_mmio *)(void *)((char *)transport -
+                                          offsetof(struct virtio_mmio, transport));
+}
+
+/* The lines are edge-triggered: each cause is an edge of its own. */
+static void interrupt(struct virtio_transport *transport, uint32_t reason)
+{
+    struct virtio_mmio *mmio = of_transport(transport);
+
+    mmio->interrupt_status |= reason;
+    if (reason & VIRTIO_INTERRUPT_CONFIG)
+        mmio->generation++;
+    irq_line_pulse(&mmio->irq);
+}
+
+static void needs_reset(struct virtio_transport *transport, const char *why)
+{
+    struct virtio_mmio *mmio = of_transport(transport);
+
+    if (mmio->status & STATUS_NEEDS_RESET)
+        return;
+    log_limited(mmio->log, &mmio->misbehaviour, LOG_WARN,
+                "%s: the guest's driver broke the rules (%s); the device waits for its reset",
+                mmio->options.class->name, why);
+    for (unsigned int i = 0; i < mmio->virtio->queue_count; i++)
+        mmio->virtio->queues[i].broken = true;
+    mmio->status |= STATUS_NEEDS_RESET;
+    if (mmio->status & STATUS_DRIVER_OK)
+        interrupt(transport, VIRTIO_INTERRUPT_CONFIG);
+}
+
+static uint64_t offered_features(const struct virtio_mmio *mmio)
+{
+    return mmio->virtio->offered | RING_FEATURES;
+}
+
+/* The queue that QueueSel names, or NULL: any number may stand there. */
+static struct virtqueue *selected_queue(struct virtio_mmio *mmio)
+{
+    return mmio->queue_sel < mmio->virtio->queue_count ? &mmio->virtio->queues[mmio->queue_sel]
+                                                       : NULL;
+}
+
+/* ---- notifications ------------------------------------------------------ */
+
+static void doorbell_rang(void *context, uint32_t events)
+{
+    struct doorbell *doorbell = context;
+    struct virtio_mmio *mmio = doorbell->mmio;
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(doorbell->event_fd, &count);
+    if (mmio->status & STATUS_DRIVER_OK && !(mmio->status & STATUS_NEEDS_RESET))
+        mmio->options.class->kick(mmio->virtio, (unsigned int)(doorbell - mmio->doorbells));
+}
+
+static void detach_doorbell(struct virtio_mmio *mmio, unsigned int queue)
+{
+    struct doorbell *doorbell = &mmio->doorbells[queue];
+
+    if (doorbell->attached)
+        mmio->options.doorbell.detach(mmio->options.doorbell.context,
+                                      mmio->options.base + QUEUE_NOTIFY, queue,
+                                      doorbell->event_fd);
+    doorbell->attached = false;
+    doorbell->kicks = 0;
+}
+
+static int open_doorbell(struct virtio_mmio *mmio, unsigned int queue)
+{
+    struct doorbell *doorbell = &mmio->doorbells[queue];
+    struct event_source source = {
+        .events = EPOLLIN,
+        .handler = doorbell_rang,
+        .context = doorbell,
+        .lock = &mmio->device.lock,
+    };
+    cleanup_fd int fd = -1;
+    int result;
+
+    if (doorbell->event_fd >= 0)
+        return 0;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    source.fd = fd;
+    result = event_loop_add(mmio->loop, &source);
+    if (result == 0)
+        doorbell->event_fd = steal_fd(&fd);
+    return result;
+}
+
+static void notified(struct virtio_mmio *mmio, uint32_t queue)
+{
+    struct doorbell *doorbell;
+
+    if (queue >= mmio->virtio->queue_count || !(mmio->status & STATUS_DRIVER_OK))
+        return;
+    doorbell = &mmio->doorbells[queue];
+    if (doorbell->event_fd < 0)
+        return;
+    eventfd_write(doorbell->event_fd, 1);
+    if (doorbell->attached || ++doorbell->kicks < BUSY_KICKS || !mmio->options.doorbell.attach)
+        return;
+    /* Where KVM refuses, plain exits go on serving; do not ask each time. */
+    doorbell->kicks = 0;
+    doorbell->attached =
+        mmio->options.doorbell.attach(mmio->options.doorbell.context,
+                                      mmio->options.base + QUEUE_NOTIFY, queue,
+                                      doorbell->event_fd) == 0;
+}
+
+/* ---- life cycle --------------------------------------------------------- */
+
+static void reset(struct virtio_mmio *mmio)
+{
+    struct virtio_device *virtio = mmio->virtio;
+
+    for (unsigned int i = 0; i < virtio->queue_count; i++)
+        detach_doorbell(mmio, i);
+    /* The device stops first: after this nothing of it uses the rings. */
+    if (virtio->class->reset)
+        virtio->class->reset(virtio);
+    for (unsigned int i = 0; i < virtio->queue_count; i++)
+        virtqueue_reset(&virtio->queues[i]);
+    virtio->negotiated = 0;
+    mmio->status = 0;
+    mmio->device_features_sel = mmio->driver_features_sel = 0;
+    mmio->driver_features = 0;
+    mmio->queue_sel = 0;
+    mmio->interrupt_status = 0;
+}
+
+static void activate(struct virtio_mmio *mmio)
+{
+    struct virtio_device *virtio = mmio->virtio;
+
+    virtio->negotiated = mmio->driver_features;
+    for (unsigned int i = 0; i < virtio->queue_count; i++) {
+        virtio->queues[i].event_idx = virtio_has(virtio, VIRTIO_F_EVENT_IDX);
+        virtio->queues[i].indirect = virtio_has(virtio, VIRTIO_F_INDIRECT_DESC);
+        if (virtio->queues[i].ready && open_doorbell(mmio, i) < 0) {
+            needs_reset(&mmio->transport, "no descriptor is left for a queue");
+            return;
+        }
+    }
+    mmio->status |= STATUS_DRIVER_OK;
+    if (virtio->class->activate)
+        virtio->class->activate(virtio);
+}
+
+/* 3.1.1: what each step needs, and the device's answer to FEATURES_OK. */
+static void write_status(struct virtio_mmio *mmio, uint32_t value)
+{
+    uint32_t added = value & ~mmio->status;
+
+    if (value == 0) {
+        reset(mmio);
+        return;
+    }
+    mmio->status |= added & (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
+    if (added & STATUS_FEATURES_OK) {
+        if ((mmio->driver_features & ~offered_features(mmio)) == 0 &&
+            (mmio->driver_features & VIRTIO_F_VERSION_1))
+            mmio->status |= STATUS_FEATURES_OK;
+    }
+    if ((added & STATUS_DRIVER_OK) && (mmio->status & STATUS_FEATURES_OK) &&
+        !(mmio->status & STATUS_NEEDS_RESET))
+        activate(mmio);
+}
+
+/* ---- registers ---------------------------------------------------------- */
+
+static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
+{
+    const struct virtqueue *queue = selected_queue(mmio);
+
+    switch (offset) {
+    case MAGIC_VALUE:
+        return MAGIC;
+    case VERSION:
+        return 2;
+    case DEVICE_ID:
+        return mmio->virtio->class->id;
+    case VENDOR_ID:
+        return VENDOR;
+    case DEVICE_FEATURES:
+        if (mmio->device_features_sel > 1)
+            return 0;
+        return (uint32_t)(offered_features(mmio) >> (32 * mmio->device_features_sel));
+    case QUEUE_SIZE_MAX:
+        return queue ? queue->size_max : 0;
+    case QUEUE_READY:
+        return queue ? queue->ready : 0;
+    case INTERRUPT_STATUS:
+        return mmio->interrupt_status;
+    case STATUS:
+        return mmio->status;
+    case CONFIG_GENERATION:
+        return mmio->generation;
+    }
+    /* 4.2.2: the length and base of a region that does not exist are -1. */
+    return offset >= SHM_LENGTH_LOW && offset <= SHM_BASE_HIGH ? UINT32_MAX : 0;
+}
+
+static void set_low(uint64_t *address, uint32_t value)
+{
+    *address = (*address & ~(uint64_t)UINT32_MAX) | value;
+}
+
+static void set_high(uint64_t *address, uint32_t value)
+{
+    *address = (*address & UINT32_MAX) | (uint64_t)value << 32;
+}
+
+/* Only before DRIVER_OK and while the queue is not ready: then it is frozen. */
+static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+{
+    struct virtqueue *queue = selected_queue(mmio);
+
+    if (!queue || queue->ready || !(mmio->status & STATUS_FEATURES_OK) ||
+        (mmio->status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)))
+        return;
+    switch (offset) {
+    case QUEUE_SIZE:
+        queue->size = value;
+        break;
+    case QUEUE_DESC_LOW:
+        set_low(&queue->desc_address, value);
+        break;
+    case QUEUE_DESC_HIGH:
+        set_high(&queue->desc_address, value);
+        break;
+    case QUEUE_DRIVER_LOW:
+        set_low(&queue->avail_address, value);
+        break;
+    case QUEUE_DRIVER_HIGH:
+        set_high(&queue->avail_address, value);
+        break;
+    case QUEUE_DEVICE_LOW:
+        set_low(&queue->used_address, value);
+        break;
+    case QUEUE_DEVICE_HIGH:
+        set_high(&queue->used_address, value);
+        break;
+    case QUEUE_READY:
+        if (value == 1 && virtqueue_enable(queue) < 0)
+            needs_reset(&mmio->transport, "a queue's size or addresses are wrong");
+        break;
+    }
+}
+
+static void write_driver_features(struct virtio_mmio *mmio, uint32_t value)
+{
+    if (mmio->status & STATUS_FEATURES_OK)
+        return;
+    if (mmio->driver_features_sel == 0)
+        set_low(&mmio->driver_features, value);
+    else if (mmio->driver_features_sel == 1)
+        set_high(&mmio->driver_features, value);
+    else if (value != 0)
+        /* Features that do not exist: FEATURES_OK will be refused. */
+        mmio->driver_features |= ~offered_features(mmio);
+}
+
+static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+{
+    switch (offset) {
+    case DEVICE_FEATURES_SEL:
+        mmio->device_features_sel = value;
+        break;
+    case DRIVER_FEATURES:
+        write_driver_features(mmio, value);
+        break;
+    case DRIVER_FEATURES_SEL:
+        mmio->driver_features_sel = value;
+        break;
+    case QUEUE_SEL:
+        mmio->queue_sel = value;
+        break;
+    case QUEUE_NOTIFY:
+        notified(mmio, value);
+        break;
+    case INTERRUPT_ACK:
+        mmio->interrupt_status &= ~value;
+        break;
+    case STATUS:
+        write_status(mmio, value);
+        break;
+    default:
+        write_queue_register(mmio, offset, value);
+    }
+}
+
+/* ---- the bus's side ----------------------------------------------------- */
+
+/* Configuration space may be read in any width (4.2.2.2); beyond it are zeroes. */
+static void read_config(struct virtio_mmio *mmio, uint64_t offset, uint8_t *bytes, size_t length)
+{
+    uint32_t size = mmio->virtio->class->config_size;
+
+    memset(bytes, 0, length);
+    if (offset < size && length <= size - offset)
+        memcpy(bytes, mmio->virtio->config + offset, length);
+}
+
+static void mmio_read(struct device *device, uint64_t offset, uint8_t *bytes, size_t length)
+{
+    struct virtio_mmio *mmio = (struct virtio_mmio *)device;
+    uint32_t value;
+
+    if (offset >= CONFIG) {
+        read_config(mmio, offset - CONFIG, bytes, length);
+        return;
+    }
+    memset(bytes, 0, length);
+    if (length != sizeof(value) || offset % sizeof(value))
+        return;
+    value = read_register(mmio, offset);
+    memcpy(bytes, &value, sizeof(value));
+}
+
+static void mmio_write(struct device *device, uint64_t offset, const uint8_t *bytes, size_t length)
+{
+    struct virtio_mmio *mmio = (struct virtio_mmio *)device;
+    const struct virtio_device_class *class = mmio->virtio->class;
+    uint32_t value;
+
+    if (offset >= CONFIG) {
+        offset -= CONFIG;
+        if (class->config_write && offset < class->config_size &&
+            length <= class->config_size - offset)
+            class->config_write(mmio->virtio, (uint32_t)offset, bytes, length);
+        return;
+    }
+    if (length != sizeof(value) || offset % sizeof(value))
+        return;
+    memcpy(&value, bytes, sizeof(value));
+    write_register(mmio, offset, value);
+}
+
+static int mmio_create(struct device **device, const struct device_env *env, const void *options,
+                       struct error *error)
+{
+    struct virtio_mmio *mmio = calloc(1, sizeof(*mmio));
+    struct virtio_env virtio_env;
+    int result;
+
+    if (!mmio)
+        return error_system(error, ENOMEM, "virtio device");
+    device_init(&mmio->device, &virtio_mmio_ops);
+    mmio->transport = (struct virtio_transport){
+        .interrupt = interrupt, .needs_reset = needs_reset,
+    };
+    mmio->options = *(const struct virtio_mmio_options *)options;
+    mmio->irq = env->irq;
+    mmio->loop = env->loop;
+    mmio->log = env->log;
+    for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
+        mmio->doorbells[i] = (struct doorbell){ .mmio = mmio, .event_fd = -1 };
+    virtio_env = (struct virtio_env){
+        .memory = env->memory, .loop = env->loop, .lock = &mmio->device.lock, .log = env->log,
+    };
+    result = mmio->options.class->create(&mmio->virtio, &virtio_env,
+                                         mmio->options.device_options, error);
+    if (result < 0) {
+        device_release(&mmio->device);
+        free(mmio);
+        return result;
+    }
+    mmio->virtio->transport = &mmio->transport;
+    *device = &mmio->device;
+    return 0;
+}
+
+static void mmio_destroy(struct device *device)
+{
+    struct virtio_mmio *mmio = (struct virtio_mmio *)device;
+
+    reset(mmio);
+    for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++) {
+        if (mmio->doorbells[i].event_fd < 0)
+            continue;
+        event_loop_remove(mmio->loop, mmio->doorbells[i].event_fd);
+        close(mmio->doorbells[i].event_fd);
+    }
+    mmio->virtio->class->destroy(mmio->virtio);
+    device_release(device);
+    free(mmio);
+}
+
+struct virtio_device *virtio_mmio_device(struct device *device)
+{
+    return ((struct virtio_mmio *)device)->virtio;
+}
+
+const struct device_ops virtio_mmio_ops = {
+    .name = "virtio-mmio",
+    .create = mmio_create,
+    .destroy = mmio_destroy,
+    .read = mmio_read,
+    .write = mmio_write,
+};
