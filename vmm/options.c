@@ -62,7 +62,7 @@ static const char *row_name(const void *context, size_t index)
     return ((const struct option_row *)context)[index].name;
 }
 
-/* How much of the usage is the command itself, such as "mote boot". */
+/* How many characters of the usage line are the command's own name. */
 static int command_length(const struct option_table *table)
 {
     size_t length = strcspn(table->usage, "[-");
@@ -98,7 +98,8 @@ static const struct option_row *find_row(const struct option_table *table, const
 
 static bool names_option(const struct option_table *table, const char *word)
 {
-    return strncmp(word, "--", 2) == 0 && find_row(table, word + 2, strcspn(word + 2, "="));
+    return strncmp(word, "--", 2) == 0 && (strcmp(word, "--help") == 0 ||
+                                           find_row(table, word + 2, strcspn(word + 2, "=")));
 }
 
 /* Handles ARGV[*AT] and moves *AT to the last word used. */

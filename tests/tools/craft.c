@@ -85,6 +85,7 @@ static const struct field elf_fields[] = {
     { LOAD_FIELD(p_memsz), 0x1000 },
     { NOTE_FIELD(p_type), PT_NOTE },
     { NOTE_FIELD(p_offset), PVH_AT },
+    { NOTE_FIELD(p_paddr), 0 },
     { NOTE_FIELD(p_filesz), 20 },
     { NOTE_FIELD(p_memsz), 20 },
     { "pvh.namesz", PVH_AT, 4, 4 },
