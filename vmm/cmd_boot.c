@@ -192,7 +192,7 @@ static void signal_arrived(void *context, uint32_t events)
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     session->signal = (int)info.ssi_signo;
-    vm_stop(session->vm, "signal");
+    vm_stop(session->vm, "signal SIG");
 }
 
 static void escape_pressed(void *context)
@@ -208,14 +208,17 @@ static int watch_signals(struct session *session, struct error *error)
     struct event_source source = {
         .events = EPOLLIN, .handler = signal_arrived, .context = session,
     };
+    struct sigaction hangup;
     sigset_t set;
     int result;
 
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGQUIT);
+    /* Whoever runs us under nohup wants to be left alone by this one. */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (session->signal_fd < 0)

@@ -62,6 +62,16 @@ static const char *row_name(const void *context, size_t index)
     return ((const struct option_row *)context)[index].name;
 }
 
+/* How many characters of the usage line are the command's own name. */
+static int command_length(const struct option_table *table)
+{
+    size_t length = strcspn(table->usage, "[-");
+
+    while (length > 0 && table->usage[length - 1] == ' ')
+        length--;
+    return (int)length;
+}
+
 static int unknown_option(const struct option_table *table, const char *word, size_t length,
                           struct error *error)
 {
@@ -73,7 +83,7 @@ static int unknown_option(const struct option_table *table, const char *word, si
     if (nearest)
         return error_set(error, EINVAL, "--%s: is no option; did you mean --%s?", name, nearest);
     return error_set(error, EINVAL, "--%s: is no option; '%.*s --help' lists them", name,
-                     (int)strcspn(table->usage, "[-"), table->usage);
+                     command_length(table), table->usage);
 }
 
 static const struct option_row *find_row(const struct option_table *table, const char *name,
@@ -88,7 +98,8 @@ static const struct option_row *find_row(const struct option_table *table, const
 
 static bool names_option(const struct option_table *table, const char *word)
 {
-    return strncmp(word, "--", 2) == 0 && find_row(table, word + 2, strcspn(word + 2, "="));
+    return strncmp(word, "--", 2) == 0 && (strcmp(word, "--help") == 0 ||
+                                           find_row(table, word + 2, strcspn(word + 2, "=")));
 }
 
 /* Handles ARGV[*AT] and moves *AT to the last word used. */
@@ -134,7 +145,7 @@ int options_parse(const struct option_table *table, void *target, int argc, char
             return error_set(error, EINVAL,
                              "'%s': is not expected here; options begin with two dashes "
                              "('%.*s --help' lists them)",
-                             argv[i], (int)strcspn(table->usage, "[-"), table->usage);
+                             argv[i], command_length(table), table->usage);
         result = parse_one(table, target, argc, argv, &i, error);
         if (result < 0)
             return result;

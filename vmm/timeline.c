@@ -30,11 +30,20 @@ void timeline_mark(struct timeline *timeline, const char *name)
     timeline_mark_number(timeline, name, 0);
 }
 
-/* A bar from FROM to TO on a scale of TOTAL, all in nanoseconds. */
-static void draw_bar(char *bar, uint64_t from, uint64_t to, uint64_t total)
+/* Where NANOSECONDS from the first mark lie in a bar for TOTAL of them. */
+static size_t column(int64_t nanoseconds, int64_t total)
 {
-    size_t start = total ? (size_t)(from * BAR_WIDTH / total) : 0;
-    size_t end = total ? (size_t)(to * BAR_WIDTH / total) : 0;
+    if (nanoseconds <= 0 || total <= 0)
+        return 0;
+    if (nanoseconds >= total)
+        return BAR_WIDTH;
+    return (size_t)((double)nanoseconds * BAR_WIDTH / (double)total);
+}
+
+/* A bar from FROM to TO on a scale of TOTAL, all in nanoseconds. */
+static void draw_bar(char *bar, int64_t from, int64_t to, int64_t total)
+{
+    size_t start = column(from, total), end = column(to, total);
 
     memset(bar, ' ', BAR_WIDTH);
     bar[BAR_WIDTH] = '\0';
@@ -48,18 +57,23 @@ static void draw_bar(char *bar, uint64_t from, uint64_t to, uint64_t total)
 void timeline_print(const struct timeline *timeline, int fd)
 {
     unsigned int count = atomic_load(&timeline->count);
-    uint64_t origin, total, before = 0;
+    uint64_t origin;
+    int64_t total = 0, before = 0;
 
     if (count > TIMELINE_MARKS_MAX)
         count = TIMELINE_MARKS_MAX;
     if (count == 0)
         return;
     origin = timeline->marks[0].nanoseconds;
-    total = timeline->marks[count - 1].nanoseconds - origin;
+    /* A thread may be held up between taking its place and reading the clock:
+     * neither is the last mark always the latest, nor the first the earliest. */
+    for (unsigned int i = 0; i < count; i++)
+        if ((int64_t)(timeline->marks[i].nanoseconds - origin) > total)
+            total = (int64_t)(timeline->marks[i].nanoseconds - origin);
     dprintf(fd, "timeline%26s%11s\n", "at ms", "took ms");
     for (unsigned int i = 0; i < count; i++) {
         const struct timeline_mark *mark = &timeline->marks[i];
-        uint64_t at = mark->nanoseconds - origin;
+        int64_t at = (int64_t)(mark->nanoseconds - origin);
         char name[32], bar[BAR_WIDTH + 1];
 
         if (mark->number)

@@ -55,6 +55,9 @@ static const struct {
     { 0, "\x1f\x8b", 2, "is compressed by gzip; unpack it first (gunzip)" },
     { 0, "\xfd" "7zXZ", 5, "is compressed by xz; unpack it first (unxz)" },
     { 0, "\x28\xb5\x2f\xfd", 4, "is compressed by zstd; unpack it first (unzstd)" },
+    { 0, "BZh", 3, "is compressed by bzip2; unpack it first (bunzip2)" },
+    { 0, "\x02\x21\x4c\x18", 4, "is compressed by lz4; unpack it first (unlz4)" },
+    { 0, "QFI\xfb", 4, "is a disk image; name a bzImage or vmlinux" },
     { 0, "070701", 6, "is a cpio archive, which belongs to --initrd; name a bzImage or vmlinux" },
     { 0, "\xd0\x0d\xfe\xed", 4, "is a device tree; name a bzImage or vmlinux" },
     { 0, "#!", 2, "is a script; name a bzImage or vmlinux" },
@@ -122,26 +125,23 @@ static int load_initrd(const struct image *initrd, struct guest_memory *memory,
 {
     struct guest_range ram = boot_low_ram(memory);
     uint64_t floor = (kernel->range.address + kernel->range.size + PAGE_MASK) & ~PAGE_MASK;
+    uint64_t limit = kernel->initrd_end_max < LAYOUT_MMIO ? kernel->initrd_end_max : LAYOUT_MMIO;
     uint64_t end = ram.address + ram.size;
+    uint64_t room;
 
-    if (end > kernel->initrd_end_max)
-        end = kernel->initrd_end_max;
-    end &= ~PAGE_MASK;
-    if (initrd->size > LAYOUT_MMIO)
-        return error_set(error, EFBIG, "initrd %s: %llu MiB are more than a kernel can take; "
-                         "use a disk for so much", initrd->path,
-                         (unsigned long long)(initrd->size >> 20));
-    if (floor >= end || ((initrd->size + PAGE_MASK) & ~PAGE_MASK) > end - floor) {
-        if (end == (kernel->initrd_end_max & ~PAGE_MASK))
-            return error_set(error, EFBIG,
-                             "initrd %s: does not fit below 0x%llx, where this kernel wants it; "
-                             "use a smaller one", initrd->path,
-                             (unsigned long long)kernel->initrd_end_max);
-        return boot_needs_memory(initrd, memory, floor + initrd->size + PAGE_MASK, error);
-    }
-    *place = (struct guest_range){
-        .address = (end - initrd->size) & ~PAGE_MASK, .size = initrd->size,
-    };
+    limit &= ~PAGE_MASK;
+    if (end > limit)
+        end = limit;
+    /* More RAM only helps where the kernel could use it. */
+    if (floor >= limit || initrd->size > limit - floor)
+        return error_set(error, EFBIG,
+                         "initrd %s: %llu KiB do not fit between the kernel and 0x%llx, below "
+                         "which it wants them; use a smaller one", initrd->path,
+                         (unsigned long long)(initrd->size >> 10), (unsigned long long)limit);
+    room = (initrd->size + PAGE_MASK) & ~PAGE_MASK;
+    if (floor + room > end)
+        return boot_needs_memory(initrd, memory, floor + room, error);
+    *place = (struct guest_range){ .address = end - room, .size = initrd->size };
     return image_load(initrd, 0, initrd->size, memory, place->address, error);
 }
 

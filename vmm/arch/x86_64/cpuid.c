@@ -169,7 +169,8 @@ static void set_common(struct cpuid_template *cpuid, bool tsc_deadline)
             entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
             break;
         case LEAF_AMD_SIZES:
-            entry->ecx = (cpuid->cpu_count - 1) | bits_for(cpuid->cpu_count) << 12;
+            if (!cpuid->intel) /* reserved there */
+                entry->ecx = (cpuid->cpu_count - 1) | bits_for(cpuid->cpu_count) << 12;
             break;
         }
     }

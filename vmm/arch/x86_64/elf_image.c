@@ -43,10 +43,9 @@ static const char *machine_name(uint16_t machine)
 static int check_file_header(const struct image *image, const Elf64_Ehdr *header,
                              struct error *error)
 {
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
-                         image->path);
-    if (header->e_ident[EI_CLASS] != ELFCLASS64)
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 && header->e_ident[EI_CLASS] != ELFCLASS32)
+        return damaged(image, "it is neither 32-bit nor 64-bit", error);
+    if (header->e_ident[EI_CLASS] == ELFCLASS32)
         return error_set(error, EINVAL, "kernel %s: is a 32-bit ELF file; use one built for x86-64",
                          image->path);
     if (header->e_ident[EI_DATA] != ELFDATA2LSB)
@@ -81,12 +80,34 @@ static int check_segment(const struct image *image, const Elf64_Phdr *segment, s
     return 0;
 }
 
+/*
+ * Whether segment INDEX shares memory with one before it.  No linker makes such
+ * a file; 64 segments of one place would only make loading take 64 times as long.
+ */
+static bool overlaps(const struct elf_image *elf, size_t index)
+{
+    const Elf64_Phdr *segment = &elf->segments[index];
+
+    for (size_t i = 0; i < index && segment->p_memsz > 0; i++) {
+        const Elf64_Phdr *other = &elf->segments[i];
+
+        if (other->p_type == PT_LOAD && other->p_memsz > 0 &&
+            segment->p_paddr < other->p_paddr + other->p_memsz &&
+            other->p_paddr < segment->p_paddr + segment->p_memsz)
+            return true;
+    }
+    return false;
+}
+
 int elf_read(const struct image *image, struct elf_image *elf, struct error *error)
 {
     Elf64_Ehdr header;
     bool loads = false;
     int result;
 
+    if (!elf_has_magic(image))
+        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
+                         image->path);
     result = image_read(image, 0, &header, sizeof(header), error);
     if (result < 0)
         return result;
@@ -105,6 +126,8 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
         result = check_segment(image, &elf->segments[i], error);
         if (result < 0)
             return result;
+        if (overlaps(elf, i))
+            return damaged(image, "two segments overlap", error);
         loads = loads || elf->segments[i].p_memsz > 0;
     }
     if (!loads)

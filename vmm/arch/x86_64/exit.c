@@ -15,7 +15,8 @@ static bool port_io(struct kvm_run *run, size_t run_size, struct bus *ports)
     size_t length = size * run->io.count;
     uint8_t *data;
 
-    if (run->io.data_offset > run_size || length > run_size - run->io.data_offset)
+    if ((size != 1 && size != 2 && size != 4) || run->io.data_offset > run_size ||
+        length > run_size - run->io.data_offset)
         return false;
     data = (uint8_t *)run + run->io.data_offset;
     for (uint32_t i = 0; i < run->io.count; i++, data += size) {
