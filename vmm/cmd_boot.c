@@ -148,7 +148,7 @@ static void signal_arrived(void *context, uint32_t events)
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     session->signal = (int)info.ssi_signo;
-    vm_stop(session->vm, "signal SIG");
+    vm_stop(session->vm, "signal");
 }
 
 static void escape_pressed(void *context)
