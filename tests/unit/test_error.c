@@ -15,7 +15,8 @@ static void test_set(void **state)
     assert_string_equal(error.message, "--cpus 99: too many; at most 64");
     assert_int_equal(error_system(&error, ENOENT, "%s", "kernel"), -ENOENT);
     assert_int_equal(error.number, ENOENT);
-    assert_string_equal(error.message, "kernel: No such file or directory; 'mote doctor' may tell more");
+    assert_string_equal(error.message,
+                        "kernel: No such file or directory; 'mote doctor' may tell more");
 }
 
 /* A file name with a newline or an escape sequence does not reach the terminal. */
