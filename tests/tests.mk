@@ -16,8 +16,30 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmot
 
 .SECONDARY: $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.o)
 
+# These choose KVM's answers themselves.
+$(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
+
 unit:
 	+./tests/run-unit gcc clang
+
+# Programs that the test scripts use: tests/tools/NAME.c becomes build/tests/tools/NAME.
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
+
+$(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+test-tools: $(TEST_TOOLS)
+all: test-tools
+
+native: all
+	./tests/native
+
+bad-input: all
+	./tests/bad-input
+
+.PHONY: test-tools bad-input
 
 # What scripts/bench measures with; built plainly, not by a test.
 .PHONY: bench-programs

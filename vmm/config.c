@@ -55,7 +55,9 @@ static int check_memory(uint64_t size, struct error *error)
                          "--memory: %llu KiB are too little to boot anything; give 2M or more",
                          (unsigned long long)(size >> 10));
     if (size % 4096)
-        return error_set(error, EINVAL, "--memory: is no multiple of 4 KiB; round it up");
+        return error_set(error, EINVAL,
+                         "--memory: %llu KiB are no multiple of 4 KiB; round it up",
+                         (unsigned long long)(size >> 10));
     if (size > limit)
         return error_set(error, ERANGE,
                          "--memory: %llu MiB are more than this processor can address "

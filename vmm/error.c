@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Of a message that is too long the ends stay: the thing, and the remedy. */
+#define HEAD_LENGTH 160
+#define ELLIPSIS " [...] "
 
 static void keep_one_line(char *text)
 {
@@ -12,29 +18,79 @@ static void keep_one_line(char *text)
             *text = '?';
 }
 
+static void keep_message(struct error *error, const char *text)
+{
+    size_t length = strlen(text);
+    size_t tail = sizeof(error->message) - HEAD_LENGTH - sizeof(ELLIPSIS);
+
+    if (length < sizeof(error->message))
+        memcpy(error->message, text, length + 1);
+    else
+        snprintf(error->message, sizeof(error->message), "%.*s" ELLIPSIS "%s", HEAD_LENGTH, text,
+                 text + length - tail);
+    keep_one_line(error->message);
+}
+
+__attribute__((format(printf, 3, 0))) static int
+set(struct error *error, int number, const char *format, va_list arguments, const char *suffix)
+{
+    char *text = NULL, *whole = NULL;
+
+    error->number = number;
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL; /* undefined after a failure */
+    if (!text || asprintf(&whole, "%s%s", text, suffix) < 0)
+        whole = NULL;
+    keep_message(error, whole ? whole : "out of memory; free some");
+    free(whole);
+    free(text);
+    return -number;
+}
+
 int error_set(struct error *error, int number, const char *format, ...)
 {
     va_list arguments;
+    int result;
 
-    error->number = number;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    result = set(error, number, format, arguments, "");
     va_end(arguments);
-    keep_one_line(error->message);
-    return -number;
+    return result;
+}
+
+/* What mostly helps where the caller knows nothing better. */
+static const char *remedy(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return "allow more open files (ulimit -n)";
+    case ENFILE:
+        return "close files: this host has too many open";
+    case ENOMEM:
+        return "free some memory";
+    case EAGAIN:
+        return "allow more processes (ulimit -u)";
+    case ENOSPC:
+    case EDQUOT:
+        return "free some space there";
+    case EPIPE:
+        return "keep its reader running";
+    case EBADF:
+        return "redirect it to a file or /dev/null";
+    default:
+        return "'mote doctor' may tell more";
+    }
 }
 
 int error_system(struct error *error, int number, const char *format, ...)
 {
+    char suffix[192];
     va_list arguments;
-    size_t length;
+    int result;
 
-    error->number = number;
+    snprintf(suffix, sizeof(suffix), ": %s; %s", strerror(number), remedy(number));
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    result = set(error, number, format, arguments, suffix);
     va_end(arguments);
-    length = strlen(error->message);
-    snprintf(error->message + length, sizeof(error->message) - length, ": %s", strerror(number));
-    keep_one_line(error->message);
-    return -number;
+    return result;
 }

@@ -22,12 +22,12 @@ struct error {
  * Records NUMBER (a positive errno) and the message; returns -NUMBER, so that
  * `return error_set(error, EINVAL, …)` reads as it should.  Control characters
  * that came with file names or option values are shown as '?': the message
- * stays one line whatever the input.
+ * stays one line whatever the input.  What is too long loses its middle.
  */
 int error_set(struct error *error, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* As error_set(), with ": " and the text of errno NUMBER appended. */
+/* As error_set(), with the text of errno NUMBER and what mostly helps against it appended. */
 int error_system(struct error *error, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -12,13 +12,19 @@
 /* What stands in the user's way, in their words. */
 static int open_failed(const char *role, const char *path, int number, struct error *error)
 {
-    const char *remedy = "";
-
-    if (number == ENOENT || number == ENOTDIR)
-        remedy = "; check the path";
-    else if (number == EACCES || number == EPERM)
-        remedy = "; make it readable for this user";
-    return error_set(error, number, "%s %s: %s%s", role, path, strerror(number), remedy);
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+        return error_set(error, number, "%s %s: %s; check the path", role, path, strerror(number));
+    case EACCES:
+    case EPERM:
+        return error_set(error, number, "%s %s: %s; make it readable for this user", role, path,
+                         strerror(number));
+    default:
+        return error_system(error, number, "%s %s", role, path);
+    }
 }
 
 int image_open(struct image *image, const char *role, const char *path, struct error *error)

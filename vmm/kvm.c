@@ -60,6 +60,12 @@ static int open_failed(const char *path, int number, struct error *error)
     case ENODEV:
         return error_set(error, number,
                          "%s: the device has no driver; load the kvm-intel or kvm-amd module", path);
+    case ENOTDIR:
+    case EISDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+        return error_set(error, number, "%s: %s; the usual KVM device is %s", path,
+                         strerror(number), KVM_DEFAULT_PATH);
     default:
         return error_system(error, number, "%s", path);
     }
@@ -165,6 +171,8 @@ int kvm_create_vcpu(struct kvm *kvm, unsigned int index, struct error *error)
 {
     int fd = kvm_ioctl(kvm->vm_fd, KVM_CREATE_VCPU, index);
 
+    if (fd == -EMFILE)
+        return error_system(error, EMFILE, "vCPU %u: KVM_CREATE_VCPU", index);
     if (fd < 0)
         return error_set(error, -fd, "vCPU %u: KVM_CREATE_VCPU: %s; give fewer --cpus", index,
                          strerror(-fd));

@@ -2,8 +2,10 @@
 /* Picks the subcommand; nothing else. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
@@ -44,8 +46,23 @@ static int unknown_command(const char *name)
     return command_failed(&error);
 }
 
+/*
+ * A standard descriptor that the user closed would be given to the next file
+ * opened: messages would then go into KVM's.  Input that is not there is at its
+ * end; output that is not there stays an error when somebody writes to it.
+ */
+static void fill_standard_descriptors(void)
+{
+    static const int access[] = { O_RDONLY, O_RDONLY, O_WRONLY };
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", access[fd]) != fd)
+            _exit(STATUS_FAILED);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     if (argc < 2) {
         struct error error = ERROR_INIT;
 

@@ -162,7 +162,7 @@ int console_drain(struct console *console, int timeout_ms, struct error *error)
 
     for (;;) {
         result = console_write_chunk(console);
-        if (result == 0 || (result < 0 && result != -EAGAIN))
+        if (result == CHUNK_LAST || (result < 0 && result != -EAGAIN))
             return drain_failed(console, error);
         uint64_t time = console_now();
 

@@ -58,7 +58,13 @@ void console_wake_at(struct console *console, uint64_t at);
 /* Calls one of the peer's functions with the device's lock held. */
 void console_call_peer(struct console *console, void (*call)(void *context));
 
-/* Writes one chunk: 1 when there may be more, 0 when the ring is empty, -errno. */
+enum chunk_result {
+    CHUNK_LAST,  /* the ring is empty */
+    CHUNK_LATER, /* a few bytes came meanwhile: let them become more */
+    CHUNK_MORE,
+};
+
+/* Writes one chunk: an enum chunk_result or -errno. */
 int console_write_chunk(struct console *console);
 void console_pump_output(struct console *console);
 void console_poll_output(struct console *console, bool wanted);

@@ -23,13 +23,13 @@ int console_write_chunk(struct console *console)
     uint8_t chunk[CONSOLE_CHUNK];
     ssize_t written;
     size_t length;
-    bool more;
+    int result;
 
     pthread_mutex_lock(&console->lock);
     length = byte_ring_peek(&console->out, chunk, sizeof(chunk));
     pthread_mutex_unlock(&console->lock);
     if (length == 0)
-        return 0;
+        return CHUNK_LAST;
     written = host_stream_write(&console->output, chunk, length);
     if (written == -EAGAIN)
         return -EAGAIN;
@@ -42,9 +42,14 @@ int console_write_chunk(struct console *console)
     console->counters.written += (uint64_t)written;
     console->counters.writes++;
     console->last_write = console_now();
-    more = console->out.used > 0;
+    if (console->out.used == 0)
+        result = CHUNK_LAST;
+    else if ((size_t)written < length || console->out.used >= CONSOLE_CHUNK)
+        result = CHUNK_MORE;
+    else
+        result = CHUNK_LATER;
     pthread_mutex_unlock(&console->lock);
-    return more;
+    return result;
 }
 
 static void output_writable(void *context, uint32_t events);
@@ -89,15 +94,15 @@ static void tell_of_room(struct console *console)
 
 void console_pump_output(struct console *console)
 {
-    int result = 1;
+    int result = CHUNK_MORE;
 
     /* One ring's worth, then the loop's other descriptors have their turn. */
-    for (size_t i = 0; i < CONSOLE_OUTPUT_RING / CONSOLE_CHUNK && result == 1; i++)
+    for (size_t i = 0; i < CONSOLE_OUTPUT_RING / CONSOLE_CHUNK && result == CHUNK_MORE; i++)
         result = console_write_chunk(console);
     console_poll_output(console, result == -EAGAIN);
-    if (result == 1) {
+    if (result > CHUNK_LAST) {
         pthread_mutex_lock(&console->lock);
-        console_wake_at(console, 1);
+        console_wake_at(console, result == CHUNK_MORE ? 1 : console->last_write + BATCH_INTERVAL);
         pthread_mutex_unlock(&console->lock);
     }
     tell_of_room(console);

@@ -21,11 +21,22 @@ static bool is_pty_master(int fd)
 
 static int open_anew(int fd, enum host_direction direction)
 {
-    int access = direction == HOST_INPUT ? O_RDONLY : O_WRONLY;
+    int flags = (direction == HOST_INPUT ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    unsigned int wanted, found;
     char path[32];
+    int opened;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    opened = open(path, flags);
+    if (opened >= 0 || ioctl(fd, TIOCGDEV, &wanted) < 0)
+        return opened;
+    /* Our controlling terminal opens for us by this name, whoever owns it. */
+    opened = open("/dev/tty", flags);
+    if (opened >= 0 && (ioctl(opened, TIOCGDEV, &found) < 0 || found != wanted)) {
+        close(opened);
+        opened = -1;
+    }
+    return opened;
 }
 
 static int duplicate(int fd)

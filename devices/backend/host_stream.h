@@ -12,13 +12,17 @@
  * depends on what is behind the descriptor:
  *
  *   terminal, pipe, FIFO   opened anew through /proc/self/fd, which gives an
- *                          open file description of our own, with O_NONBLOCK
+ *                          open file description of our own, with O_NONBLOCK;
+ *                          a terminal that another user owns (after su) is
+ *                          opened as /dev/tty, if that is the same one
  *   socket                 MSG_DONTWAIT on each call
  *   regular file           a plain call; files do not block in this sense
- *   anything else, or a terminal that may not be opened anew (after su, or
- *   without /proc)         poll(2) first, then at most as much as poll promises
+ *   anything else, or where opening anew is refused
+ *                          poll(2) first, then at most as much as poll promises
  *
  * What poll promises is PIPE_BUF bytes for a pipe, and for a terminal one byte.
+ * For a pseudo-terminal that is all but full, even that has been seen to block
+ * (Linux 6.18); this is left to pty masters and terminals that do not control us.
  */
 
 #include <stdbool.h>

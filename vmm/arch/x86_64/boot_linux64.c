@@ -44,6 +44,13 @@ static int lies(const struct image *image, const char *what, struct error *error
                      image->path, what);
 }
 
+static int no_bzimage(const struct image *image, struct error *error)
+{
+    return error_set(error, EINVAL,
+                     "kernel %s: is no bzImage (no boot signature); name a bzImage or vmlinux",
+                     image->path);
+}
+
 /* Copies as much of the header as the image says it has; the rest stays zero. */
 static int read_header(const struct image *image, struct setup_header *header, struct error *error)
 {
@@ -51,6 +58,8 @@ static int read_header(const struct image *image, struct setup_header *header, s
     size_t length;
     int result;
 
+    if (!probe(image))
+        return no_bzimage(image, error);
     result = image_read(image, 0, start, sizeof(start), error);
     if (result < 0)
         return result;
@@ -67,9 +76,7 @@ static int check_header(const struct image *image, const struct setup_header *he
                         struct error *error)
 {
     if (header->boot_flag != BOOT_FLAG || header->header != HEADER_MAGIC)
-        return error_set(error, EINVAL,
-                         "kernel %s: is no bzImage (no boot signature); name a bzImage or vmlinux",
-                         image->path);
+        return no_bzimage(image, error);
     if (header->version < VERSION_MIN)
         return error_set(error, EINVAL,
                          "kernel %s: boot protocol %u.%02u is too old; Mote needs 2.12 "

@@ -43,10 +43,9 @@ static const char *machine_name(uint16_t machine)
 static int check_file_header(const struct image *image, const Elf64_Ehdr *header,
                              struct error *error)
 {
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
-                         image->path);
-    if (header->e_ident[EI_CLASS] != ELFCLASS64)
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 && header->e_ident[EI_CLASS] != ELFCLASS32)
+        return damaged(image, "it is neither 32-bit nor 64-bit", error);
+    if (header->e_ident[EI_CLASS] == ELFCLASS32)
         return error_set(error, EINVAL, "kernel %s: is a 32-bit ELF file; use one built for x86-64",
                          image->path);
     if (header->e_ident[EI_DATA] != ELFDATA2LSB)
@@ -106,6 +105,9 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
     bool loads = false;
     int result;
 
+    if (!elf_has_magic(image))
+        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
+                         image->path);
     result = image_read(image, 0, &header, sizeof(header), error);
     if (result < 0)
         return result;

@@ -24,7 +24,11 @@
  *     low, 3 edge high;
  *   - the serial port below a node named `isa`, whose addresses are a cell with
  *     bit 0 for I/O space and a cell with the port.  Linux translates them by
- *     code that it builds with CONFIG_PCI only.
+ *     code that it builds with CONFIG_PCI only;
+ *   - syscon-poweroff and syscon-reboot, which need registers in memory.
+ *
+ * On x86-64 CONFIG_OF alone does not read a flat tree: the reader comes with
+ * CONFIG_OF_EARLY_FLATTREE, which CONFIG_CLK_LGM_CGU selects.
  *
  * Memory map, command line and initrd come to an x86 kernel by boot_params;
  * they stand here for tools that read the tree.

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 64 KiB at 0, a hole, 16 KiB at 256 KiB, and 8 KiB up at 4 GiB. */
+static const struct guest_range ranges[] = {
+    { 0, 0x10000 },
+    { 0x40000, 0x4000 },
+    { 0x100000000, 0x2000 },
+};
+
+static int set_up(void **state)
+{
+    struct guest_memory *memory;
+    struct error error = ERROR_INIT;
+
+    assert_int_equal(guest_memory_create(&memory, ranges, 3, &error), 0);
+    *state = memory;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    guest_memory_destroy(*state);
+    return 0;
+}
+
+static void test_regions(void **state)
+{
+    assert_int_equal(guest_memory_region_count(*state), 3);
+    assert_int_equal(guest_memory_size(*state), 0x16000);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(guest_memory_region(*state, i).address, ranges[i].address);
+        assert_int_equal(guest_memory_region(*state, i).size, ranges[i].size);
+    }
+    guest_memory_destroy(NULL);
+}
+
+static void test_edges(void **state)
+{
+    struct guest_slice slice;
+    uint8_t bytes[16] = { 0 };
+
+    assert_int_equal(guest_memory_slice(*state, 0, 0x10000, &slice), 0);
+    assert_int_equal(slice.length, 0x10000);
+    assert_int_equal(slice.bytes[0xffff], 0);
+    assert_int_equal(guest_memory_slice(*state, 0, 0x10001, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 0xffff, 1, &slice), 0);
+    assert_int_equal(guest_memory_slice(*state, 0xffff, 2, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 0x10000, 1, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 0x3ffff, 2, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 0x43fff, UINT64_MAX, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, UINT64_MAX, 1, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, UINT64_MAX, UINT64_MAX, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 1, UINT64_MAX, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 0x100001fff, 1, &slice), 0);
+    assert_int_equal(guest_memory_slice(*state, 0x100002000, 0, &slice), -EFAULT);
+    assert_int_equal(guest_memory_slice(*state, 5, 0, &slice), 0);
+    assert_int_equal(slice.length, 0);
+    assert_int_equal(guest_memory_read(*state, 0xfff8, bytes, 16), -EFAULT);
+}
+
+/* A write that does not fit leaves all of memory as it was. */
+static void test_failed_write_changes_nothing(void **state)
+{
+    uint8_t bytes[16], back[8];
+
+    memset(bytes, 0xee, sizeof(bytes));
+    assert_int_equal(guest_memory_write(*state, 0xfff8, bytes, 16), -EFAULT);
+    assert_int_equal(guest_memory_read(*state, 0xfff8, back, 8), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(back[i], 0);
+}
+
+static void test_bad_ranges(void **state)
+{
+    static const struct guest_range bad[][2] = {
+        { { 0, 0 }, { 0, 0 } },
+        { { 0, 0x1800 }, { 0x4000, 0x1000 } },
+        { { 0x800, 0x1000 }, { 0x4000, 0x1000 } },
+        { { 0x4000, 0x1000 }, { 0, 0x1000 } },
+        { { 0, 0x2000 }, { 0x1000, 0x1000 } },
+        { { 0, 0x1000 }, { UINT64_MAX - 0xfff, 0x2000 } },
+        { { 0, 0x1000 }, { 0x1000, UINT64_MAX & ~0xfffull } },
+    };
+    struct guest_memory *memory = NULL;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(guest_memory_create(&memory, bad[i], 2, &error), -EINVAL);
+    assert_int_equal(guest_memory_create(&memory, ranges, 0, &error), -EINVAL);
+    assert_int_equal(guest_memory_create(&memory, ranges, GUEST_MEMORY_REGIONS_MAX + 1, &error),
+                     -EINVAL);
+    assert_null(memory);
+}
+
+static void test_more_than_the_host_maps(void **state)
+{
+    const struct guest_range ok_then_huge[] = { { 0, 0x1000 }, { 0x1000, 1ull << 60 } };
+    struct guest_memory *memory = NULL;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_true(guest_memory_create(&memory, ok_then_huge, 2, &error) < 0);
+    assert_null(memory);
+    assert_non_null(strstr(error.message, "--memory"));
+}
+
+static void test_huge_page_alignment(void **state)
+{
+    const struct guest_range range = { 0, 8ull << 20 };
+    struct guest_memory *memory;
+    struct guest_slice slice;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(guest_memory_create(&memory, &range, 1, &error), 0);
+    assert_int_equal(guest_memory_slice(memory, 0, range.size, &slice), 0);
+    assert_int_equal((uintptr_t)slice.bytes % (2u << 20), 0);
+    slice.bytes[range.size - 1] = 1;
+    guest_memory_destroy(memory);
+}
+
+/* Where the model keeps guest address ADDRESS, or -1: byte by byte, no sums. */
+static long model_index(uint64_t address)
+{
+    long base = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        if (address >= ranges[i].address && address - ranges[i].address < ranges[i].size)
+            return base + (long)(address - ranges[i].address);
+        base += (long)ranges[i].size;
+    }
+    return -1;
+}
+
+/* Whether all LENGTH bytes are in the model, and in one region. */
+static bool model_holds(uint64_t address, uint64_t length)
+{
+    long first = model_index(address);
+
+    if (first < 0)
+        return false;
+    for (uint64_t i = 1; i < length; i++)
+        if (address + i == 0 || model_index(address + i) != first + (long)i)
+            return false;
+    return true;
+}
+
+static uint64_t random_address(uint64_t *random)
+{
+    static const uint64_t near[] = { 0, 0x10000, 0x40000, 0x44000, 0x100000000, 0x100002000 };
+    uint64_t choice = next_random(random);
+
+    if (choice % 8 == 0)
+        return next_random(random);
+    return near[choice % 6] + next_random(random) % 128 - 64;
+}
+
+static void test_against_a_model(void **state)
+{
+    static uint8_t model[0x16000];
+    uint64_t random = 20240611;
+    uint8_t bytes[256], back[256];
+    unsigned int hits = 0;
+
+    for (unsigned int round = 0; round < 100000; round++) {
+        uint64_t address = random_address(&random);
+        size_t length = next_random(&random) % sizeof(bytes) + 1;
+        bool held = model_holds(address, length);
+        int expected = held ? 0 : -EFAULT;
+
+        hits += held;
+        memset(bytes, (int)round, length);
+        if (round % 2) {
+            assert_int_equal(guest_memory_write(*state, address, bytes, length), expected);
+            if (held)
+                memcpy(model + model_index(address), bytes, length);
+        } else {
+            assert_int_equal(guest_memory_read(*state, address, back, length), expected);
+            if (held)
+                assert_memory_equal(back, model + model_index(address), length);
+        }
+    }
+    assert_in_range(hits, 10000, 90000);
+}
+
+#define MEMORY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MEMORY_TEST(test_regions),
+        MEMORY_TEST(test_edges),
+        MEMORY_TEST(test_failed_write_changes_nothing),
+        MEMORY_TEST(test_against_a_model),
+        cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_more_than_the_host_maps),
+        cmocka_unit_test(test_huge_page_alignment),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

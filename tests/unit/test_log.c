@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_levels(void **state)
+{
+    struct log log = memory_log(LOG_WARN);
+    char text[256];
+
+    (void)state;
+    log_error(&log, "one %d", 1);
+    log_warn(&log, "two");
+    log_info(&log, "three");
+    log_debug(&log, "four");
+    assert_string_equal(memory_log_text(&log, text, sizeof(text)),
+                        "mote: error: one 1\nmote: warn: two\n");
+    close(log.fd);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    for (int level = 0; level < LOG_LEVEL_COUNT; level++)
+        assert_int_equal(log_level_parse(log_level_name((enum log_level)level)), level);
+    assert_int_equal(log_level_parse("loud"), -1);
+    assert_int_equal(log_level_parse(""), -1);
+    assert_string_equal(log_level_name(LOG_LEVEL_COUNT), "?");
+}
+
+static void test_raw_terminal(void **state)
+{
+    struct log log = memory_log(LOG_INFO);
+    char text[64];
+
+    (void)state;
+    log.raw_terminal = true;
+    log_info(&log, "line");
+    assert_string_equal(memory_log_text(&log, text, sizeof(text)), "mote: line\r\n");
+    close(log.fd);
+}
+
+/* However long the line: one line, cut, with its end. */
+static void test_long_lines(void **state)
+{
+    char *text = calloc(1, 8192), *back = calloc(1, 8192);
+
+    (void)state;
+    for (size_t length = 990; length < 1100; length++) {
+        struct log log = memory_log(LOG_INFO);
+
+        log.raw_terminal = length % 2;
+        memset(text, 'x', length);
+        text[length] = '\0';
+        log_info(&log, "%s", text);
+        memory_log_text(&log, back, 8192);
+        assert_true(strlen(back) < 1024);
+        assert_ptr_equal(strchr(back, '\n'), back + strlen(back) - 1);
+        close(log.fd);
+    }
+    free(text);
+    free(back);
+}
+
+static void test_limit(void **state)
+{
+    struct log log = memory_log(LOG_WARN);
+    struct log_limit limit = { 0 }, other = { 0 }, quiet = { 0 };
+    char text[2048];
+
+    (void)state;
+    for (unsigned int i = 0; i < 100000; i++) {
+        log_limited(&log, &limit, LOG_WARN, "again %u", i);
+        log_limited(&log, &quiet, LOG_DEBUG, "too quiet to count");
+    }
+    assert_int_equal(memory_log_lines(&log), 11);
+    memory_log_text(&log, text, sizeof(text));
+    assert_non_null(strstr(text, "again 9\n"));
+    assert_null(strstr(text, "again 10"));
+    assert_non_null(strstr(text, "further messages"));
+    log_limited(&log, &other, LOG_WARN, "another kind");
+    assert_int_equal(memory_log_lines(&log), 12);
+    close(log.fd);
+}
+
+struct shared {
+    struct log log;
+    struct log_limit limit;
+};
+
+static void *log_much(void *context)
+{
+    struct shared *shared = context;
+
+    for (unsigned int i = 0; i < 10000; i++)
+        log_limited(&shared->log, &shared->limit, LOG_WARN, "from a thread");
+    return NULL;
+}
+
+static void test_limit_across_threads(void **state)
+{
+    struct shared shared = { .log = memory_log(LOG_WARN) };
+    pthread_t threads[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, log_much, &shared), 0);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(memory_log_lines(&shared.log), 11);
+    close(shared.log.fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_raw_terminal),
+        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_across_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
