@@ -140,7 +140,7 @@ int main(int argc, char **argv)
     keep_boot("elf64-fdt", 2 | 1 << 4 | 1 << 8, "quiet", 600, 0, &elf);
     keep_boot("pvh-cmdline", 3 | 3 << 2 | 2 << 4 | 2 << 6 | 2 << 8, "a -- b", 0, 0, &pvh);
     keep_boot("huge-initrd", 2 | 1 << 15, "", 300, 0, &bzimage);
-    /* Right above 1 MiB in a guest of 2 MiB, which the initrd fills to the brim, or by a page more. */
+    /* Right above 1 MiB in a guest of 2 MiB, which the initrd fills, or exceeds by a page. */
     for (size_t i = 0; i < sizeof(low) / sizeof(low[0]); i++)
         craft_poke(&bzimage, &low[i]);
     keep_boot("full-2m", 0, "", 0, (0x100000 - 0x8000) / 4096, &bzimage);
