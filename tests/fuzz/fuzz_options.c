@@ -14,40 +14,47 @@ struct target {
     const char *kernel;
 };
 
-static int set_kernel(void *target, const char *value, struct error *error)
+static int set_kernel(void *target, const struct option_row *row, const char *value,
+                      struct error *error)
 {
+    (void)row;
     (void)error;
     ((struct target *)target)->kernel = value;
     return 0;
 }
 
-static int set_cpus(void *target, const char *value, struct error *error)
+static int set_cpus(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
 {
-    int result = options_number("cpus", value, 1, 64, &((struct target *)target)->cpus, error);
+    int result = options_number(row->name, value, 1, 64, &((struct target *)target)->cpus, error);
     uint64_t cpus = ((struct target *)target)->cpus;
 
     fuzz_require(result < 0 || (cpus >= 1 && cpus <= 64));
     return result;
 }
 
-static int set_memory(void *target, const char *value, struct error *error)
+static int set_memory(void *target, const struct option_row *row, const char *value,
+                      struct error *error)
 {
-    return options_size("memory", value, &((struct target *)target)->memory, error);
+    return options_size(row->name, value, &((struct target *)target)->memory, error);
 }
 
-static int set_describe(void *target, const char *value, struct error *error)
+static int set_describe(void *target, const struct option_row *row, const char *value,
+                        struct error *error)
 {
     static const char *const names[] = { "acpi", "fdt", "cmdline", NULL };
     unsigned int *choice = &((struct target *)target)->describe;
-    int result = options_choice("describe", value, names, choice, error);
+    int result = options_choice(row->name, value, names, choice, error);
 
     fuzz_require(result < 0 || *choice < 3);
     return result;
 }
 
-static int set_timeline(void *target, const char *value, struct error *error)
+static int set_timeline(void *target, const struct option_row *row, const char *value,
+                        struct error *error)
 {
     (void)target;
+    (void)row;
     (void)error;
     fuzz_require(!value);
     return 0;
