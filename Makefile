@@ -23,7 +23,7 @@ endif
 SANITIZE ?=
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Werror
+            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Wno-missing-field-initializers -Werror
 # KVM's structs that end in an array of any length stand before that array.
 WARNINGS += -Wno-gnu-variable-sized-type-not-at-end
 CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 
 #include "devices/backend/console.h"
+#include "devices/registry.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/config.h"
@@ -23,151 +25,105 @@
 
 struct boot_options {
     struct vm_config vm;
-    enum log_level log_level;
+    unsigned int log_level;
     bool timeline;
-    bool restart;
+    unsigned int on_reboot; /* an index: exit, restart */
 };
 
-static int set_kernel(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct boot_options *)target)->vm.kernel = value;
-    return 0;
-}
+static const char *const console_names[] = {
+    [CONSOLE_SERIAL] = "serial", [CONSOLE_NONE] = "none", [CONSOLE_KIND_COUNT] = NULL,
+};
+static const char *const describe_names[] = {
+    [DESCRIBE_ACPI] = "acpi",
+    [DESCRIBE_FDT] = "fdt",
+    [DESCRIBE_CMDLINE] = "cmdline",
+    [DESCRIBE_COUNT] = NULL,
+};
+static const char *const log_level_names[] = {
+    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
+    [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
+};
+static const char *const on_reboot_names[] = { "exit", "restart", NULL };
 
-static int set_initrd(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct boot_options *)target)->vm.initrd = value;
-    return 0;
-}
-
-static int set_command_line(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct boot_options *)target)->vm.command_line = value;
-    return 0;
-}
-
-static int set_boot_protocol(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct boot_options *)target)->vm.boot_protocol = value;
-    return 0;
-}
-
-static int set_kvm(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct boot_options *)target)->vm.kvm_path = value;
-    return 0;
-}
-
-static int set_cpus(void *target, const char *value, struct error *error)
+static int set_cpus(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
 {
     uint64_t number;
-    int result = options_number("cpus", value, 1, MACHINE_CPUS_MAX, &number, error);
+    int result = options_number(row->name, value, 1, MACHINE_CPUS_MAX, &number, error);
 
     if (result == 0)
         ((struct boot_options *)target)->vm.cpus = (unsigned int)number;
     return result;
 }
 
-static int set_memory(void *target, const char *value, struct error *error)
+static int add_device(void *target, const struct option_row *row, const char *value,
+                      struct error *error)
 {
-    return options_size("memory", value, &((struct boot_options *)target)->vm.memory, error);
+    return vm_config_add_device(&((struct boot_options *)target)->vm, row->context, value, error);
 }
 
-static int set_console(void *target, const char *value, struct error *error)
-{
-    static const char *const names[] = {
-        [CONSOLE_SERIAL] = "serial", [CONSOLE_NONE] = "none", [CONSOLE_KIND_COUNT] = NULL,
-    };
-    unsigned int choice;
-    int result = options_choice("console", value, names, &choice, error);
+#define FIELD(name) .offset = offsetof(struct boot_options, name)
 
-    if (result == 0)
-        ((struct boot_options *)target)->vm.console = choice;
-    return result;
-}
-
-static int set_describe(void *target, const char *value, struct error *error)
-{
-    static const char *const names[] = {
-        [DESCRIBE_ACPI] = "acpi",
-        [DESCRIBE_FDT] = "fdt",
-        [DESCRIBE_CMDLINE] = "cmdline",
-        [DESCRIBE_COUNT] = NULL,
-    };
-    unsigned int choice;
-    int result = options_choice("describe", value, names, &choice, error);
-
-    if (result == 0)
-        ((struct boot_options *)target)->vm.describe = choice;
-    return result;
-}
-
-static int set_on_reboot(void *target, const char *value, struct error *error)
-{
-    static const char *const names[] = { "exit", "restart", NULL };
-    unsigned int choice;
-    int result = options_choice("on-reboot", value, names, &choice, error);
-
-    if (result == 0)
-        ((struct boot_options *)target)->restart = choice == 1;
-    return result;
-}
-
-static int set_timeline(void *target, const char *value, struct error *error)
-{
-    (void)value;
-    (void)error;
-    ((struct boot_options *)target)->timeline = true;
-    return 0;
-}
-
-static int set_log_level(void *target, const char *value, struct error *error)
-{
-    static const char *const names[] = {
-        [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
-        [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
-    };
-    unsigned int choice;
-    int result = options_choice("log-level", value, names, &choice, error);
-
-    if (result == 0)
-        ((struct boot_options *)target)->log_level = choice;
-    return result;
-}
-
-static const struct option_row rows[] = {
-    { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", set_kernel },
-    { NULL, "initrd", "FILE", "initial RAM disk", set_initrd },
+/* The devices' own rows, from the registry, come between these two. */
+static const struct option_row machine_rows[] = {
+    { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", option_set_text,
+      FIELD(vm.kernel) },
+    { NULL, "initrd", "FILE", "initial RAM disk", option_set_text, FIELD(vm.initrd) },
     { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1)",
-      set_command_line },
-    { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)",
-      set_boot_protocol },
+      option_set_text, FIELD(vm.command_line) },
+    { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)", option_set_text,
+      FIELD(vm.boot_protocol) },
     { "Machine", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
     { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
-      set_memory },
+      option_set_size, FIELD(vm.memory) },
     { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
-      "acpi (default), fdt or cmdline", set_describe },
-    { NULL, "on-reboot", "ACT", "exit (default) or restart the VM", set_on_reboot },
-    { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", set_kvm },
-    { "Console and messages", "console", "KIND", "serial (default) or none", set_console },
-    { NULL, "timeline", NULL, "print where the time went, at the end", set_timeline },
-    { NULL, "log-level", "LEVEL", "error, warn, info (default) or debug", set_log_level },
+      "acpi (default), fdt or cmdline", option_set_choice, FIELD(vm.describe),
+      .choices = describe_names },
+    { NULL, "on-reboot", "ACT", "exit (default) or restart the VM", option_set_choice,
+      FIELD(on_reboot), .choices = on_reboot_names },
+    { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
+      FIELD(vm.kvm_path) },
+};
+static const struct option_row session_rows[] = {
+    { "Console and messages", "console", "KIND", "serial (default) or none", option_set_choice,
+      FIELD(vm.console), .choices = console_names },
+    { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
+      FIELD(timeline) },
+    { NULL, "log-level", "LEVEL", "error, warn, info (default) or debug", option_set_choice,
+      FIELD(log_level), .choices = log_level_names },
 };
 
-static const struct option_table table = {
+#define ROWS_MAX 40
+
+/* All rows of `mote boot` into ROWS; returns their number. */
+static size_t collect_rows(struct option_row *rows)
+{
+    size_t device_count, count = 0;
+    const struct virtio_row *devices = virtio_registry(&device_count);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(machine_rows); i++)
+        rows[count++] = machine_rows[i];
+    for (size_t i = 0; i < device_count && count < ROWS_MAX; i++)
+        rows[count++] = (struct option_row){
+            .group = i == 0 ? "Devices (each any number of times)" : NULL,
+            .name = devices[i].option,
+            .argument = devices[i].argument,
+            .help = devices[i].help,
+            .set = add_device,
+            .context = &devices[i],
+        };
+    for (size_t i = 0; i < ARRAY_LENGTH(session_rows) && count < ROWS_MAX; i++)
+        rows[count++] = session_rows[i];
+    return count;
+}
+
+static const struct option_table boot_table = {
     .usage = "mote boot --kernel FILE [OPTION]...",
     .summary = "Boots a kernel in a KVM microVM, with its console on this terminal.\n"
                "On the terminal, Ctrl-A x ends the VM and Ctrl-A h helps.",
     .examples = "  mote boot --kernel bzImage --initrd initrd.img\n"
                 "  mote boot --kernel vmlinux --cpus 4 --memory 2G --timeline\n"
                 "  mote boot --kernel bzImage --cmdline 'console=ttyS0 root=/dev/vda' | tee log\n",
-    .rows = rows,
-    .count = ARRAY_LENGTH(rows),
 };
 
 /* The host side of one `mote boot`: it lives across restarts of the VM. */
@@ -192,7 +148,7 @@ static void signal_arrived(void *context, uint32_t events)
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     session->signal = (int)info.ssi_signo;
-    vm_stop(session->vm, "signal SIG");
+    vm_stop(session->vm, "signal");
 }
 
 static void escape_pressed(void *context)
@@ -342,7 +298,7 @@ static int run_session(struct session *session, int *status, struct error *error
 
     for (;;) {
         result = run_once(session, &end, error);
-        if (result < 0 || end.kind != VM_RESET || !session->options->restart)
+        if (result < 0 || end.kind != VM_RESET || session->options->on_reboot == 0)
             break;
         log_info(&session->log, "the guest reset (%s): restarting it", end.how);
     }
@@ -361,23 +317,28 @@ int cmd_boot(int argc, char **argv)
 {
     struct boot_options options = { .vm = vm_config_default(), .log_level = LOG_INFO };
     struct session session = { .options = &options, .log = LOG_INIT, .signal_fd = -1 };
+    struct option_table table = boot_table;
+    struct option_row rows[ROWS_MAX];
     struct error error = ERROR_INIT;
     int status = STATUS_FAILED, result;
     bool helped;
 
     timeline_mark(&session.timeline, "main");
-    if (options_parse(&table, &options, argc, argv, &helped, &error) < 0)
-        return command_failed(&error);
-    if (helped)
+    table.rows = rows;
+    table.count = collect_rows(rows);
+    result = options_parse(&table, &options, argc, argv, &helped, &error);
+    if (result == 0 && helped)
         return STATUS_OK;
-    session.log.level = options.log_level;
-    if (vm_config_check(&options.vm, &error) < 0)
-        return command_failed(&error);
-    result = open_session(&session, &error);
+    session.log.level = (enum log_level)options.log_level;
+    if (result == 0)
+        result = vm_config_check(&options.vm, &error);
+    if (result == 0)
+        result = open_session(&session, &error);
     if (result == 0)
         result = run_session(&session, &status, &error);
     close_session(&session);
-    if (options.timeline)
+    vm_config_release(&options.vm);
+    if (options.timeline && result == 0)
         timeline_print(&session.timeline, STDERR_FILENO);
     if (result < 0)
         return command_failed(&error);

@@ -10,6 +10,7 @@
 #include <linux/io_uring.h>
 #include <linux/magic.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -189,24 +190,11 @@ static void check_io_uring(const struct doctor *doctor)
     }
 }
 
-static int set_kvm(void *target, const char *value, struct error *error)
-{
-    (void)error;
-    ((struct doctor *)target)->kvm_path = value;
-    return 0;
-}
-
-static int set_brief(void *target, const char *value, struct error *error)
-{
-    (void)value;
-    (void)error;
-    ((struct doctor *)target)->brief = true;
-    return 0;
-}
-
 static const struct option_row rows[] = {
-    { "Options", "kvm", "FILE", "the KVM device (default: /dev/kvm)", set_kvm },
-    { NULL, "brief", NULL, "one word: native, or lab where stock kernels need one", set_brief },
+    { "Options", "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
+      .offset = offsetof(struct doctor, kvm_path) },
+    { NULL, "brief", NULL, "one word: native, or lab where stock kernels need one", option_set_flag,
+      .offset = offsetof(struct doctor, brief) },
 };
 
 static const struct option_table table = {

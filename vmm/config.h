@@ -33,8 +33,8 @@ struct vm_config {
     const char *kvm_path;
     unsigned int cpus;
     uint64_t memory; /* bytes */
-    enum console_kind console;
-    enum describe describe;
+    unsigned int console;  /* enum console_kind */
+    unsigned int describe; /* enum describe */
     size_t device_count;
     struct device_request devices[CONFIG_DEVICES_MAX];
 };

@@ -117,7 +117,7 @@ static int parse_one(const struct option_table *table, void *target, int argc, c
         if (name[length] == '=')
             return error_set(error, EINVAL, "--%s: takes no value; leave out '%s'", row->name,
                              name + length);
-        return row->set(target, NULL, error);
+        return row->set(target, row, NULL, error);
     }
     if (name[length] == '=')
         value = name + length + 1;
@@ -126,7 +126,7 @@ static int parse_one(const struct option_table *table, void *target, int argc, c
     if (!value)
         return error_set(error, EINVAL, "--%s: the value is missing; give --%s %s", row->name,
                          row->name, row->argument);
-    return row->set(target, value, error);
+    return row->set(target, row, value, error);
 }
 
 int options_parse(const struct option_table *table, void *target, int argc, char **argv,
@@ -257,4 +257,38 @@ int options_choice(const char *name, const char *value, const char *const *choic
         strncat(list, choices[i], sizeof(list) - strlen(list) - 1);
     }
     return error_set(error, EINVAL, "--%s %s: is unknown; use one of %s", name, value, list);
+}
+
+static void *field(void *target, const struct option_row *row)
+{
+    return (char *)target + row->offset;
+}
+
+int option_set_text(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
+{
+    (void)error;
+    *(const char **)field(target, row) = value;
+    return 0;
+}
+
+int option_set_flag(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
+{
+    (void)value;
+    (void)error;
+    *(bool *)field(target, row) = true;
+    return 0;
+}
+
+int option_set_size(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
+{
+    return options_size(row->name, value, field(target, row), error);
+}
+
+int option_set_choice(void *target, const struct option_row *row, const char *value,
+                      struct error *error)
+{
+    return options_choice(row->name, value, row->choices, field(target, row), error);
 }

@@ -15,14 +15,32 @@
 
 #include "vmm/error.h"
 
+struct option_row;
+
+/* VALUE is NULL for an option without an argument; it outlives TARGET. */
+typedef int (*option_setter)(void *target, const struct option_row *row, const char *value,
+                             struct error *error);
+
 struct option_row {
     const char *group;    /* heading in the help; NULL for the same as before */
     const char *name;     /* without the dashes */
     const char *argument; /* what the help calls the value; NULL for none */
     const char *help;     /* '\n' breaks the line */
-    /* VALUE is NULL for an option without an argument; it outlives TARGET. */
-    int (*set)(void *target, const char *value, struct error *error);
+    option_setter set;
+    size_t offset;              /* for the setters below: where in TARGET the value goes */
+    const char *const *choices; /* for option_set_choice() */
+    const void *context;        /* for a setter of the table's own */
 };
+
+/* To const char *, to bool (true), to uint64_t bytes, to unsigned int index in the choices. */
+int option_set_text(void *target, const struct option_row *row, const char *value,
+                    struct error *error);
+int option_set_flag(void *target, const struct option_row *row, const char *value,
+                    struct error *error);
+int option_set_size(void *target, const struct option_row *row, const char *value,
+                    struct error *error);
+int option_set_choice(void *target, const struct option_row *row, const char *value,
+                      struct error *error);
 
 struct option_table {
     const char *usage;    /* "mote boot --kernel FILE [OPTION]…" */

@@ -250,7 +250,7 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
 {
     struct machine machine = {
         .cpu_count = vm->config->cpus,
-        .describe = vm->config->describe,
+        .describe = (enum describe)vm->config->describe,
         .devices = vm->records,
     };
     int result;

@@ -21,7 +21,6 @@
 #define IER_TRANSMIT 2
 #define MCR_OUT2 8
 #define IIR_TRANSMIT 2
-#define PATIENCE 100000000u
 
 struct frame; /* what the processor pushes; the handler does not look */
 
@@ -83,7 +82,7 @@ static void wait_while_sending(const char *what)
     text = what;
     sent = false;
     out8(SERIAL_IER, IER_TRANSMIT);
-    for (uint32_t i = 0; i < PATIENCE && !sent; i++)
+    for (uint64_t start = rdtsc(); !sent && rdtsc() - start < PATIENCE_TICKS;)
         __asm__ volatile("pause");
     out8(SERIAL_IER, 0);
 }

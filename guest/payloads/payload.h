@@ -85,6 +85,9 @@ static inline uint64_t rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* How long to wait for what may not come: some ten seconds. */
+#define PATIENCE_TICKS 25000000000u
+
 /* ---- the serial port, polled ---- */
 
 #define SERIAL_PORT 0x3f8

@@ -22,9 +22,6 @@
 #define START_UP 0x4600u
 #define TRAMPOLINE 0x8000u
 
-/* How long to wait for all, in turns of a loop with a pause. */
-#define PATIENCE 2000000000u
-
 struct row {
     volatile uint32_t present;
     uint32_t apic_id, initial_apic_id, x2apic_id, threads, cores, core_shift;
@@ -193,7 +190,7 @@ void payload_main(int protocol, const void *argument)
     turn_apic_on();
     check_in();
     start_others();
-    for (uint32_t i = 0; i < PATIENCE && checked_in < cpus; i++)
+    for (uint64_t start = rdtsc(); checked_in < cpus && rdtsc() - start < PATIENCE_TICKS;)
         __asm__ volatile("pause");
     check_rows(cpus, &checks);
     print("smp: ");

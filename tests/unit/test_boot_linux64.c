@@ -11,7 +11,7 @@
 
 static const struct loading_case cases[] = {
     /* The file's size. */
-    { "no_bytes_behind_the_boot_sector", { { 0 } }, 512, 0, EINVAL, "truncated" },
+    { "no_bytes_behind_the_boot_sector", { { 0 } }, 512, 0, EINVAL, "is no bzImage" },
     { "header_cut", { { 0 } }, 767, 0, EINVAL, "truncated" },
     { "setup_code_cut", { { 0 } }, 1023, 0, EINVAL, DAMAGED "setup_sects reaches beyond" },
     { "setup_code_alone", { { 0 } }, 1024, 0, EINVAL, DAMAGED "setup_sects reaches beyond" },

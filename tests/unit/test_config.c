@@ -39,7 +39,7 @@ static const struct config_case {
     { "memory_1_mib", NULL, "", MIB, EINVAL, "--memory: 1024 KiB are too little" },
     { "memory_a_page_below_2_mib", NULL, "", 2 * MIB - 4096, EINVAL, "give 2M or more" },
     { "memory_2_mib", NULL, "", 2 * MIB, 0, NULL },
-    { "memory_of_half_pages", NULL, "", 2 * MIB + 2048, EINVAL, "is no multiple of 4 KiB" },
+    { "memory_of_half_pages", NULL, "", 2 * MIB + 2048, EINVAL, "2050 KiB are no multiple of 4 KiB" },
     { "memory_below_the_hole", NULL, "", 3072 * MIB, 0, NULL },
     { "memory_above_the_hole", NULL, "", 3072 * MIB + 4096, 0, NULL },
     { "memory_of_1_eib", NULL, "", 1ull << 60, ERANGE, "more than this processor can address" },

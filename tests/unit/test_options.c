@@ -14,27 +14,35 @@ struct target {
     unsigned int verbose;
 };
 
-static int set_kernel(void *target, const char *value, struct error *error)
+static int set_kernel(void *target, const struct option_row *row, const char *value,
+                struct error *error)
 {
+    (void)row;
     (void)error;
     ((struct target *)target)->kernel = value;
     return 0;
 }
 
-static int set_cmdline(void *target, const char *value, struct error *error)
+static int set_cmdline(void *target, const struct option_row *row, const char *value,
+                struct error *error)
 {
+    (void)row;
     (void)error;
     ((struct target *)target)->cmdline = value;
     return 0;
 }
 
-static int set_cpus(void *target, const char *value, struct error *error)
+static int set_cpus(void *target, const struct option_row *row, const char *value,
+                struct error *error)
 {
+    (void)row;
     return options_number("cpus", value, 1, 64, &((struct target *)target)->cpus, error);
 }
 
-static int set_verbose(void *target, const char *value, struct error *error)
+static int set_verbose(void *target, const struct option_row *row, const char *value,
+                struct error *error)
 {
+    (void)row;
     (void)error;
     assert_null(value);
     ((struct target *)target)->verbose++;

@@ -40,7 +40,8 @@ static void test_each_device_lives(void **state)
         const struct device_ops *ops = device_registry_find((enum device_kind)kind);
         struct device *device;
 
-        if (!ops)
+        /* The virtio transport is nothing without a device behind it. */
+        if (kind == DEVICE_VIRTIO_MMIO)
             continue;
         device = device_make(&fixture, ops, NULL);
         device_in(device, 0);

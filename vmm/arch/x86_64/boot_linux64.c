@@ -75,7 +75,7 @@ static int read_header(const struct image *image, struct setup_header *header, s
 static int check_header(const struct image *image, const struct setup_header *header,
                         struct error *error)
 {
-    if (header->boot_flag != BOOT_FLAG)
+    if (header->boot_flag != BOOT_FLAG || header->header != HEADER_MAGIC)
         return no_bzimage(image, error);
     if (header->version < VERSION_MIN)
         return error_set(error, EINVAL,
