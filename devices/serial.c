@@ -425,7 +425,10 @@ static void serial_destroy(struct device *device)
 static int start_timer(struct serial *serial, struct error *error)
 {
     struct event_source source = {
-        .events = EPOLLIN, .handler = timer_expired, .context = serial, .lock = &serial->device.lock,
+        .events = EPOLLIN,
+        .handler = timer_expired,
+        .context = serial,
+        .lock = &serial->device.lock,
     };
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     int result;
