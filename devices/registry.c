@@ -22,7 +22,11 @@ const struct device_ops *device_registry_find(enum device_kind kind)
 }
 
 static const struct virtio_row virtio_rows[] = {
-    { NULL, NULL, NULL, NULL }, /* none yet */
+    { "balloon", "SIZE[,…]", "take SIZE of the guest's memory back:\n"
+      "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
+    { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",
+      &entropy_class },
+    { NULL, NULL, NULL, NULL },
 };
 
 const struct virtio_row *virtio_registry(size_t *count)
