@@ -18,6 +18,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmot
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
+# This one refuses io_uring.
+$(BUILD)/tests/test_block_faults: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit
 
 unit:
 	+./tests/run-unit gcc clang

@@ -7,12 +7,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 
 /* Where the host does not tell what O_DIRECT needs: a page suits every device. */
 #define DIRECT_ALIGNMENT 4096u
+
+/* How long a lock is waited for, all in all 200 ms. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_NS 10000000
 
 static int refuse_open(const struct disk_file_options *options, struct error *error)
 {
@@ -83,18 +88,33 @@ static int open_file(struct disk_file *file, const struct disk_file_options *opt
     return 0;
 }
 
+/* F_RDLCK, F_WRLCK or F_UNLCK, on the whole file whatever its size. */
+static int set_lock(const struct disk_file *file, short type)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+    return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
 static int lock_file(const struct disk_file *file, struct error *error)
 {
-    struct flock lock = {
-        .l_type = file->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET,
-    };
+    const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+    int result;
 
-    if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0)
+    /* A monitor that was killed is not quite gone while the kernel takes down
+     * its io_uring. */
+    for (int i = 0;; i++) {
+        result = set_lock(file, file->read_only ? F_RDLCK : F_WRLCK);
+        if ((result != -EAGAIN && result != -EACCES) || i == LOCK_TRIES)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (result == 0)
         return 0;
-    if (errno == EAGAIN || errno == EACCES)
+    if (result == -EAGAIN || result == -EACCES)
         return error_set(error, EBUSY, "disk %s: is in use by another process%s; end that one or "
                          "use a copy", file->path, file->read_only ? ", which writes to it" : "");
-    return error_system(error, errno, "disk %s: cannot be locked", file->path);
+    return error_system(error, -result, "disk %s: cannot be locked", file->path);
 }
 
 static int read_size(const struct disk_file *file, uint64_t *size)
@@ -224,8 +244,12 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *optio
 
 void disk_file_close(struct disk_file *file)
 {
-    if (file->fd >= 0)
-        close(file->fd);
+    if (file->fd < 0)
+        return;
+    /* The kernel may hold the file a moment longer, for an io_uring that ended:
+     * whoever opens it next, this VM restarted among them, must not meet the lock. */
+    set_lock(file, F_UNLCK);
+    close(file->fd);
     file->fd = -1;
 }
 
