@@ -37,6 +37,22 @@ int __wrap_io_uring_submit(struct io_uring *ring)
     return __real_io_uring_submit(ring);
 }
 
+/* ---- a guest that offers each chain again as soon as it is used ---------- */
+
+static struct fake_driver *refilling;
+static unsigned int pushes;
+
+void __real_virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+void __wrap_virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+void __wrap_virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+    __real_virtqueue_push(queue, head, written);
+    pushes++;
+    /* A million is as good as for ever. */
+    if (refilling && pushes < 1000000)
+        fake_offer(refilling, 0, head);
+}
+
 /* ---- faults ------------------------------------------------------------- */
 
 struct faults {
@@ -546,6 +562,36 @@ static void test_requests_in_flight_are_bounded(void **state)
     assert_int_equal(bench->block->slots_touched, DISK_IN_FLIGHT_MAX);
 }
 
+static void test_a_refilling_guest_has_one_round_at_a_time(void **state)
+{
+    static const uint32_t types[] = { BLK_GET_ID, BLK_IN };
+    struct faulty *faulty = *state;
+    struct disk_bench *bench = &faulty->bench;
+
+    for (int engine = 0; engine < 2; engine++) {
+        for (int type = 0; type < 2; type++) {
+            struct virtio_device *virtio;
+
+            restart(faulty, engines[engine], BENCH_ALL_FEATURES);
+            virtio = &bench->block->virtio;
+            for (unsigned int i = 0; i < 8; i++)
+                disk_bench_add(bench, 0, i, types[type], i, 512 * i, 512);
+            refilling = &bench->driver;
+            pushes = 0;
+            pthread_mutex_lock(&bench->driver.device->lock);
+            virtio->class->kick(virtio, 0);
+            pthread_mutex_unlock(&bench->driver.device->lock);
+            assert_in_range(pushes, 0, BLOCK_QUEUE_SIZE);
+            /* Cut short it goes on by itself; else the next notification is asked for. */
+            if (pushes < BLOCK_QUEUE_SIZE)
+                fake_driver_kick(&bench->driver, 0);
+            run_loop_for(bench->fixture.env.loop, 20);
+            assert_in_range(pushes, types[type] == BLK_IN ? 16 : 2 * BLOCK_QUEUE_SIZE, 999999);
+            refilling = NULL;
+        }
+    }
+}
+
 #define FAULTY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -566,6 +612,7 @@ int main(void)
         FAULTY(test_a_reset_waits_for_threads_at_work),
         FAULTY(test_resets_amid_requests),
         FAULTY(test_requests_in_flight_are_bounded),
+        FAULTY(test_a_refilling_guest_has_one_round_at_a_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
