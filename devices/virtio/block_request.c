@@ -102,12 +102,6 @@ static bool on_disk(const struct block *block, uint64_t sector, uint64_t bytes)
            bytes / DISK_SECTOR <= sectors - sector;
 }
 
-/* 5.2.6.2: without FLUSH, or in write-through mode, a write is stable at its end. */
-static bool writes_through(const struct block *block)
-{
-    return !virtio_has(&block->virtio, VIRTIO_BLK_F_FLUSH) || !block->config.writeback;
-}
-
 /* ---- the kinds of requests; each returns a status or TO_ENGINE ---------- */
 
 static int take_transfer(struct block *block, struct disk_request *request, uint64_t sector,
@@ -248,7 +242,8 @@ void block_take(struct block *block, uint16_t queue, const struct virtio_chain *
     slot->queue = queue;
     slot->written = 0;
     slot->status = (uint8_t *)last->iov_base + last->iov_len - 1;
-    slot->request.durable = writes_through(block);
+    /* 5.2.6.2: without FLUSH, or in write-through mode, a write is stable at its end. */
+    slot->request.durable = !block->config.writeback;
     slot->request.offset = slot->request.length = 0;
     slot->request.count = slot->request.range_count = 0;
     result = take_by_type(block, slot, &header, chain, &data);

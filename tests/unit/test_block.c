@@ -263,6 +263,8 @@ static void test_read_only(void **state)
     assert_int_equal(disk_bench_ranges(bench, BLK_ZEROES, 1, &range), BLK_UNSUPP);
     assert_int_equal(disk_bench_request(bench, BLK_FLUSH, 0, 0, NULL), BLK_OK);
     assert_int_equal(file_byte(bench, 8 * 512), disk_bench_byte(8 * 512));
+    /* The host was not even asked. */
+    assert_int_equal(memory_log_lines(&bench->fixture.log), 0);
 }
 
 static void test_growing_is_told(void **state)
