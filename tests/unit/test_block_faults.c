@@ -60,8 +60,9 @@ struct faults {
     unsigned int skip;     /* true results before */
     unsigned int times;    /* then so many false ones */
     int64_t at_most;       /* of bytes moved, if not 0 */
+    uint64_t alignment;    /* of each transfer, if not 0 */
+    atomic_uint misaligned;
     atomic_uint calls;
-    atomic_uint allocations;
     bool hold;             /* calls stop until RELEASED */
     sem_t released;
     atomic_uint held;
@@ -72,8 +73,8 @@ static int64_t fault(void *context, const struct disk_step *step, int64_t result
     struct faults *faults = context;
     unsigned int call = atomic_fetch_add(&faults->calls, 1);
 
-    if (step->call == DISK_CALL_ALLOCATE)
-        atomic_fetch_add(&faults->allocations, 1);
+    if (faults->alignment && step->offset % faults->alignment)
+        atomic_fetch_add(&faults->misaligned, 1);
     if (faults->hold) {
         atomic_fetch_add(&faults->held, 1);
         sem_wait(&faults->released);
@@ -376,6 +377,7 @@ static void test_unaligned_buffers_bounce(void **state)
         faulty->bench.block->file.direct = true;
         faulty->bench.block->file.memory_alignment = 512;
         faulty->bench.block->file.offset_alignment = 512;
+        faulty->faults.alignment = 512;
         faulty->faults.at_most = 33000; /* no multiple of 512: the rest is read again */
         data = disk_bench_data(&faulty->bench);
         memset(data, 0xee, BENCH_DATA_SIZE);
@@ -395,6 +397,7 @@ static void test_unaligned_buffers_bounce(void **state)
         fake_driver_send(&faulty->bench.driver, 0, FAKE_DIRECT, 4, out);
         assert_true(fake_driver_wait(&faulty->bench.driver, 0, &used));
         faulty->faults.at_most = 0;
+        assert_int_equal(atomic_load(&faulty->faults.misaligned), 0);
         for (uint64_t i = 0; i < 163840; i += 97) {
             assert_int_equal(pread(faulty->bench.fd, &byte, 1, (off_t)(17 * 512 + i)), 1);
             assert_int_equal(byte, disk_bench_byte(16 * 512 + i));
