@@ -157,6 +157,15 @@ struct session {
     struct vm *vm;
 };
 
+/* Whether a device wants to hear of changes on the host: SIGHUP is for it then. */
+static bool can_refresh(const struct vm_config *config)
+{
+    for (size_t i = 0; i < config->device_count; i++)
+        if (config->devices[i].row->class->refresh)
+            return true;
+    return false;
+}
+
 static void signal_arrived(void *context, uint32_t events)
 {
     struct session *session = context;
@@ -165,6 +174,10 @@ static void signal_arrived(void *context, uint32_t events)
     (void)events;
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
+    if (info.ssi_signo == SIGHUP && can_refresh(&session->options->vm)) {
+        vm_refresh(session->vm);
+        return;
+    }
     session->signal = (int)info.ssi_signo;
     vm_stop(session->vm, "signal");
 }
@@ -190,8 +203,10 @@ static int watch_signals(struct session *session, struct error *error)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGQUIT);
-    /* Whoever runs us under nohup wants to be left alone by this one. */
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    /* Whoever runs us under nohup wants to be left alone by this one, unless it
+     * is how devices are told of changes. */
+    if (can_refresh(&session->options->vm) ||
+        (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN))
         sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -70,6 +70,10 @@ struct virtio_device_class {
     int (*parse)(const char *text, void **options, struct error *error);
     void (*release)(void *options);
 
+    /* Whether one VM can have both, which belong to the class; the message
+     * names OPTIONS, given later than OTHER.  Optional. */
+    int (*conflict)(const void *options, const void *other, struct error *error);
+
     /* Fills *DEVICE, whose first member is a struct virtio_device that
      * virtio_device_init() prepared.  OPTIONS are parse()'s and outlive it. */
     int (*create)(struct virtio_device **device, const struct virtio_env *env,
@@ -82,6 +86,10 @@ struct virtio_device_class {
     /* CONFIG is the device's current space, config_size bytes.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
+
+    /* The user says that something changed on the host, such as a disk's size.
+     * On any thread, with the lock held.  Optional. */
+    void (*refresh)(struct virtio_device *device);
 };
 
 /* What the transport does for a device. */
