@@ -22,7 +22,14 @@ const struct device_ops *device_registry_find(enum device_kind kind)
 }
 
 static const struct virtio_row virtio_rows[] = {
-    { NULL, NULL, NULL, NULL }, /* none yet */
+    { "disk", "PATH[,...]", "a raw image or block device; then any of ro, direct,\n"
+      "serial=ID, engine=uring|sync, queues=N, block-size=512|4096,\n"
+      "rate=BYTES/s, ops=N/s, burst=BYTES", &block_class },
+    { "balloon", "SIZE[,…]", "take SIZE of the guest's memory back:\n"
+      "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
+    { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",
+      &entropy_class },
+    { NULL, NULL, NULL, NULL },
 };
 
 const struct virtio_row *virtio_registry(size_t *count)

@@ -18,6 +18,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmot
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
+# This one refuses io_uring, and refills a queue as it is served.
+$(BUILD)/tests/test_block_faults: LDFLAGS += \
+    -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=virtqueue_push
 
 unit:
 	+./tests/run-unit gcc clang

@@ -76,6 +76,25 @@ static int check_command_line(const char *text, struct error *error)
     return 0;
 }
 
+/* Two devices that cannot be in one VM, such as the same disk twice. */
+static int check_devices(const struct vm_config *config, struct error *error)
+{
+    for (size_t i = 0; i < config->device_count; i++) {
+        const struct device_request *device = &config->devices[i];
+        const struct virtio_device_class *class = device->row->class;
+        int result = 0;
+
+        if (!class->conflict)
+            continue;
+        for (size_t other = 0; result == 0 && other < i; other++)
+            if (config->devices[other].row->class == class)
+                result = class->conflict(device->options, config->devices[other].options, error);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
 int vm_config_check(const struct vm_config *config, struct error *error)
 {
     int result;
@@ -90,5 +109,8 @@ int vm_config_check(const struct vm_config *config, struct error *error)
     result = check_memory(config->memory, error);
     if (result < 0)
         return result;
-    return check_command_line(config->command_line, error);
+    result = check_command_line(config->command_line, error);
+    if (result < 0)
+        return result;
+    return check_devices(config, error);
 }

@@ -314,6 +314,23 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     return 0;
 }
 
+void vm_refresh(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        struct virtio_device *virtio;
+
+        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        virtio = virtio_mmio_device(device);
+        if (!virtio->class->refresh)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        virtio->class->refresh(virtio);
+        pthread_mutex_unlock(&device->lock);
+    }
+}
+
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
 {
     int result;

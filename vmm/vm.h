@@ -54,6 +54,9 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error);
 /* Ends a running VM; HOW is a literal.  Any thread. */
 void vm_stop(struct vm *vm, const char *how);
 
+/* Has each device look at its host side again: a disk that grew is told to the guest. */
+void vm_refresh(struct vm *vm);
+
 void vm_destroy(struct vm *vm);
 
 #endif

@@ -70,6 +70,10 @@ struct virtio_device_class {
     int (*parse)(const char *text, void **options, struct error *error);
     void (*release)(void *options);
 
+    /* Whether one VM can have both, which belong to the class; the message
+     * names OPTIONS, given later than OTHER.  Optional. */
+    int (*conflict)(const void *options, const void *other, struct error *error);
+
     /* Fills *DEVICE, whose first member is a struct virtio_device that
      * virtio_device_init() prepared.  OPTIONS are parse()'s and outlive it. */
     int (*create)(struct virtio_device **device, const struct virtio_env *env,
@@ -82,12 +86,17 @@ struct virtio_device_class {
     /* CONFIG is the device's current space, config_size bytes.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
+
+    /* The user says that something changed on the host, such as a disk's size.
+     * On any thread, with the lock held.  Optional. */
+    void (*refresh)(struct virtio_device *device);
 };
 
 /* What the transport does for a device. */
 struct virtio_transport {
     void (*interrupt)(struct virtio_transport *transport, uint32_t reason);
     void (*needs_reset)(struct virtio_transport *transport, const char *why);
+    void (*kick_again)(struct virtio_transport *transport, unsigned int queue);
 };
 
 #define VIRTIO_INTERRUPT_USED 1u
@@ -112,7 +121,16 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
 /* Interrupts the driver if it wants to hear of what was pushed to QUEUE. */
 void virtio_notify(struct virtio_device *device, unsigned int queue);
 
-/* The configuration space changed: a new generation, and an interrupt. */
+/*
+ * Has the loop kick QUEUE once more after its other sources: for a device that
+ * stopped at its cap of chains while more are waiting.
+ */
+void virtio_kick_again(struct virtio_device *device, unsigned int queue);
+
+/*
+ * The configuration space changed: a new generation, and an interrupt once the
+ * driver runs the device.
+ */
 void virtio_config_changed(struct virtio_device *device);
 
 /*
