@@ -22,6 +22,8 @@ const struct device_ops *device_registry_find(enum device_kind kind)
 }
 
 static const struct virtio_row virtio_rows[] = {
+    { "net", "KIND", "a network device: tap:NAME, tap-fd:N, user or none,\n"
+      "with forward=tcp:HOST:GUEST, mac=, rate=, queues=", &net_class },
     { NULL, NULL, NULL, NULL }, /* none yet */
 };
 

@@ -14,6 +14,8 @@ extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
 
+extern const struct virtio_device_class net_class;
+
 /*
  * The virtio devices, by the command-line option that adds one; each option may
  * be given several times.  A new device is one file and one line here.
