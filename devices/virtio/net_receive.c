@@ -79,7 +79,7 @@ static int pull(struct net_pair *pair)
 
 static enum outcome broken(struct net_pair *pair)
 {
-    virtio_needs_reset(&pair->net->virtio, "a receive buffer cannot take a header");
+    virtio_needs_reset(&pair->net->virtio, "a receive buffer is broken, or takes no header");
     return STOPPED;
 }
 
