@@ -18,6 +18,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmot
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
+$(BUILD)/tests/test_tap: LDFLAGS += -Wl,--wrap=open,--wrap=ioctl,--wrap=if_nametoindex \
+                                    -Wl,--wrap=readv,--wrap=writev
 
 unit:
 	+./tests/run-unit gcc clang
