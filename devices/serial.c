@@ -8,18 +8,23 @@
  * is room.  A guest that sends all the same loses what has no room.
  *
  * Receiving: the receive FIFO is filled from the console whenever it is empty
- * or input arrives, but only while the guest asserts RTS or has enabled the
- * receive interrupt.  A driver clears the FIFO while it sets the port up, and
- * what was typed (or piped) before then must not be lost.  Only the loopback
- * can overrun.  Data below the trigger level counts as timed out at once.
+ * or input arrives, but only while the guest asserts RTS.  A driver clears the
+ * FIFO while it sets the port up, and what was typed (or piped) before then
+ * must not be lost: Linux asserts RTS last.  Only the loopback can overrun.
+ * Data below the trigger level counts as timed out at once.
  *
  * Interrupts: the port drives its line like a real one, high while any enabled
  * cause is pending and OUT2 opens the gate.  An edge-triggered consumer needs
- * an edge for each new cause, though.  Where an access answers a cause and a
- * new one comes up right away, a real line drops for the time of a character.
- * So does this one where that costs nothing (a cause that comes up anew lowers
- * the line first), but not for each byte of a burst: then a timer drops and
- * raises the line a millisecond later if it is still high.
+ * an edge for each new cause; yet an edge that comes while its handler still
+ * runs is latched and costs an interrupt for nothing.  Two rules follow:
+ *
+ *   The transmit cause that a written byte gives rise to shows in IIR at once,
+ *   but on the line a millisecond later, as if sending took that long.  A
+ *   handler that looks at IIR again, as Linux's does, goes on with no further
+ *   interrupt; one that does not gets its edge.
+ *
+ *   Where the guest reads one byte and others stay behind, a line that is high
+ *   drops and rises a millisecond later, should it still be high then.
  *
  * Not modelled: baud rate, parity, word length, breaks, DMA modes.
  */
@@ -34,7 +39,7 @@
 #include "devices/registry.h"
 #include "devices/serial_registers.h"
 
-#define NUDGE_NANOSECONDS 1000000
+#define CHARACTER_NANOSECONDS 1000000
 
 struct serial {
     struct device device;
@@ -52,9 +57,11 @@ struct serial {
 
     bool transmit_pending; /* the transmit interrupt, while IER enables it */
     bool transmit_waiting; /* it comes with the console's room */
+    bool transmit_deferred; /* it is pending, and reaches the line with the timer */
+    bool edge_owed;
     bool line_high;
-    bool nudge_armed;
-    int nudge_fd;
+    bool timer_armed;
+    int timer_fd;
 
     uint64_t lost;
 };
@@ -82,11 +89,21 @@ static uint8_t cause(const struct serial *serial)
     return IIR_NONE;
 }
 
+static bool wants_line_high(const struct serial *serial)
+{
+    uint8_t pending = cause(serial);
+
+    /* The loopback takes OUT2, and with it the gate, off the pin. */
+    if ((serial->mcr & (MCR_OUT2 | MCR_LOOP)) != MCR_OUT2)
+        return false;
+    if (pending == IIR_TRANSMIT && serial->transmit_deferred)
+        return serial->ier & IER_MODEM && serial->modem_deltas;
+    return pending != IIR_NONE;
+}
+
 static void update_line(struct serial *serial)
 {
-    /* The loopback takes OUT2, and with it the gate, off the pin. */
-    bool gate = (serial->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
-    bool high = gate && cause(serial) != IIR_NONE;
+    bool high = wants_line_high(serial);
 
     if (high == serial->line_high)
         return;
@@ -97,29 +114,30 @@ static void update_line(struct serial *serial)
         irq_line_lower(&serial->irq);
 }
 
-/* A cause was answered and the line stayed high: owe the guest an edge. */
-static void owe_edge(struct serial *serial)
+static void arm_timer(struct serial *serial)
 {
-    const struct itimerspec when = { .it_value.tv_nsec = NUDGE_NANOSECONDS };
+    const struct itimerspec when = { .it_value.tv_nsec = CHARACTER_NANOSECONDS };
 
-    if (serial->nudge_armed || serial->nudge_fd < 0)
-        return;
-    serial->nudge_armed = timerfd_settime(serial->nudge_fd, 0, &when, NULL) == 0;
+    if (!serial->timer_armed)
+        serial->timer_armed = timerfd_settime(serial->timer_fd, 0, &when, NULL) == 0;
 }
 
-static void nudge(void *context, uint32_t events)
+static void timer_expired(void *context, uint32_t events)
 {
     struct serial *serial = context;
     uint64_t expirations;
 
     (void)events;
-    if (read(serial->nudge_fd, &expirations, sizeof(expirations)) < 0)
+    if (read(serial->timer_fd, &expirations, sizeof(expirations)) < 0)
         return;
-    serial->nudge_armed = false;
-    if (serial->line_high) {
+    serial->timer_armed = false;
+    serial->transmit_deferred = false;
+    if (serial->edge_owed && serial->line_high) {
         irq_line_lower(&serial->irq);
         irq_line_raise(&serial->irq);
     }
+    serial->edge_owed = false;
+    update_line(serial);
 }
 
 /* ---- the transmitter ---- */
@@ -137,6 +155,7 @@ static void offer_transmit(struct serial *serial)
     bool empty = enabled && transmitter_empty(serial);
 
     serial->transmit_pending = empty;
+    serial->transmit_deferred = false;
     serial->transmit_waiting = enabled && !empty;
 }
 
@@ -170,11 +189,11 @@ static void receive_byte(struct serial *serial, uint8_t byte)
 static void fill_receiver(struct serial *serial)
 {
     unsigned int capacity = serial->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
-    bool wanted = serial->mcr & MCR_RTS || serial->ier & IER_RECEIVED;
     uint8_t bytes[FIFO_SIZE];
     size_t length;
 
-    if (!serial->console || !wanted || serial->mcr & MCR_LOOP || serial->count >= capacity)
+    if (!serial->console || (serial->mcr & (MCR_RTS | MCR_LOOP)) != MCR_RTS ||
+        serial->count >= capacity)
         return;
     length = console_read(serial->console, bytes, capacity - serial->count);
     for (size_t i = 0; i < length; i++)
@@ -202,8 +221,10 @@ static uint8_t read_data(struct serial *serial)
         serial->count--;
     }
     update_line(serial);
-    if (was_high && serial->line_high)
-        owe_edge(serial);
+    if (was_high && serial->line_high) {
+        serial->edge_owed = true;
+        arm_timer(serial);
+    }
     if (serial->count == 0)
         fill_receiver(serial);
     update_line(serial);
@@ -212,8 +233,6 @@ static uint8_t read_data(struct serial *serial)
 
 static void write_data(struct serial *serial, uint8_t byte)
 {
-    bool was_high = serial->line_high;
-
     if (serial->mcr & MCR_LOOP) {
         receive_byte(serial, byte);
     } else if (serial->console && console_write(serial->console, &byte, 1) == 0) {
@@ -222,9 +241,11 @@ static void write_data(struct serial *serial, uint8_t byte)
                                   "and without flow control; bytes are lost");
     }
     offer_transmit(serial);
+    if (serial->transmit_pending) {
+        serial->transmit_deferred = true;
+        arm_timer(serial);
+    }
     update_line(serial);
-    if (was_high && serial->line_high)
-        owe_edge(serial);
 }
 
 static void write_ier(struct serial *serial, uint8_t value)
@@ -234,7 +255,6 @@ static void write_ier(struct serial *serial, uint8_t value)
     serial->ier = value & IER_BITS;
     if (enabled || !(serial->ier & IER_TRANSMIT))
         offer_transmit(serial);
-    fill_receiver(serial);
     update_line(serial);
 }
 
@@ -391,9 +411,9 @@ static void serial_destroy(struct device *device)
 
     if (serial->console)
         console_detach(serial->console);
-    if (serial->nudge_fd >= 0) {
-        event_loop_remove(serial->loop, serial->nudge_fd);
-        close(serial->nudge_fd);
+    if (serial->timer_fd >= 0) {
+        event_loop_remove(serial->loop, serial->timer_fd);
+        close(serial->timer_fd);
     }
     if (serial->lost > 0)
         log_warn(serial->log, "serial: %llu bytes of the guest's output were lost",
@@ -402,10 +422,13 @@ static void serial_destroy(struct device *device)
     free(serial);
 }
 
-static int start_nudge(struct serial *serial, struct error *error)
+static int start_timer(struct serial *serial, struct error *error)
 {
     struct event_source source = {
-        .events = EPOLLIN, .handler = nudge, .context = serial, .lock = &serial->device.lock,
+        .events = EPOLLIN,
+        .handler = timer_expired,
+        .context = serial,
+        .lock = &serial->device.lock,
     };
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     int result;
@@ -418,7 +441,7 @@ static int start_nudge(struct serial *serial, struct error *error)
         close(fd);
         return error_system(error, -result, "serial: timer");
     }
-    serial->nudge_fd = fd;
+    serial->timer_fd = fd;
     return 0;
 }
 
@@ -450,9 +473,9 @@ static int serial_create(struct device **device, const struct device_env *env, c
     serial->irq = env->irq;
     serial->loop = env->loop;
     serial->log = env->log;
-    serial->nudge_fd = -1;
+    serial->timer_fd = -1;
     serial->divisor_low = 12; /* 9600 baud, as firmware would have left it */
-    result = start_nudge(serial, error);
+    result = start_timer(serial, error);
     if (result == 0 && serial_options && serial_options->console)
         result = attach(serial, serial_options->console, error);
     if (result < 0) {

@@ -15,7 +15,8 @@ static void test_set(void **state)
     assert_string_equal(error.message, "--cpus 99: too many; at most 64");
     assert_int_equal(error_system(&error, ENOENT, "%s", "kernel"), -ENOENT);
     assert_int_equal(error.number, ENOENT);
-    assert_string_equal(error.message, "kernel: No such file or directory");
+    assert_string_equal(error.message,
+                        "kernel: No such file or directory; 'mote doctor' may tell more");
 }
 
 /* A file name with a newline or an escape sequence does not reach the terminal. */
@@ -27,7 +28,47 @@ static void test_one_line(void **state)
     error_set(&error, EINVAL, "%s: bad", "a\nb\033[2Jc\x7f\r\tl\xc3\xa4");
     assert_string_equal(error.message, "a?b?[2Jc???l\xc3\xa4: bad");
     error_system(&error, EINVAL, "%s", "x\ny");
-    assert_string_equal(error.message, "x?y: Invalid argument");
+    assert_string_equal(error.message, "x?y: Invalid argument; 'mote doctor' may tell more");
+}
+
+/* What stands at the end is the remedy: a long file name must not push it out. */
+static void test_ends_of_long_messages_stay(void **state)
+{
+    struct error error = ERROR_INIT;
+    char path[4096];
+    size_t length;
+
+    (void)state;
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    error_set(&error, ENOENT, "kernel %s: is missing; check the path", path);
+    length = strlen(error.message);
+    assert_int_equal(strncmp(error.message, "kernel xxx", 10), 0);
+    assert_true(length > sizeof(": is missing; check the path"));
+    assert_string_equal(error.message + length - strlen(": is missing; check the path"),
+                        ": is missing; check the path");
+}
+
+static void test_remedies_by_errno(void **state)
+{
+    static const struct {
+        int number;
+        const char *remedy;
+    } cases[] = {
+        { EMFILE, "; allow more open files (ulimit -n)" },
+        { ENOMEM, "; free some memory" },
+        { EAGAIN, "; allow more processes (ulimit -u)" },
+        { ENOSPC, "; free some space there" },
+        { EPIPE, "; keep its reader running" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error = ERROR_INIT;
+
+        error_system(&error, cases[i].number, "thing");
+        assert_non_null(strstr(error.message, cases[i].remedy));
+    }
 }
 
 static void test_long_messages(void **state)
@@ -52,6 +93,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_one_line),
+        cmocka_unit_test(test_ends_of_long_messages_stay),
+        cmocka_unit_test(test_remedies_by_errno),
         cmocka_unit_test(test_long_messages),
     };
 
