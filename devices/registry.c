@@ -22,9 +22,13 @@ const struct device_ops *device_registry_find(enum device_kind kind)
 }
 
 static const struct virtio_row virtio_rows[] = {
+    { "balloon", "SIZE[,…]", "take SIZE of the guest's memory back:\n"
+      "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
+    { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",
+      &entropy_class },
     { "net", "KIND", "a network device: tap:NAME, tap-fd:N, user or none,\n"
       "with forward=tcp:HOST:GUEST, mac=, rate=, queues=", &net_class },
-    { NULL, NULL, NULL, NULL }, /* none yet */
+    { NULL, NULL, NULL, NULL },
 };
 
 const struct virtio_row *virtio_registry(size_t *count)

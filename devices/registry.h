@@ -14,6 +14,8 @@ extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
 
+extern const struct virtio_device_class balloon_class;
+extern const struct virtio_device_class entropy_class;
 extern const struct virtio_device_class net_class;
 
 /*

@@ -2,6 +2,7 @@
 /* `mote boot`: options, the terminal, signals, and a VM between them. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/config.h"
+#include "vmm/config_file.h"
 #include "vmm/event_loop.h"
 #include "vmm/options.h"
 #include "vmm/terminal.h"
@@ -28,6 +30,8 @@ struct boot_options {
     unsigned int log_level;
     bool timeline;
     unsigned int on_reboot; /* an index: exit, restart */
+    const char *config_file;
+    struct config_file file; /* what was read from it */
 };
 
 static const char *const console_names[] = {
@@ -62,10 +66,24 @@ static int add_device(void *target, const struct option_row *row, const char *va
     return vm_config_add_device(&((struct boot_options *)target)->vm, row->context, value, error);
 }
 
+static int set_config_file(void *target, const struct option_row *row, const char *value,
+                           struct error *error)
+{
+    struct boot_options *options = target;
+
+    if (options->config_file)
+        return error_set(error, EINVAL, "--%s: is given twice; give it once", row->name);
+    options->config_file = value;
+    return 0;
+}
+
 #define FIELD(name) .offset = offsetof(struct boot_options, name)
 
 /* The devices' own rows, from the registry, come between these two. */
 static const struct option_row machine_rows[] = {
+    { "Configuration", "config-file", "FILE",
+      "read the VM's configuration from a JSON file;\noptions replace its values, devices add to "
+      "its own", set_config_file },
     { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", option_set_text,
       FIELD(vm.kernel) },
     { NULL, "initrd", "FILE", "initial RAM disk", option_set_text, FIELD(vm.initrd) },
@@ -313,6 +331,55 @@ static int run_session(struct session *session, int *status, struct error *error
     return result;
 }
 
+static int add_file_device(void *context, const char *option, const char *text,
+                           struct error *error)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].option, option) == 0)
+            return vm_config_add_device(context, &rows[i], text, error);
+    return error_set(error, ENODEV, "--config-file: this Mote has no --%s; leave it out", option);
+}
+
+/* The file comes before all options, wherever they stand. */
+static int load_config_file(struct boot_options *options, int argc, char **argv,
+                            struct error *error)
+{
+    static const char name[] = "--config-file";
+    const char *path = NULL;
+    int result;
+
+    for (int i = 1; i < argc && !path; i++) {
+        if (strncmp(argv[i], "--config-file=", sizeof(name)) == 0)
+            path = argv[i] + sizeof(name);
+        else if (strcmp(argv[i], name) == 0 && i + 1 < argc)
+            path = argv[i + 1];
+    }
+    /* What is wrong with the option itself, options_parse() says. */
+    if (!path || strncmp(path, "--", 2) == 0)
+        return 0;
+    result = config_file_load(&options->file, path, &options->vm, add_file_device, &options->vm,
+                              error);
+    if (options->file.log_level >= 0)
+        options->log_level = (unsigned int)options->file.log_level;
+    return result;
+}
+
+static int open_log(struct session *session, struct error *error)
+{
+    const char *path = session->options->file.log_path;
+
+    session->log.level = (enum log_level)session->options->log_level;
+    if (!path)
+        return 0;
+    session->log.fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    if (session->log.fd < 0)
+        return error_system(error, errno, "logger.log_path %s", path);
+    return 0;
+}
+
 int cmd_boot(int argc, char **argv)
 {
     struct boot_options options = { .vm = vm_config_default(), .log_level = LOG_INFO };
@@ -321,23 +388,27 @@ int cmd_boot(int argc, char **argv)
     struct option_row rows[ROWS_MAX];
     struct error error = ERROR_INIT;
     int status = STATUS_FAILED, result;
-    bool helped;
+    bool helped = false;
 
     timeline_mark(&session.timeline, "main");
     table.rows = rows;
     table.count = collect_rows(rows);
-    result = options_parse(&table, &options, argc, argv, &helped, &error);
+    result = load_config_file(&options, argc, argv, &error);
+    if (result == 0)
+        result = options_parse(&table, &options, argc, argv, &helped, &error);
     if (result == 0 && helped)
         return STATUS_OK;
-    session.log.level = (enum log_level)options.log_level;
     if (result == 0)
         result = vm_config_check(&options.vm, &error);
+    if (result == 0)
+        result = open_log(&session, &error);
     if (result == 0)
         result = open_session(&session, &error);
     if (result == 0)
         result = run_session(&session, &status, &error);
     close_session(&session);
     vm_config_release(&options.vm);
+    config_file_release(&options.file);
     if (options.timeline && result == 0)
         timeline_print(&session.timeline, STDERR_FILENO);
     if (result < 0)

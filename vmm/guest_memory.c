@@ -163,3 +163,22 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
         memcpy(slice.bytes, bytes, slice.length);
     return result;
 }
+
+int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)
+{
+    uintptr_t start = (uintptr_t)slice->bytes;
+
+    if (start % PAGE_SIZE || slice->length % PAGE_SIZE)
+        return -EINVAL;
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+        uintptr_t host = (uintptr_t)region->host;
+
+        if (start < host || start - host >= region->size)
+            continue;
+        if (slice->length > region->size - (start - host))
+            return -EFAULT;
+        return madvise(slice->bytes, slice->length, MADV_DONTNEED) < 0 ? -errno : 0;
+    }
+    return -EFAULT;
+}

@@ -63,4 +63,11 @@ int guest_memory_read(const struct guest_memory *memory, uint64_t address, void 
 int guest_memory_write(const struct guest_memory *memory, uint64_t address, const void *bytes,
                        size_t length);
 
+/*
+ * Gives the host the pages of SLICE back: the guest reads zeroes there until it
+ * writes again.  SLICE is whole pages of 4 KiB of one region: -EINVAL, -EFAULT,
+ * or what madvise(2) said.
+ */
+int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice);
+
 #endif

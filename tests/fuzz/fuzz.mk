@@ -13,7 +13,15 @@ fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libmote.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=pread -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=pread -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+# Devices behind the hostile driver of virtio_harness.c.
+FUZZ_VIRTIO := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(shell grep -l virtio_fuzz_run tests/fuzz/fuzz_*.c))
+$(FUZZ_VIRTIO): $(BUILD)/obj/tests/fuzz/virtio_harness.o $(patsubst %,$(BUILD)/obj/tests/support/%.o, \
+                    fake_driver fixture echo_device)
+$(FUZZ_VIRTIO): LDFLAGS += -Wl,--wrap=guest_memory_slice
+$(FUZZ_VIRTIO): LDLIBS += -lcmocka
 
 # Writes the seeds of the corpus to tests/fuzz/corpus.
 fuzz-seeds: $(BUILD)/fuzz/make_seeds

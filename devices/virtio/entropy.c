@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The entropy device (virtio 1.2, 5.4): the driver offers writable buffers, the
+ * device fills them from the host's getrandom(2), which is as good for a guest
+ * as for a program.
+ *
+ * A guest that asks without pause must not keep the host's generator busy: a
+ * request gets REQUEST_MAX bytes at most, which the specification allows, and
+ * all requests together a rate.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "devices/rate_limit.h"
+#include "devices/registry.h"
+#include "devices/settings.h"
+
+#define QUEUE_SIZE 64
+#define REQUEST_MAX (64u << 10)
+
+/* Unless the user says otherwise: some hundredths of one CPU, far more than a guest needs. */
+#define DEFAULT_BYTES (16ull << 20)
+#define DEFAULT_OPERATIONS 20000
+#define SECOND 1000000000ull
+
+struct entropy_options {
+    struct rate_limit_config rate;
+};
+
+struct entropy {
+    struct virtio_device virtio;
+    struct rate_limit *rate;
+    struct log_limit failures;
+};
+
+/* ---- options ------------------------------------------------------------ */
+
+static int read_options(struct entropy_options *options, struct settings *settings,
+                        struct error *error)
+{
+    static const char *const known[] = { RATE_LIMIT_KEYS, NULL };
+    const char *value;
+    int result;
+
+    if ((result = settings_main(settings, "word 'on'", &value, error)) < 0)
+        return result;
+    if (strcmp(value, "on") != 0)
+        return error_set(error, EINVAL, "--entropy: '%s' is not understood; give --entropy on",
+                         value);
+    if ((result = rate_limit_parse(settings, &options->rate, error)) < 0)
+        return result;
+    if (!options->rate.bytes.size)
+        options->rate.bytes = (struct token_bucket_config){ DEFAULT_BYTES, SECOND, 0 };
+    if (!options->rate.operations.size)
+        options->rate.operations = (struct token_bucket_config){ DEFAULT_OPERATIONS, SECOND, 0 };
+    return settings_finish(settings, known, error);
+}
+
+static int entropy_parse(const char *text, void **options, struct error *error)
+{
+    struct entropy_options *parsed = calloc(1, sizeof(*parsed));
+    struct settings settings;
+    int result;
+
+    if (!parsed)
+        return error_system(error, ENOMEM, "--entropy");
+    result = settings_parse(&settings, "entropy", text, error);
+    if (result == 0) {
+        result = read_options(parsed, &settings, error);
+        settings_release(&settings);
+    }
+    if (result < 0)
+        free(parsed);
+    else
+        *options = parsed;
+    return result;
+}
+
+/* ---- requests ----------------------------------------------------------- */
+
+/* Fills PIECE; returns how much was there. */
+static size_t fill_piece(struct entropy *entropy, const struct iovec *piece)
+{
+    size_t filled = 0;
+
+    while (filled < piece->iov_len) {
+        ssize_t got = getrandom((uint8_t *)piece->iov_base + filled, piece->iov_len - filled,
+                                GRND_NONBLOCK);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            log_limited(entropy->virtio.env.log, &entropy->failures, LOG_WARN,
+                        "entropy: the host gives none (%s)", strerror(errno));
+            break;
+        }
+        filled += (size_t)got;
+    }
+    return filled;
+}
+
+static uint32_t fill(struct entropy *entropy, const struct virtio_chain *chain)
+{
+    struct chain_cursor cursor = chain_writable(chain);
+    struct iovec pieces[QUEUE_SIZE];
+    int count = chain_slice(&cursor, REQUEST_MAX, pieces, QUEUE_SIZE);
+    size_t filled = 0;
+
+    for (int i = 0; i < count; i++) {
+        size_t got = fill_piece(entropy, &pieces[i]);
+
+        filled += got;
+        if (got < pieces[i].iov_len)
+            break;
+    }
+    return (uint32_t)filled;
+}
+
+/* At most as many requests as the queue holds; a guest that refills it waits its turn. */
+static void entropy_kick(struct virtio_device *device, unsigned int queue)
+{
+    struct entropy *entropy = (struct entropy *)device;
+    struct virtqueue *requests = &device->queues[queue];
+    struct iovec segments[QUEUE_SIZE];
+    struct virtio_chain chain = { .segments = segments, .capacity = QUEUE_SIZE };
+
+    for (uint32_t i = 0; i < requests->size && rate_limit_allows(entropy->rate); i++) {
+        int result = virtqueue_pop(requests, &chain);
+        uint32_t filled;
+
+        if (result == 0)
+            break;
+        if (result < 0 || chain.writable_bytes == 0) {
+            virtio_needs_reset(device, "a request for entropy");
+            return;
+        }
+        filled = fill(entropy, &chain);
+        rate_limit_charge(entropy->rate, filled);
+        virtqueue_push(requests, chain.head, filled);
+    }
+    virtio_notify(device, queue);
+    if (virtqueue_enable_notify(requests) && rate_limit_allows(entropy->rate))
+        virtio_kick_again(device, queue);
+}
+
+static void rate_allows_again(void *context)
+{
+    virtio_kick_again(context, 0);
+}
+
+/* ---- life cycle --------------------------------------------------------- */
+
+static int entropy_create(struct virtio_device **device, const struct virtio_env *env,
+                          const void *options, struct error *error)
+{
+    const struct entropy_options *wanted = options;
+    struct entropy *entropy = calloc(1, sizeof(*entropy));
+    struct rate_limit_options rate = {
+        .config = wanted->rate,
+        .loop = env->loop,
+        .lock = env->lock,
+        .ready = rate_allows_again,
+        .context = entropy,
+    };
+    int result;
+
+    if (!entropy)
+        return error_system(error, ENOMEM, "--entropy");
+    virtio_device_init(&entropy->virtio, &entropy_class, env, 1, 0, NULL);
+    result = rate_limit_create(&entropy->rate, &rate, error);
+    if (result < 0) {
+        free(entropy);
+        return result;
+    }
+    *device = &entropy->virtio;
+    return 0;
+}
+
+static void entropy_destroy(struct virtio_device *device)
+{
+    rate_limit_destroy(((struct entropy *)device)->rate);
+    free(device);
+}
+
+static void entropy_reset(struct virtio_device *device)
+{
+    rate_limit_cancel(((struct entropy *)device)->rate);
+}
+
+const struct virtio_device_class entropy_class = {
+    .name = "entropy",
+    .id = VIRTIO_ID_ENTROPY,
+    .queue_size = QUEUE_SIZE,
+    .parse = entropy_parse,
+    .release = free,
+    .create = entropy_create,
+    .destroy = entropy_destroy,
+    .reset = entropy_reset,
+    .kick = entropy_kick,
+};

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fuzz/virtio_harness.h"
+
+#include <string.h>
+
+#define OPERATIONS_MAX 96
+#define LOG_MAX 64 /* lines */
+
+/* Buffers that the device may write lie here or in the high region; the canary lies elsewhere. */
+#define WRITABLE_BASE 0x40000u
+#define WRITABLE_SIZE 0x40000u
+#define CANARY_BASE 0xc0000u
+#define CANARY_SIZE 0x4000u
+#define CANARY_BYTE 0xa5
+
+struct harness {
+    const struct virtio_fuzz *fuzz;
+    struct fixture fixture;
+    struct fake_driver driver;
+    void *options;
+    unsigned int queues; /* set up now */
+    /* The driver did what makes the books below worthless: moved rings, forged descriptors. */
+    bool wild;
+    uint16_t next[VIRTIO_QUEUES_MAX];                        /* the first free descriptor */
+    uint32_t offered[VIRTIO_QUEUES_MAX];                     /* chains since the start */
+    uint32_t collected[VIRTIO_QUEUES_MAX];
+    uint64_t writable[VIRTIO_QUEUES_MAX][VIRTQUEUE_SIZE_MAX]; /* bytes, by head */
+};
+
+/* ---- the other CPU ------------------------------------------------------ */
+
+/* The device asks for a slice amid its walk of a chain: that is the moment. */
+static struct {
+    uint8_t *descriptors; /* NULL: nothing happens */
+    size_t size;
+    unsigned int countdown;
+    uint32_t what;
+} other_cpu;
+
+int __real_guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
+                              struct guest_slice *slice);
+int __wrap_guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
+                              struct guest_slice *slice);
+
+int __wrap_guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
+                              struct guest_slice *slice)
+{
+    if (other_cpu.descriptors && other_cpu.countdown-- == 0) {
+        other_cpu.descriptors[(other_cpu.what >> 8) % other_cpu.size] ^= (uint8_t)other_cpu.what;
+        other_cpu.descriptors = NULL;
+    }
+    return __real_guest_memory_slice(memory, address, length, slice);
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+static void start(struct harness *harness, uint64_t features, unsigned int queues, uint16_t size)
+{
+    struct fake_driver *driver = &harness->driver;
+    uint64_t offered = fake_driver_reset(driver);
+
+    fuzz_require(fake_driver_negotiate(driver, (features & offered) | VIRTIO_F_VERSION_1));
+    for (unsigned int i = 0; i < queues; i++) {
+        uint32_t size_max;
+
+        fake_driver_write(driver, VIRTIO_MMIO_QUEUE_SEL, i);
+        size_max = fake_driver_read(driver, VIRTIO_MMIO_QUEUE_NUM_MAX);
+        fake_driver_queue(driver, i, size <= size_max ? size : 0);
+    }
+    fake_driver_ready(driver);
+    fuzz_require(driver->next <= WRITABLE_BASE);
+    harness->queues = queues;
+    harness->wild = false;
+    memset(harness->next, 0, sizeof(harness->next));
+    memset(harness->offered, 0, sizeof(harness->offered));
+    memset(harness->collected, 0, sizeof(harness->collected));
+}
+
+static void start_by_input(struct harness *harness, struct fuzz_input *input)
+{
+    uint32_t choice = (uint32_t)fuzz_take(input, 2);
+    uint64_t features = harness->fuzz->features;
+
+    if (choice & 1)
+        features |= VIRTIO_F_EVENT_IDX;
+    if (choice & 2)
+        features |= VIRTIO_F_INDIRECT_DESC;
+    if (choice & 4)
+        features &= fuzz_take(input, 8);
+    start(harness, features, harness->fuzz->queues, (uint16_t)(1u << (choice >> 3 & 7)));
+}
+
+static void create(struct harness *harness)
+{
+    const struct virtio_device_class *class = harness->fuzz->class;
+    struct error error = ERROR_INIT;
+
+    fixture_init(&harness->fixture);
+    if (class->parse)
+        fuzz_require(class->parse(harness->fuzz->options, &harness->options, &error) == 0);
+    fake_driver_create(&harness->driver, &harness->fixture, class, harness->options);
+    memset(fake_memory(&harness->driver, CANARY_BASE, CANARY_SIZE), CANARY_BYTE, CANARY_SIZE);
+}
+
+static void destroy(struct harness *harness)
+{
+    fuzz_require(memory_log_lines(&harness->fixture.log) <= LOG_MAX);
+    fake_driver_destroy(&harness->driver);
+    fixture_release(&harness->fixture);
+    if (harness->fuzz->class->release)
+        harness->fuzz->class->release(harness->options);
+}
+
+/* ---- oracles ------------------------------------------------------------ */
+
+static void check_used(struct harness *harness)
+{
+    struct virtq_used_element used;
+
+    for (unsigned int queue = 0; queue < harness->queues && !harness->wild; queue++) {
+        while (fake_driver_used(&harness->driver, queue, &used)) {
+            harness->collected[queue]++;
+            fuzz_require(harness->collected[queue] <= harness->offered[queue]);
+            fuzz_require(used.id < harness->driver.queues[queue].size);
+            fuzz_require(used.length <= harness->writable[queue][used.id]);
+        }
+    }
+}
+
+static void check_canary(struct harness *harness)
+{
+    const uint8_t *canary = fake_memory(&harness->driver, CANARY_BASE, CANARY_SIZE);
+
+    for (size_t page = 0; page < CANARY_SIZE && !harness->wild; page += 4096) {
+        fuzz_require(canary[page] == CANARY_BYTE || (harness->fuzz->discards && canary[page] == 0));
+        fuzz_require(memcmp(canary + page, canary + page + 1, 4095) == 0);
+    }
+}
+
+/* Whatever came before: a reset makes the device as new. */
+static void check_recovery(struct harness *harness)
+{
+    start(harness, harness->fuzz->features | FAKE_RING_FEATURES, harness->fuzz->queues, 0);
+    fuzz_require(!fake_driver_needs_reset(&harness->driver));
+    fuzz_require(harness->fuzz->request(&harness->driver));
+}
+
+/* ---- operations --------------------------------------------------------- */
+
+/* Registers by which a driver can move the rings or start anew. */
+static bool is_structural(uint64_t offset)
+{
+    return (offset >= VIRTIO_MMIO_DRIVER_FEATURES && offset <= VIRTIO_MMIO_QUEUE_READY) ||
+           (offset >= VIRTIO_MMIO_STATUS && offset < VIRTIO_MMIO_SHM_SEL);
+}
+
+static void access_register(struct harness *harness, bool write, struct fuzz_input *input)
+{
+    static const uint8_t widths[] = { 4, 1, 2, 8 };
+    uint32_t choice = (uint32_t)fuzz_take(input, 2);
+    uint64_t offset = choice & 0x1ff;
+    size_t width = widths[choice >> 14];
+    uint8_t bytes[8] = { 0 };
+
+    if (width == 4)
+        offset &= ~3ull;
+    if (!write) {
+        device_read(harness->driver.device, offset, bytes, width);
+        return;
+    }
+    for (size_t i = 0; i < width; i++)
+        bytes[i] = (uint8_t)fuzz_take(input, 1);
+    harness->wild = harness->wild || is_structural(offset);
+    device_write(harness->driver.device, offset, bytes, width);
+}
+
+static void write_memory(struct harness *harness, struct fuzz_input *input)
+{
+    uint64_t address = fuzz_take(input, 3) % (FIXTURE_LOW_SIZE - 64);
+    struct fuzz_input bytes = fuzz_take_bytes(input, fuzz_take(input, 1) % 64);
+
+    if (address >= CANARY_BASE - 64 && address < CANARY_BASE + CANARY_SIZE)
+        return;
+    harness->wild = harness->wild || address < WRITABLE_BASE;
+    memcpy(fake_memory(&harness->driver, address, 64), bytes.bytes, bytes.size);
+}
+
+/* A buffer as an honest driver could give it, though of odd sizes and places. */
+static struct virtq_desc honest_buffer(struct fuzz_input *input, bool writable)
+{
+    uint32_t length = (uint32_t)fuzz_take(input, 2), place = (uint32_t)fuzz_take(input, 2);
+    uint64_t address = WRITABLE_BASE + place % WRITABLE_SIZE;
+
+    if (place & 0x8000)
+        address = FIXTURE_HIGH_BASE + FIXTURE_HIGH_SIZE - length;
+    else if (!writable && place & 0x4000)
+        address = CANARY_BASE;
+    return (struct virtq_desc){ .address = address, .length = length };
+}
+
+/* One that lies about everything. */
+static struct virtq_desc any_buffer(struct harness *harness, struct fuzz_input *input)
+{
+    harness->wild = true;
+    return (struct virtq_desc){
+        .address = fuzz_take(input, 8),
+        .length = (uint32_t)fuzz_take(input, 4),
+        .flags = (uint16_t)fuzz_take(input, 1),
+        .next = (uint16_t)fuzz_take(input, 1),
+    };
+}
+
+/* Where descriptor AT of a chain stands: in an indirect TABLE, or in the queue's own from HEAD. */
+static struct virtq_desc *place_of(struct harness *harness, unsigned int queue, uint64_t table,
+                                   uint16_t head, uint16_t at)
+{
+    if (table)
+        return fake_memory(&harness->driver, table + 16ul * at, 16);
+    return fake_descriptor(&harness->driver, queue, (uint16_t)(head + at));
+}
+
+static void push_chain(struct harness *harness, struct fuzz_input *input)
+{
+    struct fake_driver *driver = &harness->driver;
+    uint32_t choice = (uint32_t)fuzz_take(input, 3);
+    unsigned int queue = harness->queues ? (choice & 0xf) % harness->queues : 0;
+    uint16_t count = (uint16_t)((choice >> 4 & 7) + 1), head = harness->next[queue];
+    uint16_t readable = (uint16_t)(choice >> 8 & 7);
+    bool indirect = choice & 0x800, any = (choice & 0xf000) == 0xf000;
+    uint64_t table = 0;
+
+    if (harness->queues == 0 || head + (indirect ? 1 : count) > driver->queues[queue].size ||
+        driver->next + 256 > WRITABLE_BASE)
+        return;
+    if (indirect)
+        table = fake_alloc(driver, 16ul * count, 16);
+    harness->writable[queue][head] = 0;
+    for (uint16_t i = 0; i < count; i++) {
+        bool writable = i >= readable;
+        struct virtq_desc buffer = any ? any_buffer(harness, input)
+                                       : honest_buffer(input, writable);
+
+        if (!any) {
+            buffer.flags = (uint16_t)((writable ? VIRTQ_DESC_F_WRITE : 0) |
+                                      (i + 1 < count ? VIRTQ_DESC_F_NEXT : 0));
+            buffer.next = (uint16_t)(indirect ? i + 1 : head + i + 1);
+            harness->writable[queue][head] += writable ? buffer.length : 0;
+        }
+        *place_of(harness, queue, table, head, i) = buffer;
+    }
+    if (indirect)
+        *fake_descriptor(driver, queue, head) = (struct virtq_desc){
+            .address = table, .length = 16u * count, .flags = VIRTQ_DESC_F_INDIRECT,
+        };
+    harness->next[queue] = (uint16_t)(head + (indirect ? 1 : count));
+    harness->offered[queue]++;
+    fake_offer(driver, queue, head);
+}
+
+/* What no driver should do to the available ring. */
+static void break_ring(struct harness *harness, struct fuzz_input *input)
+{
+    uint32_t choice = (uint32_t)fuzz_take(input, 3);
+    unsigned int queue = harness->queues ? (choice & 0xf) % harness->queues : 0;
+
+    if (harness->queues == 0)
+        return;
+    switch (choice >> 4 & 3) {
+    case 0:
+        harness->wild = true;
+        fake_set_avail_index(&harness->driver, queue, (uint16_t)(choice >> 8));
+        break;
+    case 1:
+        harness->wild = true;
+        fake_offer(&harness->driver, queue, (uint16_t)(choice >> 8));
+        break;
+    case 2:
+        fake_set_avail_flags(&harness->driver, queue, (uint16_t)(choice >> 8));
+        break;
+    case 3:
+        fake_set_used_event(&harness->driver, queue, (uint16_t)(choice >> 8));
+    }
+}
+
+static void kick(struct harness *harness, struct fuzz_input *input)
+{
+    uint32_t choice = (uint32_t)fuzz_take(input, 1);
+    unsigned int queue = harness->queues ? (choice & 0xf) % harness->queues : 0;
+
+    if (choice & 0x10 && harness->queues) {
+        harness->wild = true;
+        other_cpu.size = sizeof(struct virtq_desc) * harness->driver.queues[queue].size;
+        other_cpu.descriptors = fake_memory(&harness->driver, harness->driver.queues[queue].desc,
+                                            other_cpu.size);
+        other_cpu.countdown = choice >> 5;
+        other_cpu.what = (uint32_t)fuzz_take(input, 3) | 1;
+    }
+    fake_driver_kick(&harness->driver, queue);
+    other_cpu.descriptors = NULL;
+    check_used(harness);
+}
+
+static void operate(struct harness *harness, struct fuzz_input *input)
+{
+    switch (fuzz_take(input, 1) % 12) {
+    case 0:
+        access_register(harness, false, input);
+        break;
+    case 1:
+        access_register(harness, true, input);
+        break;
+    case 2:
+        write_memory(harness, input);
+        break;
+    case 3:
+        break_ring(harness, input);
+        break;
+    case 4: /* the bell rings, and something else comes before the loop hears it */
+        fake_driver_write(&harness->driver, VIRTIO_MMIO_QUEUE_NOTIFY,
+                          (uint32_t)fuzz_take(input, 1));
+        break;
+    case 5:
+        check_used(harness);
+        start_by_input(harness, input);
+        break;
+    case 6:
+        if (harness->fuzz->operate)
+            harness->fuzz->operate(&harness->driver, input);
+        break;
+    case 7:
+    case 8:
+        kick(harness, input);
+        break;
+    default:
+        push_chain(harness, input);
+    }
+}
+
+int virtio_fuzz_run(const struct virtio_fuzz *fuzz, const uint8_t *data, size_t size)
+{
+    struct fuzz_input input = { data, size };
+    static struct harness harness; /* large; one run at a time */
+
+    memset(&harness, 0, sizeof(harness));
+    harness.fuzz = fuzz;
+    create(&harness);
+    if (!fuzz->registers_only && fuzz_take(&input, 1) & 1)
+        start_by_input(&harness, &input);
+    for (int i = 0; i < OPERATIONS_MAX && input.size; i++)
+        operate(&harness, &input);
+    fake_driver_run(&harness.driver);
+    check_used(&harness);
+    check_canary(&harness);
+    check_recovery(&harness);
+    destroy(&harness);
+    return 0;
+}

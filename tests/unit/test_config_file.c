@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/config_file.h"
+
+/* The devices that a file asked for, "option=text" each, joined by blanks. */
+static char devices[2048];
+static struct vm_config config;
+static struct config_file file;
+static struct error error;
+static int fd = -1;
+static char path[64];
+
+static int add(void *context, const char *option, const char *text, struct error *failure)
+{
+    (void)failure;
+    assert_ptr_equal(context, devices);
+    snprintf(devices + strlen(devices), sizeof(devices) - strlen(devices), "%s%s=%s",
+             devices[0] ? " " : "", option, text);
+    return 0;
+}
+
+static int load_bytes(const char *text, size_t length)
+{
+    fd = memfd_create("config", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, length), length);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    devices[0] = '\0';
+    config = vm_config_default();
+    error = (struct error)ERROR_INIT;
+    return config_file_load(&file, path, &config, add, devices, &error);
+}
+
+static int load(const char *text)
+{
+    return load_bytes(text, strlen(text));
+}
+
+static void release(void)
+{
+    config_file_release(&file);
+    close(fd);
+}
+
+#define BOOT "\"boot-source\": { \"kernel_image_path\": \"vmlinux\" }"
+
+static void test_a_file_of_firecracker(void **state)
+{
+    (void)state;
+    assert_int_equal(load(
+        "{\n"
+        "  \"boot-source\": { \"kernel_image_path\": \"/k/vmlinux\",\n"
+        "    \"boot_args\": \"console=ttyS0 reboot=k panic=1 pci=off\", \"initrd_path\": null },\n"
+        "  \"drives\": [\n"
+        "    { \"drive_id\": \"data\", \"path_on_host\": \"a,b.img\", \"is_root_device\": false,\n"
+        "      \"is_read_only\": true, \"io_engine\": \"Async\", \"cache_type\": \"Writeback\",\n"
+        "      \"rate_limiter\": { \"bandwidth\": { \"size\": 1000, \"refill_time\": 100 },\n"
+        "                          \"ops\": { \"size\": 50, \"refill_time\": 500 } } },\n"
+        "    { \"drive_id\": \"rootfs\", \"partuuid\": null, \"is_root_device\": true,\n"
+        "      \"cache_type\": \"Unsafe\", \"is_read_only\": false,\n"
+        "      \"path_on_host\": \"root.ext4\", \"io_engine\": \"Sync\",\n"
+        "      \"rate_limiter\": null, \"socket\": null } ],\n"
+        "  \"machine-config\": { \"vcpu_count\": 2, \"mem_size_mib\": 1024, \"smt\": false,\n"
+        "    \"track_dirty_pages\": false, \"huge_pages\": \"None\" },\n"
+        "  \"cpu-config\": null, \"metrics\": null, \"mmds-config\": null,\n"
+        "  \"mmds-version\": \"V1\",\n"
+        "  \"network-interfaces\": [ { \"iface_id\": \"eth0\",\n"
+        "    \"guest_mac\": \"AA:FC:00:00:00:01\", \"host_dev_name\": \"tap0\" } ],\n"
+        "  \"vsock\": { \"guest_cid\": 3, \"uds_path\": \"/run/v,s\" },\n"
+        "  \"balloon\": { \"amount_mib\": 64, \"deflate_on_oom\": true,\n"
+        "    \"stats_polling_interval_s\": 2, \"free_page_reporting\": true },\n"
+        "  \"logger\": { \"log_path\": \"/tmp/log\", \"level\": \"Warning\",\n"
+        "    \"show_level\": true, \"show_log_origin\": false },\n"
+        "  \"entropy\": { \"rate_limiter\": { \"bandwidth\": {\n"
+        "    \"size\": 4096, \"one_time_burst\": 0, \"refill_time\": 1000 } } }\n"
+        "}\n"), 0);
+    assert_string_equal(config.kernel, "/k/vmlinux");
+    assert_null(config.initrd);
+    assert_string_equal(config.command_line,
+                        "console=ttyS0 reboot=k panic=1 pci=off root=/dev/vda rw");
+    assert_int_equal(config.cpus, 2);
+    assert_int_equal(config.memory, 1024ull << 20);
+    assert_string_equal(file.log_path, "/tmp/log");
+    assert_int_equal(file.log_level, LOG_WARN);
+    assert_string_equal(devices,
+                        "disk=root.ext4,engine=sync "
+                        "disk=a,,b.img,ro,engine=uring,rate=10000,burst=1000,ops=100 "
+                        "net=tap:tap0,mac=AA:FC:00:00:00:01 "
+                        "vsock=3:/run/v,,s "
+                        "balloon=64M,deflate-on-oom,reporting,stats=2 "
+                        "entropy=on,rate=4096,burst=4096");
+    release();
+}
+
+static void test_little_is_needed(void **state)
+{
+    (void)state;
+    assert_int_equal(load("{}"), 0);
+    assert_null(config.kernel);
+    assert_string_equal(config.command_line, vm_config_default().command_line);
+    release();
+    assert_int_equal(load("{" BOOT ", \"entropy\": {}, \"drives\": [],"
+                          "\"network-interfaces\": [], \"logger\": {}}"), 0);
+    assert_string_equal(devices, "entropy=on");
+    assert_int_equal(file.log_level, -1);
+    release();
+}
+
+static void test_the_root_by_partition(void **state)
+{
+    (void)state;
+    assert_int_equal(load("{" BOOT ", \"drives\": [ { \"drive_id\": \"r\", \"path_on_host\": \"d\","
+                          "\"is_root_device\": true, \"is_read_only\": true,"
+                          "\"partuuid\": \"0eaa91a0-01\" } ] }"), 0);
+    assert_string_equal(config.command_line,
+                        "console=ttyS0 panic=-1 root=PARTUUID=0eaa91a0-01 ro");
+    release();
+}
+
+/* Loading TEXT fails with a message of the three parts in this order. */
+static void assert_wrong(const char *text, const char *where, const char *why, const char *remedy)
+{
+    const char *at;
+
+    assert_true(load(text) < 0);
+    assert_ptr_equal(strstr(error.message, "--config-file /proc/self/fd/"), error.message);
+    at = strstr(error.message, where);
+    at = at ? strstr(at, why) : NULL;
+    at = at ? strstr(at, remedy) : NULL;
+    if (!at)
+        fail_msg("%s: lacks '%s', '%s', '%s'", error.message, where, why, remedy);
+    release();
+}
+
+static void test_malformed_json(void **state)
+{
+    (void)state;
+    assert_wrong("", ": ", "is empty", "; write");
+    assert_wrong("[]", ": ", "no JSON object", "; begin");
+    assert_wrong("3 ", ": ", "no JSON object", "; begin");
+    assert_wrong("{\n  \"a\": 1,\n  x\n}", "line 3, column 3", "is no JSON", "; correct");
+    assert_wrong("{ \"a\": 1 ", "line 1, column 10", "ends too early", "; correct");
+    assert_wrong("{}\n{}", "line 2, column 1", "is no JSON", "; correct");
+    assert_wrong("{\"a\": \"\xff\"}", "line 1, column", "is no JSON", "; correct");
+    assert_wrong("{\"a\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}", "line 1", "is no JSON", "");
+    assert_true(load_bytes("{}\0{}", 5) < 0);
+    release();
+}
+
+static void test_keys_that_are_wrong(void **state)
+{
+    (void)state;
+    assert_wrong("{\"boot_source\": {}}", "boot_source: ", "unknown key", "did you mean boot-source");
+    assert_wrong("{\"flux\": {}}", "flux: ", "unknown key", "; remove");
+    assert_wrong("{\"boot-source\": {}}", "boot-source.kernel_image_path: ", "missing", "; add");
+    assert_wrong("{\"boot-source\": []}", "boot-source: ", "an array", "; give an object");
+    assert_wrong("{\"boot-source\": {\"kernel_image_path\": 3}}", "boot-source.kernel_image_path: ",
+                 "a number", "; give a text");
+    assert_wrong("{\"boot-source\": {\"kernel_image_path\": \"a\\u0000b\"}}", "kernel_image_path: ",
+                 "NUL", "; remove");
+    assert_wrong("{\"drives\": {}}", "drives: ", "an object", "; give an array");
+    assert_wrong("{\"drives\": [null]}", "drives[0]: ", "is no object", "; write");
+    assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"is_root_device\": false}]}",
+                 "drives[0].path_on_host: ", "missing", "; add");
+    assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\","
+                 "\"is_root_device\": \"no\"}]}", "drives[0].is_root_device: ", "a text",
+                 "; give true or false");
+    assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\", \"is_root_device\":"
+                 "false, \"io_engine\": \"sync\"}]}", "drives[0].io_engine: ", "unknown",
+                 "; use one of Sync, Async");
+    assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\", \"is_root_device\":"
+                 "true}, {\"drive_id\": \"b\", \"path_on_host\": \"q\", \"is_root_device\": true}]}",
+                 "drives[1]: ", "second root", "; set");
+    assert_wrong("{\"entropy\": {\"rate_limiter\": {\"ops\": {\"size\": 1}}}}",
+                 "entropy.rate_limiter.ops.refill_time: ", "missing", "; add");
+    assert_wrong("{\"entropy\": {\"rate_limiter\": {\"ops\": {\"size\": 1, \"refill_time\": 1,"
+                 "\"one_time_burst\": 9}}}}", "entropy.rate_limiter.ops: ", "one_time_burst", "; set");
+    assert_wrong("{\"network-interfaces\": [{\"iface_id\": \"e\", \"host_dev_name\": \"t\","
+                 "\"rx_rate_limiter\": {\"ops\": {\"size\": 1, \"refill_time\": 1}}}]}",
+                 "network-interfaces[0].tx_rate_limiter: ", "differs", "equal");
+}
+
+static void test_numbers_that_are_wrong(void **state)
+{
+    static const char *const wrong[] = {
+        "0", "65", "-1", "18446744073709551616", "99999999999999999999999999",
+    };
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{\"machine-config\": {\"vcpu_count\": %s, "
+                 "\"mem_size_mib\": 128}}", wrong[i]);
+        assert_wrong(text, "machine-config.vcpu_count: ", "out of range", "; give 1 to 64");
+    }
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1.5, \"mem_size_mib\": 128}}",
+                 "vcpu_count: ", "a fraction", "; give a whole number");
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 99999999999999}}",
+                 "mem_size_mib: ", "out of range", "; give");
+    assert_wrong("{\"vsock\": {\"guest_cid\": 2, \"uds_path\": \"v\"}}", "vsock.guest_cid: ",
+                 "out of range", "; give 3 to");
+    assert_wrong("{\"machine-config\": {\"mem_size_mib\": 128}}", "machine-config.vcpu_count: ",
+                 "missing", "; add");
+}
+
+/* What cannot be honoured is refused; the default that says so is not. */
+static void test_what_mote_has_not(void **state)
+{
+    (void)state;
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128, \"smt\": true}}",
+                 "machine-config.smt: ", "not possible", "; set it to false");
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128,"
+                 "\"huge_pages\": \"2M\"}}", "machine-config.huge_pages: ", "not possible", "; set");
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128,"
+                 "\"track_dirty_pages\": true}}", "track_dirty_pages: ", "not tracked", "; set");
+    assert_wrong("{\"metrics\": {\"metrics_path\": \"m\"}}", "metrics: ", "no metrics", "; remove");
+    assert_wrong("{\"mmds-config\": {}}", "mmds-config: ", "no metadata", "; remove");
+    assert_wrong("{\"balloon\": {\"amount_mib\": 1, \"deflate_on_oom\": false,"
+                 "\"free_page_hinting\": true}}", "balloon.free_page_hinting: ", "not possible",
+                 "; set free_page_reporting");
+}
+
+static void test_files_that_cannot_be_read(void **state)
+{
+    (void)state;
+    error = (struct error)ERROR_INIT;
+    config = vm_config_default();
+    assert_int_equal(config_file_load(&file, "/nonexistent", &config, add, devices, &error),
+                     -ENOENT);
+    assert_non_null(strstr(error.message, "; check the path"));
+    config_file_release(&file);
+    assert_int_equal(config_file_load(&file, "/", &config, add, devices, &error), -EISDIR);
+    config_file_release(&file);
+    assert_true(config_file_load(&file, "/dev/zero", &config, add, devices, &error) < 0);
+    assert_non_null(strstr(error.message, "larger than"));
+    config_file_release(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_file_of_firecracker),
+        cmocka_unit_test(test_little_is_needed),
+        cmocka_unit_test(test_the_root_by_partition),
+        cmocka_unit_test(test_malformed_json),
+        cmocka_unit_test(test_keys_that_are_wrong),
+        cmocka_unit_test(test_numbers_that_are_wrong),
+        cmocka_unit_test(test_what_mote_has_not),
+        cmocka_unit_test(test_files_that_cannot_be_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
