@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 /* After those that it needs. */
 #include <cmocka.h>
+
+#include "tests/support/fixture.h"
 
 static bool fails(struct fake_fault *fault)
 {
@@ -183,4 +186,20 @@ size_t fake_uplink_take(struct fake_uplink *uplink, unsigned int pair, void *byt
     ssize_t length = read(uplink->peers[pair], bytes, size);
 
     return length > 0 ? (size_t)length : 0;
+}
+
+static uint64_t used_microseconds(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+void fake_uplink_expect_idle(struct event_loop *loop)
+{
+    uint64_t before = used_microseconds();
+
+    run_loop_for(loop, 60);
+    assert_true(used_microseconds() - before < 10000);
 }

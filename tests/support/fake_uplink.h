@@ -49,4 +49,7 @@ void fake_uplink_put(struct fake_uplink *uplink, unsigned int pair, const void *
 /* The next message from the guest, header included; its length, or 0 for none. */
 size_t fake_uplink_take(struct fake_uplink *uplink, unsigned int pair, void *bytes, size_t size);
 
+/* Runs the loop for a while: nothing in it may spin, by this thread's own clock. */
+void fake_uplink_expect_idle(struct event_loop *loop);
+
 #endif

@@ -189,6 +189,8 @@ static ssize_t send_frame(size_t length)
     return frame_stream_send(stream, segments, 3);
 }
 
+static bool flushing = true; /* while the peer reads */
+
 static void peer_reads(void *into, size_t length)
 {
     for (size_t done = 0; done < length;) {
@@ -196,7 +198,8 @@ static void peer_reads(void *into, size_t length)
 
         assert_true(part > 0);
         done += (size_t)part;
-        frame_stream_flush(stream);
+        if (flushing)
+            frame_stream_flush(stream);
     }
 }
 
@@ -253,6 +256,24 @@ static void test_what_is_left_must_be_flushed(void **state)
     assert_true(frame_stream_flush(stream));
 }
 
+/* There is room again, and nobody has flushed: the next frame must not cut in. */
+static void test_a_frame_follows_the_rest_of_the_one_before(void **state)
+{
+    size_t sent = 0;
+
+    (void)state;
+    while (send_frame(60000) > 0)
+        sent++;
+    assert_true(sent >= 2);
+    flushing = false;
+    peer_expects(60000);
+    flushing = true;
+    assert_true(send_frame(100) > 0);
+    for (size_t i = 1; i < sent; i++)
+        peer_expects(60000);
+    peer_expects(100);
+}
+
 static void test_sending_to_nobody(void **state)
 {
     (void)state;
@@ -290,6 +311,7 @@ int main(void)
         STREAM_TEST(test_short_writes),
         STREAM_TEST(test_nothing_to_flush),
         STREAM_TEST(test_what_is_left_must_be_flushed),
+        STREAM_TEST(test_a_frame_follows_the_rest_of_the_one_before),
         STREAM_TEST(test_sending_to_nobody),
         STREAM_TEST(test_a_frame_too_large_to_send),
     };

@@ -159,6 +159,7 @@ static void test_pairs_by_the_control_queue(void **state)
     assert_int_equal(command(CONTROL, (uint8_t[]){ 4, 0, 1, 0 }, 4), 0);
     assert_int_equal(uplink->pairs_set, 1);
     receive_on(2, false);
+    fake_uplink_expect_idle(fixture.env.loop);
     receive_on(0, true);
 }
 

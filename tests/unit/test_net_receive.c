@@ -111,9 +111,11 @@ static void test_no_buffers_no_reads_and_armed_again_when_they_come(void **state
     for (unsigned int i = 0; i < 3; i++)
         fake_uplink_put(uplink, 0, frame, 100 + i);
     before = uplink->receives;
-    run_loop_for(fixture.env.loop, 20);
+    fake_uplink_expect_idle(fixture.env.loop);
     assert_int_equal(uplink->receives, before);
     for (unsigned int i = 0; i < 3; i++) {
+        /* The driver is asked to tell of this buffer. */
+        assert_int_equal(fake_avail_event(&driver, RX), i);
         address = add(1526);
         fake_driver_kick(&driver, RX);
         expect_frame(address, 100 + i);
@@ -121,7 +123,7 @@ static void test_no_buffers_no_reads_and_armed_again_when_they_come(void **state
     /* The last buffer was taken: asleep again, with a frame that waits. */
     fake_uplink_put(uplink, 0, frame, 200);
     before = uplink->receives;
-    run_loop_for(fixture.env.loop, 20);
+    fake_uplink_expect_idle(fixture.env.loop);
     assert_int_equal(uplink->receives, before);
     address = add(1526);
     fake_driver_kick(&driver, RX);
@@ -205,6 +207,7 @@ static void test_a_large_frame_waits_for_more_buffers(void **state)
     fake_uplink_put(uplink, 0, frame, 60000);
     fake_driver_run(&driver);
     assert_false(fake_driver_used(&driver, RX, &used));
+    fake_uplink_expect_idle(fixture.env.loop);
     second = add(60000);
     fake_driver_kick(&driver, RX);
     assert_true(fake_driver_used(&driver, RX, &used));

@@ -108,6 +108,9 @@ static void test_a_frame_leaves(void **state)
     assert_int_equal(used.id, head);
     assert_int_equal(used.length, 0);
     assert_int_equal(fake_driver_interrupts(&driver), 1);
+    /* The driver is asked to tell of the next. */
+    assert_int_equal(fake_avail_event(&driver, TX), 1);
+    fake_uplink_expect_idle(fixture.env.loop);
 }
 
 /* Header and frame split anywhere, also in the same buffer, also byte by byte. */
