@@ -152,11 +152,25 @@ static void fake_net_kick(struct virtio_device *device, unsigned int queue)
     net_class.kick(device, queue);
 }
 
+/* For those who cannot make the options themselves: TEXT is the number of pairs. */
+static int fake_net_parse(const char *text, void **options, struct error *error)
+{
+    struct fake_net_options *created = calloc(1, sizeof(*created));
+
+    if (!created)
+        return error_system(error, ENOMEM, "fake net");
+    created->uplink = fake_uplink_create((unsigned int)atoi(text));
+    *options = created;
+    return 0;
+}
+
 const struct virtio_device_class fake_net_class = {
     .name = "net",
     .id = VIRTIO_ID_NET,
     .queue_size = NET_QUEUE_SIZE,
     .config_size = sizeof(struct net_config),
+    .parse = fake_net_parse,
+    .release = free,
     .create = fake_net_create,
     .destroy = fake_net_destroy,
     .activate = fake_net_activate,

@@ -156,6 +156,8 @@ static void test_pairs_by_the_control_queue(void **state)
     /* What waited arrives now, without another kick. */
     assert_true(fake_driver_used(&driver, 2, &used));
     receive_on(2, true);
+    /* With a buffer left it waits for frames; they must not wake it when it is unused. */
+    fake_driver_send(&driver, 4, FAKE_DIRECT, 1, (struct fake_buffer[]){ { 0x3800, 1526, true } });
     assert_int_equal(command(CONTROL, (uint8_t[]){ 4, 0, 1, 0 }, 4), 0);
     assert_int_equal(uplink->pairs_set, 1);
     receive_on(2, false);
