@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the first inputs of each fuzz target, made by the tests' image builders. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/support/crafted.h"
+
+static const char *corpus;
+
+struct seed {
+    size_t size;
+    uint8_t bytes[2 * CRAFTED_MAX];
+};
+
+static void add(struct seed *seed, const void *bytes, size_t length)
+{
+    memcpy(seed->bytes + seed->size, bytes, length);
+    seed->size += length;
+}
+
+static void add_number(struct seed *seed, uint64_t value, size_t width)
+{
+    add(seed, &value, width);
+}
+
+static void keep(const char *target, const char *name, const struct seed *seed)
+{
+    char path[512];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", corpus, target);
+    if (mkdir(path, 0777) < 0 && errno != EEXIST) {
+        perror(path);
+        exit(1);
+    }
+    snprintf(path, sizeof(path), "%s/%s/seed-%s", corpus, target, name);
+    file = fopen(path, "wb");
+    if (!file || fwrite(seed->bytes, 1, seed->size, file) != seed->size || fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+/* A kernel file for one loader, with some of the file's ways. */
+static void keep_kernel(const char *target, const struct crafted *crafted)
+{
+    static const struct {
+        const char *name;
+        uint8_t ways;
+    } variants[] = {
+        { "64m", 2 },
+        { "changes", 3 | 8 },
+    };
+
+    for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++) {
+        struct seed seed = { .size = 0 };
+
+        add_number(&seed, variants[i].ways, 1);
+        add(&seed, crafted->bytes, crafted->size);
+        keep(target, variants[i].name, &seed);
+    }
+}
+
+static void keep_boot(const char *name, unsigned int ways, const char *line, size_t initrd_size,
+                      unsigned int initrd_pages, const struct crafted *kernel)
+{
+    struct seed seed = { .size = 0 };
+
+    add_number(&seed, ways, 2);
+    add_number(&seed, strlen(line), 2);
+    add_number(&seed, initrd_size, 2);
+    add_number(&seed, initrd_pages, 2);
+    add(&seed, line, strlen(line));
+    memset(seed.bytes + seed.size, 'i', initrd_size);
+    seed.size += initrd_size;
+    add(&seed, kernel->bytes, kernel->size);
+    keep("fuzz_boot", name, &seed);
+}
+
+static void keep_words(const char *name, const char *words, size_t size)
+{
+    struct seed seed = { .size = 0 };
+
+    add(&seed, words, size);
+    keep("fuzz_options", name, &seed);
+}
+#define KEEP_WORDS(name, words) keep_words(name, words, sizeof(words))
+
+static void keep_ioapic(void)
+{
+    static const uint8_t operations[][8] = {
+        { 5, 0x12, 0, 0, 0x31, 0, 0, 0 },    /* pin 1, edge */
+        { 0, 1 }, { 1, 1 },
+        { 5, 0x14, 0, 0, 0x32, 0x80, 0, 0 }, /* pin 2, level */
+        { 0, 2 }, { 4, 0, 0, 0, 0x32 },
+        { 5, 0x14, 0, 0, 0x32, 0x80, 1, 0 }, /* masked */
+        { 1, 2 }, { 0, 2 }, { 2, 0x10 }, { 3, 0, 0, 0, 1 }, { 2, 0x10 },
+    };
+    struct seed seed = { .size = 0 };
+
+    add(&seed, operations, sizeof(operations));
+    keep("fuzz_ioapic", "edge-and-level", &seed);
+}
+
+static void keep_serial(void)
+{
+    /* FCR, MCR, IER, then data out and in, status reads. */
+    static const uint8_t operations[] = {
+        3 | 2 << 3, 0x07, 3 | 4 << 3, 0x0b, 3 | 1 << 3, 0x0f, 1, 2, 2 | 5 << 3, 'h', 'e', 'l', 'l',
+        'o', 0 | 2 << 3, 0 | 5 << 3, 0, 0, 3 | 4 << 3, 0x1b, 3, 'x', 0, 0 | 6 << 3,
+    };
+    struct seed seed = { .size = 0 };
+
+    add(&seed, operations, sizeof(operations));
+    keep("fuzz_serial", "setup-and-data", &seed);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct poke low[] = {
+        { HEADER_FIELD(pref_address), 0x100000 },
+        { HEADER_FIELD(kernel_alignment), 4096 },
+        { HEADER_FIELD(init_size), 0x8000 },
+    };
+    struct crafted bzimage, elf, pvh;
+
+    if (argc != 2)
+        return 2;
+    corpus = argv[1];
+    craft_bzimage(&bzimage);
+    craft_elf(&elf, false);
+    craft_elf(&pvh, true);
+    keep_kernel("fuzz_linux64", &bzimage);
+    keep_kernel("fuzz_elf64", &elf);
+    keep_kernel("fuzz_pvh", &pvh);
+    keep_boot("linux64-acpi", 2, "console=ttyS0", 100, 0, &bzimage);
+    keep_boot("elf64-fdt", 2 | 1 << 4 | 1 << 8, "quiet", 600, 0, &elf);
+    keep_boot("pvh-cmdline", 3 | 3 << 2 | 2 << 4 | 2 << 6 | 2 << 8, "a -- b", 0, 0, &pvh);
+    keep_boot("huge-initrd", 2 | 1 << 15, "", 300, 0, &bzimage);
+    /* Right above 1 MiB in a guest of 2 MiB, which the initrd fills, or exceeds by a page. */
+    for (size_t i = 0; i < sizeof(low) / sizeof(low[0]); i++)
+        craft_poke(&bzimage, &low[i]);
+    keep_boot("full-2m", 0, "", 0, (0x100000 - 0x8000) / 4096, &bzimage);
+    keep_boot("overfull-2m", 0, "", 0, (0x100000 - 0x8000) / 4096 + 1, &bzimage);
+    KEEP_WORDS("good", "--kernel\0a\0--cpus=4\0--memory\0002GiB\0--describe\0fdt\0--timeline");
+    KEEP_WORDS("bad", "--kernal\0x\0--cpus\00099999999999999999999");
+    keep_ioapic();
+    keep_serial();
+    return 0;
+}
