@@ -31,7 +31,10 @@ struct boot_options {
 };
 
 static const char *const console_names[] = {
-    [CONSOLE_SERIAL] = "serial", [CONSOLE_NONE] = "none", [CONSOLE_KIND_COUNT] = NULL,
+    [CONSOLE_SERIAL] = "serial",
+    [CONSOLE_VIRTIO] = "virtio",
+    [CONSOLE_NONE] = "none",
+    [CONSOLE_KIND_COUNT] = NULL,
 };
 static const char *const describe_names[] = {
     [DESCRIBE_ACPI] = "acpi",
@@ -69,7 +72,7 @@ static const struct option_row machine_rows[] = {
     { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", option_set_text,
       FIELD(vm.kernel) },
     { NULL, "initrd", "FILE", "initial RAM disk", option_set_text, FIELD(vm.initrd) },
-    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1)",
+    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1,\nor hvc0 with --console virtio)",
       option_set_text, FIELD(vm.command_line) },
     { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)", option_set_text,
       FIELD(vm.boot_protocol) },
@@ -85,7 +88,7 @@ static const struct option_row machine_rows[] = {
       FIELD(vm.kvm_path) },
 };
 static const struct option_row session_rows[] = {
-    { "Console and messages", "console", "KIND", "serial (default) or none", option_set_choice,
+    { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(vm.console), .choices = console_names },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
       FIELD(timeline) },
@@ -147,6 +150,10 @@ static void signal_arrived(void *context, uint32_t events)
     (void)events;
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
+    if (info.ssi_signo == SIGWINCH) {
+        vm_refresh(session->vm);
+        return;
+    }
     session->signal = (int)info.ssi_signo;
     vm_stop(session->vm, "signal");
 }
@@ -172,6 +179,7 @@ static int watch_signals(struct session *session, struct error *error)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGWINCH); /* the terminal's new size is the guest's business */
     /* Whoever runs us under nohup wants to be left alone by this one. */
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
         sigaddset(&set, SIGHUP);
@@ -330,6 +338,8 @@ int cmd_boot(int argc, char **argv)
     if (result == 0 && helped)
         return STATUS_OK;
     session.log.level = (enum log_level)options.log_level;
+    if (result == 0)
+        result = vm_config_complete(&options.vm, &error);
     if (result == 0)
         result = vm_config_check(&options.vm, &error);
     if (result == 0)
