@@ -13,12 +13,17 @@ struct table {
     uint32_t count;
 };
 
-/* Copies descriptor INDEX once: the guest may change it after this. */
+/*
+ * Copies descriptor INDEX once: the guest may change it after this.  The empty
+ * asm tells the compiler so, which might else read a field again in place of
+ * keeping it.
+ */
 static struct virtq_desc read_descriptor(const struct table *table, uint32_t index)
 {
     struct virtq_desc descriptor;
 
     memcpy(&descriptor, table->descriptors + sizeof(descriptor) * index, sizeof(descriptor));
+    __asm__ volatile("" ::: "memory");
     return descriptor;
 }
 

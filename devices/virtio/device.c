@@ -22,6 +22,11 @@ void virtio_notify(struct virtio_device *device, unsigned int queue)
         device->transport->interrupt(device->transport, VIRTIO_INTERRUPT_USED);
 }
 
+void virtio_kick_again(struct virtio_device *device, unsigned int queue)
+{
+    device->transport->kick_again(device->transport, queue);
+}
+
 void virtio_config_changed(struct virtio_device *device)
 {
     device->transport->interrupt(device->transport, VIRTIO_INTERRUPT_CONFIG);

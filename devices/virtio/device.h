@@ -102,6 +102,7 @@ struct virtio_device_class {
 struct virtio_transport {
     void (*interrupt)(struct virtio_transport *transport, uint32_t reason);
     void (*needs_reset)(struct virtio_transport *transport, const char *why);
+    void (*kick_again)(struct virtio_transport *transport, unsigned int queue);
 };
 
 #define VIRTIO_INTERRUPT_USED 1u
@@ -126,7 +127,16 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
 /* Interrupts the driver if it wants to hear of what was pushed to QUEUE. */
 void virtio_notify(struct virtio_device *device, unsigned int queue);
 
-/* The configuration space changed: a new generation, and an interrupt. */
+/*
+ * Has the loop kick QUEUE once more after its other sources: for a device that
+ * stopped at its cap of chains while more are waiting.
+ */
+void virtio_kick_again(struct virtio_device *device, unsigned int queue);
+
+/*
+ * The configuration space changed: a new generation, and an interrupt once the
+ * driver runs the device.
+ */
 void virtio_config_changed(struct virtio_device *device);
 
 /*

@@ -88,14 +88,19 @@ static struct virtio_mmio *of_transport(struct virtio_transport *transport)
                                           offsetof(struct virtio_mmio, transport));
 }
 
-/* The lines are edge-triggered: each cause is an edge of its own. */
+/*
+ * The lines are edge-triggered: each cause is an edge of its own.  A driver that
+ * has not said DRIVER_OK must not be interrupted (2.1.2); it reads all anew then.
+ */
 static void interrupt(struct virtio_transport *transport, uint32_t reason)
 {
     struct virtio_mmio *mmio = of_transport(transport);
 
-    mmio->interrupt_status |= reason;
     if (reason & VIRTIO_INTERRUPT_CONFIG)
         mmio->generation++;
+    if (!(mmio->status & STATUS_DRIVER_OK))
+        return;
+    mmio->interrupt_status |= reason;
     irq_line_pulse(&mmio->irq);
 }
 
@@ -111,8 +116,7 @@ static void needs_reset(struct virtio_transport *transport, const char *why)
     for (unsigned int i = 0; i < mmio->virtio->queue_count; i++)
         mmio->virtio->queues[i].broken = true;
     mmio->status |= STATUS_NEEDS_RESET;
-    if (mmio->status & STATUS_DRIVER_OK)
-        interrupt(transport, VIRTIO_INTERRUPT_CONFIG);
+    interrupt(transport, VIRTIO_INTERRUPT_CONFIG);
 }
 
 static uint64_t offered_features(const struct virtio_mmio *mmio)
@@ -133,12 +137,24 @@ static void doorbell_rang(void *context, uint32_t events)
 {
     struct doorbell *doorbell = context;
     struct virtio_mmio *mmio = doorbell->mmio;
+    unsigned int queue = (unsigned int)(doorbell - mmio->doorbells);
     eventfd_t count;
 
     (void)events;
     eventfd_read(doorbell->event_fd, &count);
-    if (mmio->status & STATUS_DRIVER_OK && !(mmio->status & STATUS_NEEDS_RESET))
-        mmio->options.class->kick(mmio->virtio, (unsigned int)(doorbell - mmio->doorbells));
+    /* It may have rung before a reset. */
+    if (mmio->status & STATUS_DRIVER_OK && !(mmio->status & STATUS_NEEDS_RESET) &&
+        mmio->virtio->queues[queue].ready)
+        mmio->options.class->kick(mmio->virtio, queue);
+}
+
+static void kick_again(struct virtio_transport *transport, unsigned int queue)
+{
+    struct virtio_mmio *mmio = of_transport(transport);
+
+    /* Only a counter that is about to overflow can refuse: then it rings anyway. */
+    if (mmio->doorbells[queue].event_fd >= 0)
+        eventfd_write(mmio->doorbells[queue].event_fd, 1);
 }
 
 static void detach_doorbell(struct virtio_mmio *mmio, unsigned int queue)
@@ -300,14 +316,22 @@ static void set_high(uint64_t *address, uint32_t value)
     *address = (*address & UINT32_MAX) | (uint64_t)value << 32;
 }
 
-/* Only before DRIVER_OK and while the queue is not ready: then it is frozen. */
+/*
+ * Only between FEATURES_OK and DRIVER_OK: then all is frozen.  A ready queue takes
+ * no more than 0 in QueueReady, by which a driver that gives up takes it back.
+ */
 static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
 {
     struct virtqueue *queue = selected_queue(mmio);
 
-    if (!queue || queue->ready || !(mmio->status & STATUS_FEATURES_OK) ||
+    if (!queue || !(mmio->status & STATUS_FEATURES_OK) ||
         (mmio->status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)))
         return;
+    if (queue->ready) {
+        if (offset == QUEUE_READY && value == 0)
+            queue->ready = false;
+        return;
+    }
     switch (offset) {
     case QUEUE_SIZE:
         queue->size = value;
@@ -437,7 +461,7 @@ static int mmio_create(struct device **device, const struct device_env *env, con
         return error_system(error, ENOMEM, "virtio device");
     device_init(&mmio->device, &virtio_mmio_ops);
     mmio->transport = (struct virtio_transport){
-        .interrupt = interrupt, .needs_reset = needs_reset,
+        .interrupt = interrupt, .needs_reset = needs_reset, .kick_again = kick_again,
     };
     mmio->options = *(const struct virtio_mmio_options *)options;
     mmio->irq = env->irq;

@@ -172,22 +172,15 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue)
 {
     uint16_t before = queue->notified_used, now = queue->used_index, event;
 
-    if (!queue->ready || queue->broken || (queue->notified_valid && before == now))
+    if (!queue->ready || queue->broken || before == now)
         return false;
     /* The index must be visible before we look at what the driver wants: it
      * writes its wish first and looks at the index then. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!queue->event_idx) {
-        queue->notified_used = now;
-        queue->notified_valid = true;
-        return !(load_relaxed(queue->avail + RING_FLAGS) & FLAG_NO_INTERRUPT);
-    }
-    event = load_relaxed(queue->avail + RING_ENTRIES + 2ul * queue->size);
     queue->notified_used = now;
-    if (!queue->notified_valid) {
-        queue->notified_valid = true;
-        return true;
-    }
+    if (!queue->event_idx)
+        return !(load_relaxed(queue->avail + RING_FLAGS) & FLAG_NO_INTERRUPT);
+    event = load_relaxed(queue->avail + RING_ENTRIES + 2ul * queue->size);
     /* 2.7.7.2: did the index pass used_event since the last interrupt? */
     return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }

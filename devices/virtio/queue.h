@@ -66,8 +66,7 @@ struct virtqueue {
     uint8_t *used;
     uint16_t last_avail;     /* heads popped, modulo 2^16 */
     uint16_t used_index;     /* heads pushed, modulo 2^16 */
-    uint16_t notified_used;  /* used_index when the driver was last interrupted */
-    bool notified_valid;     /* notified_used means something */
+    uint16_t notified_used;  /* used_index when virtqueue_wants_interrupt() was last asked */
     uint16_t in_use;         /* heads popped and not yet pushed */
     uint64_t heads[VIRTQUEUE_SIZE_MAX / 64]; /* a bit for each head in use */
 };

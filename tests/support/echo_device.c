@@ -56,7 +56,7 @@ static void echo_kick(struct virtio_device *device, unsigned int queue)
     echo->kicks[queue]++;
     if (echo->hold)
         return;
-    for (unsigned int i = 0; i < ECHO_QUEUE_SIZE; i++) {
+    for (unsigned int i = 0; i < (echo->cap ? echo->cap : ECHO_QUEUE_SIZE); i++) {
         result = virtqueue_pop(&device->queues[queue], &chain);
         if (result <= 0)
             break;
@@ -67,7 +67,8 @@ static void echo_kick(struct virtio_device *device, unsigned int queue)
         virtio_needs_reset(device, "a chain of the echo device");
         return;
     }
-    virtqueue_enable_notify(&device->queues[queue]);
+    if (virtqueue_enable_notify(&device->queues[queue]))
+        virtio_kick_again(device, queue);
     virtio_notify(device, queue);
 }
 

@@ -23,6 +23,7 @@ struct echo_device {
     uint32_t config_offset; /* of the last config_write() */
     size_t config_length;
     bool hold; /* kicks are counted and nothing is popped */
+    unsigned int cap; /* chains in one kick; 0: the queue's size */
 };
 
 extern const struct virtio_device_class echo_class;

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/rate_limit.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/options.h"
+
+#define SECOND 1000000000ull
+/* Balances stay far from the ends of their type. */
+#define TOKENS_MAX (1ull << 60)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void token_bucket_init(struct token_bucket *bucket, const struct token_bucket_config *config,
+                       uint64_t now)
+{
+    *bucket = (struct token_bucket){ .config = *config, .counted = now };
+    bucket->config.size = least(config->size, TOKENS_MAX);
+    if (bucket->config.refill_ns == 0)
+        bucket->config.size = 0;
+    bucket->balance = (int64_t)bucket->config.size;
+    bucket->once = (int64_t)least(config->once, TOKENS_MAX);
+}
+
+/* Adds the whole tokens since COUNTED, and moves it on by just their time. */
+static void refill(struct token_bucket *bucket, uint64_t now)
+{
+    const struct token_bucket_config *config = &bucket->config;
+    unsigned __int128 tokens;
+    uint64_t missing = (uint64_t)((int64_t)config->size - bucket->balance);
+
+    if (now <= bucket->counted)
+        return;
+    tokens = (unsigned __int128)(now - bucket->counted) * config->size / config->refill_ns;
+    if (tokens >= missing) {
+        bucket->balance = (int64_t)config->size;
+        bucket->counted = now;
+        return;
+    }
+    bucket->balance += (int64_t)tokens;
+    bucket->counted += (uint64_t)(tokens * config->refill_ns / config->size);
+}
+
+uint64_t token_bucket_wait(struct token_bucket *bucket, uint64_t now)
+{
+    const struct token_bucket_config *config = &bucket->config;
+    unsigned __int128 wait;
+
+    if (config->size == 0 || bucket->once > 0)
+        return 0;
+    refill(bucket, now);
+    if (bucket->balance > 0)
+        return 0;
+    /* Rounded up: one token above zero is there at the end of it. */
+    wait = ((unsigned __int128)(1 - bucket->balance) * config->refill_ns + config->size - 1) /
+           config->size;
+    wait = wait > now - bucket->counted ? wait - (now - bucket->counted) : 1;
+    return wait > UINT64_MAX ? UINT64_MAX : (uint64_t)wait;
+}
+
+void token_bucket_charge(struct token_bucket *bucket, uint64_t tokens)
+{
+    int64_t amount = (int64_t)least(tokens, TOKENS_MAX);
+    int64_t extra = amount < bucket->once ? amount : bucket->once;
+
+    if (bucket->config.size == 0)
+        return;
+    bucket->once -= extra;
+    bucket->balance -= amount - extra;
+    if (bucket->balance < -(int64_t)TOKENS_MAX)
+        bucket->balance = -(int64_t)TOKENS_MAX;
+}
+
+/* ---- options ------------------------------------------------------------ */
+
+/* Bytes as a plain number, or with a unit. */
+static int take_bytes(struct settings *settings, const char *key, uint64_t *bytes,
+                      struct error *error)
+{
+    const char *text = NULL;
+    char name[64];
+    int result = settings_text(settings, key, &text, error);
+
+    if (result < 0 || !text)
+        return result;
+    strcpy(name, settings->option);
+    strncat(name, " …,", sizeof(name) - strlen(name) - 1);
+    strncat(name, key, sizeof(name) - strlen(name) - 1);
+    if (!isdigit((unsigned char)text[strlen(text) - 1]))
+        result = options_size(name, text, bytes, error);
+    else
+        result = options_number(name, text, 1, TOKENS_MAX, bytes, error);
+    if (result == 0 && (*bytes == 0 || *bytes > TOKENS_MAX))
+        result = error_set(error, ERANGE, "--%s %s: is out of range; give a rate such as 10M",
+                           name, text);
+    return result;
+}
+
+int rate_limit_parse(struct settings *settings, struct rate_limit_config *config,
+                     struct error *error)
+{
+    uint64_t rate = 0, burst = 0, operations = 0;
+    int result;
+
+    if ((result = take_bytes(settings, "rate", &rate, error)) < 0 ||
+        (result = take_bytes(settings, "burst", &burst, error)) < 0 ||
+        (result = settings_number(settings, "ops", 1, TOKENS_MAX, &operations, error)) < 0)
+        return result;
+    if (burst && !rate)
+        return error_set(error, EINVAL, "--%s: burst= is nothing without a rate; add rate=",
+                         settings->option);
+    *config = (struct rate_limit_config){ .bytes.size = 0 };
+    if (rate) {
+        unsigned __int128 refill = (unsigned __int128)(burst ? burst : rate) * SECOND / rate;
+
+        if (refill == 0 || refill > UINT64_MAX)
+            return error_set(error, ERANGE, "--%s: burst= is out of proportion to rate=; give "
+                             "about a second's worth", settings->option);
+        config->bytes = (struct token_bucket_config){
+            .size = burst ? burst : rate, .refill_ns = (uint64_t)refill,
+        };
+    }
+    if (operations)
+        config->operations = (struct token_bucket_config){
+            .size = operations, .refill_ns = SECOND,
+        };
+    return 0;
+}
+
+/* ---- both buckets, and a timer ------------------------------------------ */
+
+struct rate_limit {
+    struct rate_limit_options options;
+    struct token_bucket bytes;
+    struct token_bucket operations;
+    int timer_fd;
+    bool waiting; /* somebody was refused and not told yet */
+};
+
+static uint64_t time_now(const struct rate_limit_options *options)
+{
+    struct timespec now;
+
+    if (options->clock)
+        return options->clock(options->context);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+static void timer_rang(void *context, uint32_t events)
+{
+    struct rate_limit *limit = context;
+    uint64_t count;
+
+    (void)events;
+    if (read(limit->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count) || !limit->waiting)
+        return;
+    limit->waiting = false;
+    limit->options.ready(limit->options.context);
+}
+
+int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options *options,
+                      struct error *error)
+{
+    struct event_source source = {
+        .events = EPOLLIN, .handler = timer_rang, .lock = options->lock,
+    };
+    struct rate_limit *created;
+    uint64_t now;
+    int result;
+
+    *limit = NULL;
+    if (options->config.bytes.size == 0 && options->config.operations.size == 0)
+        return 0;
+    created = calloc(1, sizeof(*created));
+    if (!created)
+        return error_system(error, ENOMEM, "rate limit");
+    created->options = *options;
+    now = time_now(options);
+    token_bucket_init(&created->bytes, &options->config.bytes, now);
+    token_bucket_init(&created->operations, &options->config.operations, now);
+    created->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    source.fd = created->timer_fd;
+    source.context = created;
+    result = created->timer_fd < 0 ? -errno : event_loop_add(options->loop, &source);
+    if (result < 0) {
+        if (created->timer_fd >= 0)
+            close(created->timer_fd);
+        free(created);
+        return error_system(error, -result, "rate limit");
+    }
+    *limit = created;
+    return 0;
+}
+
+void rate_limit_destroy(struct rate_limit *limit)
+{
+    if (!limit)
+        return;
+    event_loop_remove(limit->options.loop, limit->timer_fd);
+    close(limit->timer_fd);
+    free(limit);
+}
+
+bool rate_limit_allows(struct rate_limit *limit)
+{
+    struct itimerspec timer = { .it_value.tv_sec = 0 };
+    uint64_t now, wait, other;
+
+    if (!limit)
+        return true;
+    now = time_now(&limit->options);
+    wait = token_bucket_wait(&limit->bytes, now);
+    other = token_bucket_wait(&limit->operations, now);
+    if (other > wait)
+        wait = other;
+    if (wait == 0)
+        return true;
+    if (!limit->waiting) {
+        limit->waiting = true;
+        timer.it_value.tv_sec = (time_t)(wait / SECOND);
+        timer.it_value.tv_nsec = (long)(wait % SECOND);
+        /* Its arguments are sound: nothing else can fail. */
+        timerfd_settime(limit->timer_fd, 0, &timer, NULL);
+    }
+    return false;
+}
+
+void rate_limit_charge(struct rate_limit *limit, uint64_t bytes)
+{
+    if (!limit)
+        return;
+    token_bucket_charge(&limit->bytes, bytes);
+    token_bucket_charge(&limit->operations, 1);
+}
+
+void rate_limit_cancel(struct rate_limit *limit)
+{
+    if (limit)
+        limit->waiting = false;
+}
