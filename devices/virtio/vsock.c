@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The socket device (virtio 1.2, 5.10): streams between ports of the guest and
+ * unix sockets of the host, by the convention that Firecracker made known.
+ *
+ *   host to guest   a client connects to PATH and sends "CONNECT <port>\n"; it
+ *                   reads "OK <host port>\n" once the guest has accepted
+ *   guest to host   the guest connects to CID 2; we connect to PATH_<port>
+ *
+ * This file has the device: its queues, the table of connections, and the rules
+ * for packets that belong to none.  vsock_connection.c has the streams.
+ *
+ * Fairness.  Connections with something for the guest stand in a queue, and
+ * each gives one packet a turn.  Whatever is served stops at the queue's size
+ * and goes on after the loop's other sources.
+ *
+ * Bounds.  At most VSOCK_CONNECTIONS_MAX connections, those included that are
+ * only written out; more get RST.  RSTs for packets of no connection wait in a
+ * ring of fixed size; while that is full, the guest's packets wait too.
+ */
+#include "devices/virtio/vsock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "devices/backend/unix_listener.h"
+#include "devices/settings.h"
+#include "devices/virtio/vsock_connection.h"
+#include "vmm/cleanup.h"
+#include "vmm/options.h"
+
+#define QUEUE_SIZE 256
+#define RESETS_MAX 64
+#define ACCEPTS_PER_EVENT 16
+#define BUCKETS 256
+#define HOST_PORT_FIRST 0x40000000u /* ports that clients of the host get, up from here */
+#define PATH_SUFFIX (sizeof("_4294967295") - 1)
+
+LIST_HEAD(vsock_bucket, vsock_connection);
+TAILQ_HEAD(vsock_list, vsock_connection);
+
+struct vsock {
+    struct virtio_device virtio;
+    struct vsock_owner owner;
+    const struct vsock_options *options;
+    uint8_t config[8];
+    struct unix_listener listener;
+    int reaper_fd; /* rings when there are dead connections */
+    struct log_limit misdirected;
+
+    bool active;
+    bool event_owed;     /* a transport reset, for the event queue */
+    bool guest_waits;    /* its packets, for room in RESETS */
+    uint32_t next_host_port;
+    size_t count;        /* of LIVING */
+    struct vsock_list living;
+    struct vsock_list dead;
+    struct vsock_list queue; /* with something for the guest */
+    struct vsock_bucket buckets[BUCKETS];
+    size_t first_reset, resets_used;
+    struct vsock_header resets[RESETS_MAX];
+    struct iovec segments[QUEUE_SIZE];
+};
+
+static struct vsock *of_owner(struct vsock_owner *owner)
+{
+    return (struct vsock *)(void *)((char *)owner - offsetof(struct vsock, owner));
+}
+
+/* ---- the table ------------------------------------------------------------ */
+
+static struct vsock_bucket *bucket_of(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
+{
+    return &vsock->buckets[(guest_port * 31 + host_port) % BUCKETS];
+}
+
+static struct vsock_connection *find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
+{
+    struct vsock_connection *connection;
+
+    LIST_FOREACH(connection, bucket_of(vsock, guest_port, host_port), in_bucket)
+        if (connection->guest_port == guest_port && connection->host_port == host_port)
+            return connection;
+    return NULL;
+}
+
+static void enter(struct vsock *vsock, struct vsock_connection *connection)
+{
+    LIST_INSERT_HEAD(bucket_of(vsock, connection->guest_port, connection->host_port), connection,
+                     in_bucket);
+    connection->known = true;
+}
+
+static void add(struct vsock *vsock, struct vsock_connection *connection)
+{
+    TAILQ_INSERT_TAIL(&vsock->living, connection, in_list);
+    vsock->count++;
+}
+
+static void connection_named(struct vsock_owner *owner, struct vsock_connection *connection)
+{
+    struct vsock *vsock = of_owner(owner);
+
+    /* There are far more ports than connections. */
+    do
+        vsock->next_host_port = (vsock->next_host_port + 1) % HOST_PORT_FIRST;
+    while (find(vsock, connection->guest_port, HOST_PORT_FIRST + vsock->next_host_port));
+    connection->host_port = HOST_PORT_FIRST + vsock->next_host_port;
+    enter(vsock, connection);
+}
+
+static void connection_ready(struct vsock_owner *owner, struct vsock_connection *connection)
+{
+    if (connection->queued)
+        return;
+    TAILQ_INSERT_TAIL(&of_owner(owner)->queue, connection, in_queue);
+    connection->queued = true;
+}
+
+static void dequeue(struct vsock *vsock, struct vsock_connection *connection)
+{
+    if (connection->queued)
+        TAILQ_REMOVE(&vsock->queue, connection, in_queue);
+    connection->queued = false;
+}
+
+static void connection_forget(struct vsock_owner *owner, struct vsock_connection *connection)
+{
+    dequeue(of_owner(owner), connection);
+    if (connection->known)
+        LIST_REMOVE(connection, in_bucket);
+    connection->known = false;
+}
+
+static void connection_over(struct vsock_owner *owner, struct vsock_connection *connection)
+{
+    struct vsock *vsock = of_owner(owner);
+
+    connection_forget(owner, connection);
+    TAILQ_REMOVE(&vsock->living, connection, in_list);
+    vsock->count--;
+    TAILQ_INSERT_TAIL(&vsock->dead, connection, in_list);
+    eventfd_write(vsock->reaper_fd, 1);
+}
+
+static void bury(struct vsock *vsock)
+{
+    struct vsock_connection *connection;
+
+    while ((connection = TAILQ_FIRST(&vsock->dead))) {
+        TAILQ_REMOVE(&vsock->dead, connection, in_list);
+        vsock_connection_free(connection);
+    }
+}
+
+static void accept_clients(struct vsock *vsock, bool wanted)
+{
+    event_loop_modify(vsock->virtio.env.loop, vsock->listener.fd, wanted ? EPOLLIN : 0);
+}
+
+/* On the loop's thread; see vsock_connection.h. */
+static void reap(void *context, uint32_t events)
+{
+    struct vsock *vsock = context;
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(vsock->reaper_fd, &count);
+    bury(vsock);
+    /* It may have run out of descriptors. */
+    accept_clients(vsock, vsock->active);
+}
+
+/* ---- to the guest --------------------------------------------------------- */
+
+/* RST for a packet that belongs to no connection. */
+static void refuse(struct vsock *vsock, const struct vsock_header *packet)
+{
+    size_t at = (vsock->first_reset + vsock->resets_used) % RESETS_MAX;
+
+    if (packet->op == VSOCK_OP_RST)
+        return;
+    vsock->resets[at] = (struct vsock_header){
+        .source_cid = packet->destination_cid,
+        .source_port = packet->destination_port,
+        .destination_port = packet->source_port,
+        .type = packet->type,
+        .op = VSOCK_OP_RST,
+    };
+    vsock->resets_used++;
+}
+
+/* The next packet for the guest into a buffer of its; false when there is none. */
+static bool next_packet(struct vsock *vsock, struct vsock_header *header,
+                        struct chain_cursor *payload)
+{
+    struct vsock_connection *connection;
+
+    if (vsock->resets_used > 0) {
+        *header = vsock->resets[vsock->first_reset];
+        vsock->first_reset = (vsock->first_reset + 1) % RESETS_MAX;
+        vsock->resets_used--;
+        return true;
+    }
+    while ((connection = TAILQ_FIRST(&vsock->queue))) {
+        bool found = vsock_connection_packet(connection, header, payload);
+
+        header->source_cid = VSOCK_CID_HOST;
+        dequeue(vsock, connection);
+        vsock_connection_settle(connection); /* to the end of the queue, if there is more */
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+/* 1: a packet was put into a buffer; 0: none was due, or no buffer; or -EPROTO. */
+static int fill_buffer(struct vsock *vsock)
+{
+    struct virtqueue *queue = &vsock->virtio.queues[VSOCK_RX];
+    struct virtio_chain chain = { .segments = vsock->segments, .capacity = QUEUE_SIZE };
+    struct chain_cursor start, payload;
+    struct vsock_header header;
+    int result;
+
+    if (vsock->resets_used == 0 && TAILQ_EMPTY(&vsock->queue))
+        return 0;
+    result = virtqueue_pop(queue, &chain);
+    if (result <= 0)
+        return result;
+    start = payload = chain_writable(&chain);
+    if (chain.readable > 0 || chain.writable_bytes <= sizeof(header))
+        return -EPROTO;
+    chain_skip(&payload, sizeof(header));
+    if (!next_packet(vsock, &header, &payload)) {
+        virtqueue_unpop(queue, chain.head);
+        return 0;
+    }
+    header.destination_cid = vsock->options->cid;
+    chain_write(&start, &header, sizeof(header));
+    virtqueue_push(queue, chain.head, (uint32_t)sizeof(header) + header.length);
+    return 1;
+}
+
+/* Gives the guest what is due, as far as its buffers go. */
+static void serve_guest(struct vsock *vsock)
+{
+    struct virtqueue *queue = &vsock->virtio.queues[VSOCK_RX];
+    struct vsock_connection *connection;
+    unsigned int budget = QUEUE_SIZE;
+    int result = 1;
+
+    if (!vsock->active)
+        return;
+    while (budget > 0 && result > 0) {
+        result = fill_buffer(vsock);
+        budget--;
+        if (result == 0 && virtqueue_enable_notify(queue) && !TAILQ_EMPTY(&vsock->queue))
+            result = 1; /* a buffer came just now */
+    }
+    if (result < 0) {
+        virtio_needs_reset(&vsock->virtio, "a buffer for received packets");
+        return;
+    }
+    if (result > 0)
+        virtio_kick_again(&vsock->virtio, VSOCK_RX);
+    virtio_notify(&vsock->virtio, VSOCK_RX);
+    /* Who still has to wait for a buffer is not polled meanwhile. */
+    TAILQ_FOREACH(connection, &vsock->queue, in_queue)
+        vsock_connection_poll(connection);
+    if (vsock->guest_waits && vsock->resets_used < RESETS_MAX)
+        virtio_kick_again(&vsock->virtio, VSOCK_TX);
+}
+
+static void connections_serve(struct vsock_owner *owner)
+{
+    serve_guest(of_owner(owner));
+}
+
+/* ---- from the guest ------------------------------------------------------- */
+
+static void open_connection(struct vsock *vsock, const struct vsock_header *request)
+{
+    size_t size = strlen(vsock->options->path) + PATH_SUFFIX + 1;
+    struct vsock_connection *connection = NULL;
+    cleanup_free char *path = malloc(size);
+    int fd = -1;
+
+    if (path && vsock->count < VSOCK_CONNECTIONS_MAX) {
+        snprintf(path, size, "%s_%u", vsock->options->path, request->destination_port);
+        fd = unix_connect(path);
+    }
+    if (fd >= 0)
+        connection = vsock_connection_of_guest(&vsock->owner, fd, request);
+    if (!connection) {
+        if (fd >= 0)
+            close(fd);
+        refuse(vsock, request);
+        return;
+    }
+    add(vsock, connection);
+    enter(vsock, connection);
+    vsock_connection_settle(connection);
+}
+
+static void receive(struct vsock *vsock, const struct vsock_header *header,
+                    struct chain_cursor *payload)
+{
+    struct vsock_connection *connection;
+
+    if (header->source_cid != vsock->options->cid) {
+        /* Nobody whom an answer could reach. */
+        log_limited(vsock->virtio.env.log, &vsock->misdirected, LOG_WARN,
+                    "vsock: the guest sent a packet as CID %llu, but is %llu; it is dropped",
+                    (unsigned long long)header->source_cid,
+                    (unsigned long long)vsock->options->cid);
+        return;
+    }
+    if (header->destination_cid != VSOCK_CID_HOST || header->type != VSOCK_TYPE_STREAM) {
+        refuse(vsock, header);
+        return;
+    }
+    connection = find(vsock, header->source_port, header->destination_port);
+    if (connection)
+        vsock_connection_receive(connection, header, payload);
+    else if (header->op == VSOCK_OP_REQUEST)
+        open_connection(vsock, header);
+    else
+        refuse(vsock, header);
+}
+
+/* 1, 0 when there is none, or -EPROTO. */
+static int take_packet(struct vsock *vsock)
+{
+    struct virtqueue *queue = &vsock->virtio.queues[VSOCK_TX];
+    struct virtio_chain chain = { .segments = vsock->segments, .capacity = QUEUE_SIZE };
+    struct vsock_header header;
+    struct chain_cursor cursor;
+    int result = virtqueue_pop(queue, &chain);
+
+    if (result <= 0)
+        return result;
+    cursor = chain_readable(&chain);
+    if (chain_read(&cursor, &header, sizeof(header)) < sizeof(header) ||
+        header.length > chain_left(&cursor))
+        return -EPROTO;
+    receive(vsock, &header, &cursor);
+    virtqueue_push(queue, chain.head, 0);
+    return 1;
+}
+
+static void serve_host(struct vsock *vsock)
+{
+    struct virtqueue *queue = &vsock->virtio.queues[VSOCK_TX];
+    unsigned int budget = QUEUE_SIZE;
+    int result = 1;
+
+    virtqueue_disable_notify(queue);
+    vsock->guest_waits = false;
+    while (budget > 0 && result > 0) {
+        /* Each packet may need one. */
+        vsock->guest_waits = vsock->resets_used == RESETS_MAX;
+        if (vsock->guest_waits)
+            break;
+        result = take_packet(vsock);
+        budget--;
+        if (result == 0 && virtqueue_enable_notify(queue))
+            result = 1;
+    }
+    if (result < 0) {
+        virtio_needs_reset(&vsock->virtio, "a packet shorter than it says");
+        return;
+    }
+    if (result > 0 && !vsock->guest_waits)
+        virtio_kick_again(&vsock->virtio, VSOCK_TX);
+    virtio_notify(&vsock->virtio, VSOCK_TX);
+    serve_guest(vsock);
+}
+
+/* ---- events --------------------------------------------------------------- */
+
+static void serve_event(struct vsock *vsock)
+{
+    const uint32_t transport_reset = 0;
+    struct virtqueue *queue = &vsock->virtio.queues[VSOCK_EVENT];
+    struct virtio_chain chain = { .segments = vsock->segments, .capacity = QUEUE_SIZE };
+    struct chain_cursor cursor;
+    int result;
+
+    if (!vsock->active || !vsock->event_owed)
+        return;
+    result = virtqueue_pop(queue, &chain);
+    if (result == 0 && virtqueue_enable_notify(queue))
+        result = virtqueue_pop(queue, &chain);
+    if (result == 0)
+        return;
+    if (result < 0 || chain.writable_bytes < sizeof(transport_reset)) {
+        virtio_needs_reset(&vsock->virtio, "a buffer for events");
+        return;
+    }
+    cursor = chain_writable(&chain);
+    chain_write(&cursor, &transport_reset, sizeof(transport_reset));
+    virtqueue_push(queue, chain.head, sizeof(transport_reset));
+    vsock->event_owed = false;
+    virtio_notify(&vsock->virtio, VSOCK_EVENT);
+}
+
+static void drop_connections(struct vsock *vsock)
+{
+    while (!TAILQ_EMPTY(&vsock->living))
+        vsock_connection_abandon(TAILQ_FIRST(&vsock->living));
+    vsock->resets_used = 0;
+    vsock->guest_waits = false;
+}
+
+void virtio_vsock_transport_reset(struct virtio_device *device)
+{
+    struct vsock *vsock = (struct vsock *)device;
+
+    drop_connections(vsock);
+    vsock->event_owed = true;
+    serve_event(vsock);
+}
+
+/* ---- the host's clients --------------------------------------------------- */
+
+/* False: none is waiting. */
+static bool accept_client(struct vsock *vsock)
+{
+    struct vsock_connection *connection = NULL;
+    int fd = unix_listener_accept(&vsock->listener);
+
+    if (fd < 0) {
+        /* Out of descriptors: until a connection ends. */
+        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
+            accept_clients(vsock, false);
+        return false;
+    }
+    if (vsock->count < VSOCK_CONNECTIONS_MAX)
+        connection = vsock_connection_of_host(&vsock->owner, fd);
+    if (connection)
+        add(vsock, connection);
+    else
+        close(fd);
+    return true;
+}
+
+static void clients_arrived(void *context, uint32_t events)
+{
+    struct vsock *vsock = context;
+
+    (void)events;
+    for (unsigned int i = 0; vsock->active && i < ACCEPTS_PER_EVENT; i++)
+        if (!accept_client(vsock))
+            break;
+}
+
+/* ---- the class ------------------------------------------------------------ */
+
+static void vsock_release(void *options)
+{
+    struct vsock_options *vsock = options;
+
+    if (vsock)
+        free(vsock->path);
+    free(vsock);
+}
+
+static int read_options(struct vsock_options *options, const char *value, struct error *error)
+{
+    const char *colon = strchr(value, ':');
+    char cid[24];
+    int result;
+
+    if (!colon || colon[1] == '\0')
+        return error_set(error, EINVAL, "--vsock %s: the path is missing; give --vsock CID:PATH, "
+                         "such as 3:/tmp/vm.sock", value);
+    snprintf(cid, sizeof(cid), "%.*s", (int)(colon - value), value);
+    result = options_number("vsock, the CID", cid, VSOCK_CID_MIN, UINT32_MAX - 1, &options->cid,
+                            error);
+    if (result == 0)
+        result = unix_path_check("vsock", colon + 1, PATH_SUFFIX, error);
+    if (result < 0)
+        return result;
+    options->path = strdup(colon + 1);
+    return options->path ? 0 : error_system(error, ENOMEM, "--vsock");
+}
+
+static int vsock_parse(const char *text, void **options, struct error *error)
+{
+    static const char *const known[] = { NULL };
+    struct settings settings;
+    struct vsock_options *parsed;
+    const char *value;
+    int result;
+
+    if (*options)
+        return error_set(error, EINVAL, "--vsock: is given twice; one device has all ports, give "
+                         "it once");
+    result = settings_parse(&settings, "vsock", text, error);
+    if (result < 0)
+        return result;
+    parsed = calloc(1, sizeof(*parsed));
+    if (!parsed)
+        result = error_system(error, ENOMEM, "--vsock");
+    if (result == 0)
+        result = settings_main(&settings, "CID:PATH", &value, error);
+    if (result == 0)
+        result = settings_finish(&settings, known, error);
+    if (result == 0)
+        result = read_options(parsed, value, error);
+    settings_release(&settings);
+    if (result < 0)
+        vsock_release(parsed);
+    else
+        *options = parsed;
+    return result;
+}
+
+static void vsock_destroy(struct virtio_device *device)
+{
+    struct vsock *vsock = (struct vsock *)device;
+
+    drop_connections(vsock);
+    bury(vsock);
+    if (vsock->listener.fd >= 0)
+        event_loop_remove(device->env.loop, vsock->listener.fd);
+    unix_listener_close(&vsock->listener);
+    if (vsock->reaper_fd >= 0) {
+        event_loop_remove(device->env.loop, vsock->reaper_fd);
+        close(vsock->reaper_fd);
+    }
+    free(vsock);
+}
+
+static int open_host(struct vsock *vsock, struct error *error)
+{
+    struct event_source reaper = { .events = EPOLLIN, .handler = reap };
+    struct event_source clients = { .handler = clients_arrived };
+    int result;
+
+    vsock->reaper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (vsock->reaper_fd < 0)
+        return error_system(error, errno, "--vsock");
+    result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
+    if (result < 0)
+        return result;
+    reaper.fd = vsock->reaper_fd;
+    clients.fd = vsock->listener.fd;
+    reaper.context = clients.context = vsock;
+    reaper.lock = clients.lock = vsock->virtio.env.lock;
+    if ((result = event_loop_add(vsock->virtio.env.loop, &reaper)) < 0 ||
+        (result = event_loop_add(vsock->virtio.env.loop, &clients)) < 0)
+        return error_system(error, -result, "--vsock");
+    return 0;
+}
+
+static int vsock_create(struct virtio_device **device, const struct virtio_env *env,
+                        const void *options, struct error *error)
+{
+    struct vsock *vsock = calloc(1, sizeof(*vsock));
+    int result;
+
+    if (!vsock)
+        return error_system(error, ENOMEM, "--vsock");
+    virtio_device_init(&vsock->virtio, &virtio_vsock_class, env, VSOCK_QUEUES, VSOCK_F_STREAM,
+                       vsock->config);
+    vsock->options = options;
+    vsock->owner = (struct vsock_owner){
+        .loop = env->loop,
+        .lock = env->lock,
+        .named = connection_named,
+        .ready = connection_ready,
+        .forget = connection_forget,
+        .over = connection_over,
+        .serve = connections_serve,
+    };
+    vsock->listener = (struct unix_listener)UNIX_LISTENER_INIT;
+    memcpy(vsock->config, &vsock->options->cid, sizeof(vsock->config));
+    TAILQ_INIT(&vsock->living);
+    TAILQ_INIT(&vsock->dead);
+    TAILQ_INIT(&vsock->queue);
+    result = open_host(vsock, error);
+    if (result < 0) {
+        vsock_destroy(&vsock->virtio);
+        return result;
+    }
+    *device = &vsock->virtio;
+    return 0;
+}
+
+static void vsock_activate(struct virtio_device *device)
+{
+    struct vsock *vsock = (struct vsock *)device;
+
+    vsock->active = true;
+    accept_clients(vsock, true);
+}
+
+static void vsock_reset(struct virtio_device *device)
+{
+    struct vsock *vsock = (struct vsock *)device;
+
+    vsock->active = vsock->event_owed = false;
+    accept_clients(vsock, false);
+    drop_connections(vsock);
+}
+
+static void vsock_kick(struct virtio_device *device, unsigned int queue)
+{
+    struct vsock *vsock = (struct vsock *)device;
+
+    if (queue == VSOCK_TX)
+        serve_host(vsock);
+    else if (queue == VSOCK_RX)
+        serve_guest(vsock);
+    else
+        serve_event(vsock);
+}
+
+const struct virtio_device_class virtio_vsock_class = {
+    .name = "vsock",
+    .id = VIRTIO_ID_VSOCK,
+    .queue_size = QUEUE_SIZE,
+    .config_size = 8,
+    .single = true,
+    .parse = vsock_parse,
+    .release = vsock_release,
+    .create = vsock_create,
+    .destroy = vsock_destroy,
+    .activate = vsock_activate,
+    .reset = vsock_reset,
+    .kick = vsock_kick,
+};
