@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "devices/backend/console.h"
@@ -214,10 +215,26 @@ static int open_console(struct session *session, struct error *error)
     return console_create(&session->console, &options, error);
 }
 
+/*
+ * The soft limit is often 1024, for programs that use select(2): a thousand
+ * connections of a guest need more.  Where this fails, they have to do with it.
+ */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_session(struct session *session, struct error *error)
 {
-    int result = event_loop_create(&session->loop, error);
+    int result;
 
+    allow_many_files();
+    result = event_loop_create(&session->loop, error);
     if (result == 0)
         result = watch_signals(session, error);
     if (result == 0)
