@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "devices/backend/console.h"
 #include "devices/registry.h"
 #include "devices/serial.h"
 #include "tests/fuzz/fuzz.h"

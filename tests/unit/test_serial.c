@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/backend/console.h"
 #include "devices/registry.h"
 #include "devices/serial.h"
 #include "devices/serial_registers.h"
