@@ -218,6 +218,21 @@ static void assert_idle(struct world *world)
     assert_in_range(spent, 0, 30000);
 }
 
+/* Sends until the credit is used up: the socket and the ring are full.  How much that was. */
+static uint32_t send_all_credit(struct world *world)
+{
+    uint32_t sent = 0, credit = VSOCK_BUFFER;
+
+    while (credit >= 16384) {
+        send_bytes(world, NULL, 16384);
+        sent += 16384;
+        while (next_packet(world))
+            assert_int_equal(world->packet.op, VSOCK_OP_CREDIT_UPDATE);
+        credit = VSOCK_BUFFER - (sent - world->packet.fwd_cnt);
+    }
+    return sent;
+}
+
 /* ---- streams -------------------------------------------------------------- */
 
 static void test_config(void **state)
@@ -408,6 +423,34 @@ static void test_guest_ends_its_half(void **state)
     expect_nothing(world);
 }
 
+/* The half ends after what is still kept for it, not before. */
+static void test_guest_ends_its_half_before_it_is_read(void **state)
+{
+    struct world *world = *state;
+    static char bytes[1 << 20];
+    uint32_t sent;
+    int fd;
+
+    start(world, 8);
+    fd = connect_from_guest(world);
+    sent = send_all_credit(world);
+    send_flags(world, VSOCK_OP_SHUTDOWN, VSOCK_SHUTDOWN_SEND);
+    for (uint32_t got = 0; got < sent;) {
+        ssize_t length = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        assert_true(length > 0);
+        got += (uint32_t)length;
+        fake_driver_run(&world->driver);
+    }
+    assert_ended(world, fd);
+    /* More from a guest that said it was the end breaks the rules. */
+    send_bytes(world, "x", 1);
+    while (next_packet(world) && world->packet.op == VSOCK_OP_CREDIT_UPDATE)
+        ;
+    assert_int_equal(world->packet.op, VSOCK_OP_RST);
+    close(fd);
+}
+
 static void test_host_closes(void **state)
 {
     struct world *world = *state;
@@ -434,14 +477,12 @@ static void test_guest_closes_with_a_slow_reader(void **state)
 {
     struct world *world = *state;
     static char bytes[1 << 20];
-    size_t got = 0, sent = 0;
-    int fd, small = 4096;
+    uint32_t got = 0, sent = 0;
+    int fd;
 
     start(world, 8);
     fd = connect_from_guest(world);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    for (; sent < VSOCK_BUFFER; sent += 16384)
-        send_bytes(world, NULL, 16384);
+    sent = send_all_credit(world);
     send_flags(world, VSOCK_OP_SHUTDOWN, VSOCK_SHUTDOWN_BOTH);
     while (next_packet(world) && world->packet.op != VSOCK_OP_RST)
         ;
@@ -453,7 +494,7 @@ static void test_guest_closes_with_a_slow_reader(void **state)
         fake_driver_run(&world->driver);
         if (length <= 0)
             break;
-        got += (size_t)length;
+        got += (uint32_t)length;
     }
     assert_int_equal(got, sent);
     close(fd);
@@ -659,19 +700,13 @@ static void test_starvation_does_not_spin(void **state)
 static void test_reader_that_stops(void **state)
 {
     struct world *world = *state;
-    uint32_t sent = 0, credit = VSOCK_BUFFER;
     static char bytes[1 << 20];
+    uint32_t sent;
     int fd;
 
     start(world, 8);
     fd = connect_from_guest(world);
-    while (credit >= 16384) {
-        send_bytes(world, NULL, 16384);
-        sent += 16384;
-        while (next_packet(world))
-            assert_int_equal(world->packet.op, VSOCK_OP_CREDIT_UPDATE);
-        credit = VSOCK_BUFFER - (sent - world->packet.fwd_cnt);
-    }
+    sent = send_all_credit(world);
     assert_idle(world);
     for (uint32_t got = 0; got < sent;) {
         ssize_t length = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -914,6 +949,7 @@ int main(void)
         TEST(test_nobody_listens),
         TEST(test_host_ends_its_half),
         TEST(test_guest_ends_its_half),
+        TEST(test_guest_ends_its_half_before_it_is_read),
         TEST(test_host_closes),
         TEST(test_guest_closes_with_a_slow_reader),
         TEST(test_reset_ends_all),
