@@ -28,17 +28,14 @@
 #include <unistd.h>
 
 #include "devices/backend/unix_listener.h"
-#include "devices/settings.h"
 #include "devices/virtio/vsock_connection.h"
 #include "vmm/cleanup.h"
-#include "vmm/options.h"
 
 #define QUEUE_SIZE 256
 #define RESETS_MAX 64
 #define ACCEPTS_PER_EVENT 16
 #define BUCKETS 256
 #define HOST_PORT_FIRST 0x40000000u /* ports that clients of the host get, up from here */
-#define PATH_SUFFIX (sizeof("_4294967295") - 1)
 
 LIST_HEAD(vsock_bucket, vsock_connection);
 TAILQ_HEAD(vsock_list, vsock_connection);
@@ -218,6 +215,11 @@ static bool next_packet(struct vsock *vsock, struct vsock_header *header,
     return false;
 }
 
+static bool is_due(const struct vsock *vsock)
+{
+    return vsock->resets_used > 0 || !TAILQ_EMPTY(&vsock->queue);
+}
+
 /* 1: a packet was put into a buffer; 0: none was due, or no buffer; or -EPROTO. */
 static int fill_buffer(struct vsock *vsock)
 {
@@ -227,7 +229,7 @@ static int fill_buffer(struct vsock *vsock)
     struct vsock_header header;
     int result;
 
-    if (vsock->resets_used == 0 && TAILQ_EMPTY(&vsock->queue))
+    if (!is_due(vsock))
         return 0;
     result = virtqueue_pop(queue, &chain);
     if (result <= 0)
@@ -259,8 +261,9 @@ static void serve_guest(struct vsock *vsock)
     while (budget > 0 && result > 0) {
         result = fill_buffer(vsock);
         budget--;
-        if (result == 0 && virtqueue_enable_notify(queue) && !TAILQ_EMPTY(&vsock->queue))
-            result = 1; /* a buffer came just now */
+        /* Only who waits for a buffer wants to hear of one; it may have come just now. */
+        if (result == 0 && is_due(vsock) && virtqueue_enable_notify(queue))
+            result = 1;
     }
     if (result < 0) {
         virtio_needs_reset(&vsock->virtio, "a buffer for received packets");
@@ -285,7 +288,7 @@ static void connections_serve(struct vsock_owner *owner)
 
 static void open_connection(struct vsock *vsock, const struct vsock_header *request)
 {
-    size_t size = strlen(vsock->options->path) + PATH_SUFFIX + 1;
+    size_t size = strlen(vsock->options->path) + VSOCK_PATH_SUFFIX + 1;
     struct vsock_connection *connection = NULL;
     cleanup_free char *path = malloc(size);
     int fd = -1;
@@ -461,66 +464,6 @@ static void clients_arrived(void *context, uint32_t events)
 
 /* ---- the class ------------------------------------------------------------ */
 
-static void vsock_release(void *options)
-{
-    struct vsock_options *vsock = options;
-
-    if (vsock)
-        free(vsock->path);
-    free(vsock);
-}
-
-static int read_options(struct vsock_options *options, const char *value, struct error *error)
-{
-    const char *colon = strchr(value, ':');
-    char cid[24];
-    int result;
-
-    if (!colon || colon[1] == '\0')
-        return error_set(error, EINVAL, "--vsock %s: the path is missing; give --vsock CID:PATH, "
-                         "such as 3:/tmp/vm.sock", value);
-    snprintf(cid, sizeof(cid), "%.*s", (int)(colon - value), value);
-    result = options_number("vsock, the CID", cid, VSOCK_CID_MIN, UINT32_MAX - 1, &options->cid,
-                            error);
-    if (result == 0)
-        result = unix_path_check("vsock", colon + 1, PATH_SUFFIX, error);
-    if (result < 0)
-        return result;
-    options->path = strdup(colon + 1);
-    return options->path ? 0 : error_system(error, ENOMEM, "--vsock");
-}
-
-static int vsock_parse(const char *text, void **options, struct error *error)
-{
-    static const char *const known[] = { NULL };
-    struct settings settings;
-    struct vsock_options *parsed;
-    const char *value;
-    int result;
-
-    if (*options)
-        return error_set(error, EINVAL, "--vsock: is given twice; one device has all ports, give "
-                         "it once");
-    result = settings_parse(&settings, "vsock", text, error);
-    if (result < 0)
-        return result;
-    parsed = calloc(1, sizeof(*parsed));
-    if (!parsed)
-        result = error_system(error, ENOMEM, "--vsock");
-    if (result == 0)
-        result = settings_main(&settings, "CID:PATH", &value, error);
-    if (result == 0)
-        result = settings_finish(&settings, known, error);
-    if (result == 0)
-        result = read_options(parsed, value, error);
-    settings_release(&settings);
-    if (result < 0)
-        vsock_release(parsed);
-    else
-        *options = parsed;
-    return result;
-}
-
 static void vsock_destroy(struct virtio_device *device)
 {
     struct vsock *vsock = (struct vsock *)device;
@@ -628,8 +571,8 @@ const struct virtio_device_class virtio_vsock_class = {
     .queue_size = QUEUE_SIZE,
     .config_size = 8,
     .single = true,
-    .parse = vsock_parse,
-    .release = vsock_release,
+    .parse = virtio_vsock_parse,
+    .release = virtio_vsock_release,
     .create = vsock_create,
     .destroy = vsock_destroy,
     .activate = vsock_activate,

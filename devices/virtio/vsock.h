@@ -55,6 +55,12 @@ struct vsock_options {
     char *path;
 };
 
+/* What a guest's connection appends to the path at most: "_" and a port. */
+#define VSOCK_PATH_SUFFIX (sizeof("_4294967295") - 1)
+
+int virtio_vsock_parse(const char *text, void **options, struct error *error);
+void virtio_vsock_release(void *options);
+
 extern const struct virtio_device_class virtio_vsock_class;
 
 /*

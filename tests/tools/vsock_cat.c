@@ -31,7 +31,7 @@
 #define PIECE 32768u
 #define CONNECTIONS_MAX 1024
 #define STACK (128u << 10)
-#define PATIENCE_S 20
+#define PATIENCE_S 40
 
 static uint8_t table[TABLE + PIECE];
 
