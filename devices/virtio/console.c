@@ -8,28 +8,17 @@
  * kick, and it learns of a resize by the configuration space, where Linux and
  * the specification agree on what comes first, columns or rows.
  *
- * Output.  A chain's bytes go to the back end.  What that does not take stays
- * in the chain, which is given back only when all of it has left: so the guest
- * waits, and nothing is copied or lost.  One chain a port is held like that.
- *
- * Input is read only into a buffer that the guest offers, and on a named port
- * only while the guest has it open: Linux drops what comes before.
- *
  * Control messages to the driver are not queued but owed: a bit for each kind
  * and port, turned into a message when the driver offers a buffer.  A driver
  * that asks for many and takes none costs nothing.
  */
-#include "devices/virtio/console.h"
+#include "devices/virtio/console_port.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/backend/console.h"
-
-#define QUEUE_SIZE 64
-#define BYTES_PER_KICK (1u << 20) /* of one port's output; then it is the others' turn */
-#define INPUT_MAX (64u << 10)     /* into one buffer */
 
 /* What is owed to the driver, in the order of sending. */
 enum { OWE_ADD, OWE_CONSOLE, OWE_NAME, OWE_RESIZE, OWE_OPEN, OWE_COUNT };
@@ -40,184 +29,17 @@ static const uint16_t owed_events[] = {
     [OWE_OPEN] = CONSOLE_PORT_OPEN,
 };
 
-struct port {
-    struct virtio_console *console;
-    uint32_t id;
-    const char *name;       /* NULL for the terminal's */
-    struct host_port *host; /* NULL for the terminal's */
-    unsigned int owed;
-    bool guest_open;
-    bool told_open;
-    bool holds; /* OUTPUT is not written out yet */
-    struct virtio_chain output;
-    struct chain_cursor cursor;
-    struct iovec segments[QUEUE_SIZE];
-};
-
-struct virtio_console {
-    struct virtio_device virtio;
-    struct console *terminal; /* NULL: it is elsewhere */
-    struct console_config config;
-    struct log_limit misdirected;
-    size_t port_count;
-    struct port ports[];
-};
-
-static unsigned int rx_queue(const struct port *port)
-{
-    return port->id == 0 ? 0 : 2 * port->id + 2;
-}
-
-static unsigned int tx_queue(const struct port *port)
-{
-    return rx_queue(port) + 1;
-}
-
-static bool exists(const struct port *port)
-{
-    return port->host || port->console->terminal;
-}
-
-static bool is_open(const struct port *port)
-{
-    return port->host ? host_port_is_open(port->host) : port->console->terminal != NULL;
-}
-
-/* ---- output --------------------------------------------------------------- */
-
-static size_t write_host(struct port *port, const uint8_t *bytes, size_t length)
-{
-    if (port->host)
-        return host_port_write(port->host, bytes, length);
-    return port->console->terminal ? console_write(port->console->terminal, bytes, length)
-                                   : length;
-}
-
-/* Up to *BUDGET bytes of the chain that is held; true when it is all written. */
-static bool write_chain(struct port *port, size_t *budget)
-{
-    struct iovec pieces[QUEUE_SIZE];
-    struct chain_cursor next = port->cursor;
-    int count = chain_slice(&next, *budget, pieces, QUEUE_SIZE);
-
-    for (int i = 0; i < count; i++) {
-        size_t written = write_host(port, pieces[i].iov_base, pieces[i].iov_len);
-
-        chain_skip(&port->cursor, written);
-        *budget -= written;
-        if (written < pieces[i].iov_len)
-            return false;
-    }
-    return chain_left(&port->cursor) == 0;
-}
-
-/* 1: PORT holds a chain; 0: there is none; or -EPROTO. */
-static int hold_chain(struct port *port)
-{
-    struct virtqueue *queue = &port->console->virtio.queues[tx_queue(port)];
-    int result = 1;
-
-    if (port->holds)
-        return 1;
-    port->output = (struct virtio_chain){ .segments = port->segments, .capacity = QUEUE_SIZE };
-    result = virtqueue_pop(queue, &port->output);
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &port->output);
-    port->holds = result == 1;
-    port->cursor = chain_readable(&port->output);
-    return result;
-}
-
-static void serve_output(struct port *port)
-{
-    struct virtio_device *virtio = &port->console->virtio;
-    size_t budget = BYTES_PER_KICK;
-    int result = 1;
-
-    for (unsigned int i = 0; i < QUEUE_SIZE && budget > 0; i++) {
-        result = hold_chain(port);
-        if (result <= 0)
-            break;
-        if (!write_chain(port, &budget)) {
-            result = budget == 0; /* else the back end tells of room */
-            break;
-        }
-        virtqueue_push(&virtio->queues[tx_queue(port)], port->output.head, 0);
-        port->holds = false;
-    }
-    if (result < 0)
-        virtio_needs_reset(virtio, "a chain of output");
-    else if (result > 0)
-        virtio_kick_again(virtio, tx_queue(port));
-    virtio_notify(virtio, tx_queue(port));
-}
-
-/* ---- input ---------------------------------------------------------------- */
-
-static size_t read_host(struct port *port, uint8_t *bytes, size_t length)
-{
-    if (port->host)
-        return host_port_read(port->host, bytes, length);
-    return console_read(port->console->terminal, bytes, length);
-}
-
-/* 1: a buffer was filled or passed over; 0: no buffer, or no input; or -EPROTO. */
-static int fill_buffer(struct port *port)
-{
-    struct virtqueue *queue = &port->console->virtio.queues[rx_queue(port)];
-    struct iovec segments[QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = QUEUE_SIZE };
-    size_t total = 0;
-    int result = virtqueue_pop(queue, &chain);
-
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &chain);
-    if (result <= 0)
-        return result;
-    for (uint16_t i = chain.readable; i < chain.count && total < INPUT_MAX; i++) {
-        size_t length = segments[i].iov_len < INPUT_MAX ? segments[i].iov_len : INPUT_MAX;
-        size_t got = read_host(port, segments[i].iov_base, length);
-
-        total += got;
-        if (got < length)
-            break;
-    }
-    if (total == 0 && chain.writable_bytes > 0) {
-        virtqueue_unpop(queue, chain.head);
-        return 0;
-    }
-    virtqueue_push(queue, chain.head, (uint32_t)total);
-    return 1;
-}
-
-static void serve_input(struct port *port)
-{
-    struct virtio_device *virtio = &port->console->virtio;
-    bool wanted = virtio_has(virtio, CONSOLE_F_MULTIPORT) ? port->guest_open : port->id == 0;
-    int result = 1;
-
-    if (!wanted || !exists(port))
-        return;
-    for (unsigned int i = 0; i < QUEUE_SIZE && result > 0; i++)
-        result = fill_buffer(port);
-    if (result < 0)
-        virtio_needs_reset(virtio, "a buffer for input");
-    else if (result > 0)
-        virtio_kick_again(virtio, rx_queue(port));
-    virtio_notify(virtio, rx_queue(port));
-}
-
 /* ---- control -------------------------------------------------------------- */
 
 /* The size of the message about PORT into MESSAGE. */
-static size_t make_message(struct port *port, unsigned int what, uint8_t *message)
+static size_t make_message(struct console_port *port, unsigned int what, uint8_t *message)
 {
     const struct console_config *config = &port->console->config;
     struct console_control control = { .port = port->id, .event = owed_events[what], .value = 1 };
     size_t length = sizeof(control);
 
     if (what == OWE_OPEN)
-        control.value = port->told_open = is_open(port);
+        control.value = port->told_open = console_port_is_open(port);
     if (what == OWE_RESIZE) {
         memcpy(message + length, &config->columns, 2);
         memcpy(message + length + 2, &config->rows, 2);
@@ -231,11 +53,11 @@ static size_t make_message(struct port *port, unsigned int what, uint8_t *messag
 }
 
 /* 1: sent; 0: the driver offers no buffer; or -EPROTO. */
-static int send_message(struct port *port, unsigned int what)
+static int send_message(struct console_port *port, unsigned int what)
 {
     struct virtqueue *queue = &port->console->virtio.queues[CONSOLE_CONTROL_RX];
-    struct iovec segments[QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = QUEUE_SIZE };
+    struct iovec segments[CONSOLE_QUEUE_SIZE];
+    struct virtio_chain chain = { .segments = segments, .capacity = CONSOLE_QUEUE_SIZE };
     uint8_t message[sizeof(struct console_control) + CONSOLE_NAME_MAX];
     struct chain_cursor cursor;
     size_t length;
@@ -268,13 +90,13 @@ static void send_owed(struct virtio_console *console)
     virtio_notify(&console->virtio, CONSOLE_CONTROL_RX);
 }
 
-static void owe(struct port *port, unsigned int what)
+static void owe(struct console_port *port, unsigned int what)
 {
     port->owed |= 1u << what;
 }
 
 /* The driver has set the port up: now it may learn what it is. */
-static void introduce(struct port *port)
+static void introduce(struct console_port *port)
 {
     owe(port, port->name ? OWE_NAME : OWE_CONSOLE);
     if (!port->name && port->console->virtio.offered & CONSOLE_F_SIZE)
@@ -284,15 +106,16 @@ static void introduce(struct port *port)
 
 static void receive_control(struct virtio_console *console, const struct console_control *control)
 {
-    struct port *port;
+    struct console_port *port;
 
     if (control->event == CONSOLE_DEVICE_READY) {
         for (size_t i = 0; control->value && i < console->port_count; i++)
-            if (exists(&console->ports[i]))
+            if (console_port_exists(&console->ports[i]))
                 owe(&console->ports[i], OWE_ADD);
         return;
     }
-    if (control->port >= console->port_count || !exists(&console->ports[control->port])) {
+    if (control->port >= console->port_count ||
+        !console_port_exists(&console->ports[control->port])) {
         log_limited(console->virtio.env.log, &console->misdirected, LOG_WARN,
                     "console: the guest's driver speaks of port %u, which there is not",
                     control->port);
@@ -303,7 +126,7 @@ static void receive_control(struct virtio_console *console, const struct console
         introduce(port);
     } else if (control->event == CONSOLE_PORT_OPEN) {
         port->guest_open = control->value;
-        serve_input(port);
+        console_port_serve_input(port);
     }
 }
 
@@ -311,8 +134,8 @@ static void receive_control(struct virtio_console *console, const struct console
 static int take_message(struct virtio_console *console)
 {
     struct virtqueue *queue = &console->virtio.queues[CONSOLE_CONTROL_TX];
-    struct iovec segments[QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = QUEUE_SIZE };
+    struct iovec segments[CONSOLE_QUEUE_SIZE];
+    struct virtio_chain chain = { .segments = segments, .capacity = CONSOLE_QUEUE_SIZE };
     struct console_control control;
     struct chain_cursor cursor;
     int result = virtqueue_pop(queue, &chain);
@@ -333,7 +156,7 @@ static void serve_control(struct virtio_console *console)
 {
     int result = 1;
 
-    for (unsigned int i = 0; i < QUEUE_SIZE && result > 0; i++)
+    for (unsigned int i = 0; i < CONSOLE_QUEUE_SIZE && result > 0; i++)
         result = take_message(console);
     if (result < 0)
         virtio_needs_reset(&console->virtio, "a control message of less than 8 bytes");
@@ -347,25 +170,25 @@ static void serve_control(struct virtio_console *console)
 
 static void terminal_input(void *context)
 {
-    serve_input(&((struct virtio_console *)context)->ports[0]);
+    console_port_serve_input(&((struct virtio_console *)context)->ports[0]);
 }
 
 static void terminal_room(void *context)
 {
-    serve_output(&((struct virtio_console *)context)->ports[0]);
+    console_port_serve_output(&((struct virtio_console *)context)->ports[0]);
 }
 
 static void port_changed(void *context)
 {
-    struct port *port = context;
+    struct console_port *port = context;
 
     if (virtio_has(&port->console->virtio, CONSOLE_F_MULTIPORT) &&
-        is_open(port) != port->told_open) {
+        console_port_is_open(port) != port->told_open) {
         owe(port, OWE_OPEN);
         send_owed(port->console);
     }
-    serve_output(port);
-    serve_input(port);
+    console_port_serve_output(port);
+    console_port_serve_input(port);
 }
 
 static void console_refresh(struct virtio_device *device)
@@ -430,7 +253,7 @@ static int open_ports(struct virtio_console *console, const struct virtio_consol
         console->ports[i].id = i;
     }
     for (size_t i = 0; options && i < options->count && result == 0; i++) {
-        struct port *port = &console->ports[i + 1];
+        struct console_port *port = &console->ports[i + 1];
         const struct host_port_peer peer = {
             .lock = env->lock, .changed = port_changed, .context = port,
         };
@@ -447,9 +270,10 @@ static int console_device_create(struct virtio_device **device, const struct vir
 {
     const struct virtio_console_options *ports = options;
     size_t count = 1 + (ports ? ports->count : 0);
-    struct virtio_console *console = calloc(1, sizeof(*console) + count * sizeof(struct port));
+    struct virtio_console *console;
     int result;
 
+    console = calloc(1, sizeof(*console) + count * sizeof(console->ports[0]));
     if (!console)
         return error_system(error, ENOMEM, "--port");
     virtio_device_init(&console->virtio, &virtio_console_class, env,
@@ -473,7 +297,7 @@ static void console_device_reset(struct virtio_device *device)
     struct virtio_console *console = (struct virtio_console *)device;
 
     for (size_t i = 0; i < console->port_count; i++) {
-        struct port *port = &console->ports[i];
+        struct console_port *port = &console->ports[i];
 
         port->owed = 0;
         port->guest_open = port->told_open = port->holds = false;
@@ -483,22 +307,22 @@ static void console_device_reset(struct virtio_device *device)
 static void console_kick(struct virtio_device *device, unsigned int queue)
 {
     struct virtio_console *console = (struct virtio_console *)device;
-    struct port *port = &console->ports[queue < 2 ? 0 : queue / 2 - 1];
+    struct console_port *port = &console->ports[queue < 2 ? 0 : queue / 2 - 1];
 
     if (queue == CONSOLE_CONTROL_RX)
         send_owed(console);
     else if (queue == CONSOLE_CONTROL_TX)
         serve_control(console);
     else if (queue % 2 == 0)
-        serve_input(port);
+        console_port_serve_input(port);
     else
-        serve_output(port);
+        console_port_serve_output(port);
 }
 
 const struct virtio_device_class virtio_console_class = {
     .name = "console",
     .id = VIRTIO_ID_CONSOLE,
-    .queue_size = QUEUE_SIZE,
+    .queue_size = CONSOLE_QUEUE_SIZE,
     .config_size = sizeof(struct console_config),
     .single = true,
     .parse = virtio_console_parse,

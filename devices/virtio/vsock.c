@@ -28,17 +28,12 @@
 #include <unistd.h>
 
 #include "devices/backend/unix_listener.h"
-#include "devices/virtio/vsock_connection.h"
+#include "devices/virtio/vsock_table.h"
 #include "vmm/cleanup.h"
 
 #define QUEUE_SIZE 256
 #define RESETS_MAX 64
 #define ACCEPTS_PER_EVENT 16
-#define BUCKETS 256
-#define HOST_PORT_FIRST 0x40000000u /* ports that clients of the host get, up from here */
-
-LIST_HEAD(vsock_bucket, vsock_connection);
-TAILQ_HEAD(vsock_list, vsock_connection);
 
 struct vsock {
     struct virtio_device virtio;
@@ -52,12 +47,7 @@ struct vsock {
     bool active;
     bool event_owed;     /* a transport reset, for the event queue */
     bool guest_waits;    /* its packets, for room in RESETS */
-    uint32_t next_host_port;
-    size_t count;        /* of LIVING */
-    struct vsock_list living;
-    struct vsock_list dead;
-    struct vsock_list queue; /* with something for the guest */
-    struct vsock_bucket buckets[BUCKETS];
+    struct vsock_table table;
     size_t first_reset, resets_used;
     struct vsock_header resets[RESETS_MAX];
     struct iovec segments[QUEUE_SIZE];
@@ -68,90 +58,29 @@ static struct vsock *of_owner(struct vsock_owner *owner)
     return (struct vsock *)(void *)((char *)owner - offsetof(struct vsock, owner));
 }
 
-/* ---- the table ------------------------------------------------------------ */
-
-static struct vsock_bucket *bucket_of(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
-{
-    return &vsock->buckets[(guest_port * 31 + host_port) % BUCKETS];
-}
-
-static struct vsock_connection *find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
-{
-    struct vsock_connection *connection;
-
-    LIST_FOREACH(connection, bucket_of(vsock, guest_port, host_port), in_bucket)
-        if (connection->guest_port == guest_port && connection->host_port == host_port)
-            return connection;
-    return NULL;
-}
-
-static void enter(struct vsock *vsock, struct vsock_connection *connection)
-{
-    LIST_INSERT_HEAD(bucket_of(vsock, connection->guest_port, connection->host_port), connection,
-                     in_bucket);
-    connection->known = true;
-}
-
-static void add(struct vsock *vsock, struct vsock_connection *connection)
-{
-    TAILQ_INSERT_TAIL(&vsock->living, connection, in_list);
-    vsock->count++;
-}
+/* ---- what connections ask for ----------------------------------------------- */
 
 static void connection_named(struct vsock_owner *owner, struct vsock_connection *connection)
 {
-    struct vsock *vsock = of_owner(owner);
-
-    /* There are far more ports than connections. */
-    do
-        vsock->next_host_port = (vsock->next_host_port + 1) % HOST_PORT_FIRST;
-    while (find(vsock, connection->guest_port, HOST_PORT_FIRST + vsock->next_host_port));
-    connection->host_port = HOST_PORT_FIRST + vsock->next_host_port;
-    enter(vsock, connection);
+    vsock_table_enter_named(&of_owner(owner)->table, connection);
 }
 
 static void connection_ready(struct vsock_owner *owner, struct vsock_connection *connection)
 {
-    if (connection->queued)
-        return;
-    TAILQ_INSERT_TAIL(&of_owner(owner)->queue, connection, in_queue);
-    connection->queued = true;
-}
-
-static void dequeue(struct vsock *vsock, struct vsock_connection *connection)
-{
-    if (connection->queued)
-        TAILQ_REMOVE(&vsock->queue, connection, in_queue);
-    connection->queued = false;
+    vsock_table_queue(&of_owner(owner)->table, connection);
 }
 
 static void connection_forget(struct vsock_owner *owner, struct vsock_connection *connection)
 {
-    dequeue(of_owner(owner), connection);
-    if (connection->known)
-        LIST_REMOVE(connection, in_bucket);
-    connection->known = false;
+    vsock_table_forget(&of_owner(owner)->table, connection);
 }
 
 static void connection_over(struct vsock_owner *owner, struct vsock_connection *connection)
 {
     struct vsock *vsock = of_owner(owner);
 
-    connection_forget(owner, connection);
-    TAILQ_REMOVE(&vsock->living, connection, in_list);
-    vsock->count--;
-    TAILQ_INSERT_TAIL(&vsock->dead, connection, in_list);
+    vsock_table_kill(&vsock->table, connection);
     eventfd_write(vsock->reaper_fd, 1);
-}
-
-static void bury(struct vsock *vsock)
-{
-    struct vsock_connection *connection;
-
-    while ((connection = TAILQ_FIRST(&vsock->dead))) {
-        TAILQ_REMOVE(&vsock->dead, connection, in_list);
-        vsock_connection_free(connection);
-    }
 }
 
 static void accept_clients(struct vsock *vsock, bool wanted)
@@ -167,7 +96,7 @@ static void reap(void *context, uint32_t events)
 
     (void)events;
     eventfd_read(vsock->reaper_fd, &count);
-    bury(vsock);
+    vsock_table_bury(&vsock->table);
     /* It may have run out of descriptors. */
     accept_clients(vsock, vsock->active);
 }
@@ -203,11 +132,11 @@ static bool next_packet(struct vsock *vsock, struct vsock_header *header,
         vsock->resets_used--;
         return true;
     }
-    while ((connection = TAILQ_FIRST(&vsock->queue))) {
+    while ((connection = TAILQ_FIRST(&vsock->table.queue))) {
         bool found = vsock_connection_packet(connection, header, payload);
 
         header->source_cid = VSOCK_CID_HOST;
-        dequeue(vsock, connection);
+        vsock_table_dequeue(&vsock->table, connection);
         vsock_connection_settle(connection); /* to the end of the queue, if there is more */
         if (found)
             return true;
@@ -217,7 +146,7 @@ static bool next_packet(struct vsock *vsock, struct vsock_header *header,
 
 static bool is_due(const struct vsock *vsock)
 {
-    return vsock->resets_used > 0 || !TAILQ_EMPTY(&vsock->queue);
+    return vsock->resets_used > 0 || !TAILQ_EMPTY(&vsock->table.queue);
 }
 
 /* 1: a packet was put into a buffer; 0: none was due, or no buffer; or -EPROTO. */
@@ -273,7 +202,7 @@ static void serve_guest(struct vsock *vsock)
         virtio_kick_again(&vsock->virtio, VSOCK_RX);
     virtio_notify(&vsock->virtio, VSOCK_RX);
     /* Who still has to wait for a buffer is not polled meanwhile. */
-    TAILQ_FOREACH(connection, &vsock->queue, in_queue)
+    TAILQ_FOREACH(connection, &vsock->table.queue, in_queue)
         vsock_connection_poll(connection);
     if (vsock->guest_waits && vsock->resets_used < RESETS_MAX)
         virtio_kick_again(&vsock->virtio, VSOCK_TX);
@@ -293,7 +222,7 @@ static void open_connection(struct vsock *vsock, const struct vsock_header *requ
     cleanup_free char *path = malloc(size);
     int fd = -1;
 
-    if (path && vsock->count < VSOCK_CONNECTIONS_MAX) {
+    if (path && vsock->table.count < VSOCK_CONNECTIONS_MAX) {
         snprintf(path, size, "%s_%u", vsock->options->path, request->destination_port);
         fd = unix_connect(path);
     }
@@ -305,8 +234,8 @@ static void open_connection(struct vsock *vsock, const struct vsock_header *requ
         refuse(vsock, request);
         return;
     }
-    add(vsock, connection);
-    enter(vsock, connection);
+    vsock_table_add(&vsock->table, connection);
+    vsock_table_enter(&vsock->table, connection);
     vsock_connection_settle(connection);
 }
 
@@ -327,7 +256,7 @@ static void receive(struct vsock *vsock, const struct vsock_header *header,
         refuse(vsock, header);
         return;
     }
-    connection = find(vsock, header->source_port, header->destination_port);
+    connection = vsock_table_find(&vsock->table, header->source_port, header->destination_port);
     if (connection)
         vsock_connection_receive(connection, header, payload);
     else if (header->op == VSOCK_OP_REQUEST)
@@ -414,8 +343,8 @@ static void serve_event(struct vsock *vsock)
 
 static void drop_connections(struct vsock *vsock)
 {
-    while (!TAILQ_EMPTY(&vsock->living))
-        vsock_connection_abandon(TAILQ_FIRST(&vsock->living));
+    while (!TAILQ_EMPTY(&vsock->table.living))
+        vsock_connection_abandon(TAILQ_FIRST(&vsock->table.living));
     vsock->resets_used = 0;
     vsock->guest_waits = false;
 }
@@ -443,10 +372,10 @@ static bool accept_client(struct vsock *vsock)
             accept_clients(vsock, false);
         return false;
     }
-    if (vsock->count < VSOCK_CONNECTIONS_MAX)
+    if (vsock->table.count < VSOCK_CONNECTIONS_MAX)
         connection = vsock_connection_of_host(&vsock->owner, fd);
     if (connection)
-        add(vsock, connection);
+        vsock_table_add(&vsock->table, connection);
     else
         close(fd);
     return true;
@@ -469,7 +398,7 @@ static void vsock_destroy(struct virtio_device *device)
     struct vsock *vsock = (struct vsock *)device;
 
     drop_connections(vsock);
-    bury(vsock);
+    vsock_table_bury(&vsock->table);
     if (vsock->listener.fd >= 0)
         event_loop_remove(device->env.loop, vsock->listener.fd);
     unix_listener_close(&vsock->listener);
@@ -524,9 +453,7 @@ static int vsock_create(struct virtio_device **device, const struct virtio_env *
     };
     vsock->listener = (struct unix_listener)UNIX_LISTENER_INIT;
     memcpy(vsock->config, &vsock->options->cid, sizeof(vsock->config));
-    TAILQ_INIT(&vsock->living);
-    TAILQ_INIT(&vsock->dead);
-    TAILQ_INIT(&vsock->queue);
+    vsock_table_init(&vsock->table);
     result = open_host(vsock, error);
     if (result < 0) {
         vsock_destroy(&vsock->virtio);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/virtio/vsock_connection.h"
+#include "devices/virtio/vsock_output.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,18 +56,12 @@ struct vsock_connection *vsock_connection_of_guest(struct vsock_owner *owner, in
     return connection;
 }
 
-static void drop_ring(struct vsock_connection *connection)
-{
-    free(connection->ring.bytes);
-    connection->ring = (struct byte_ring){ .bytes = NULL };
-}
-
 void vsock_connection_free(struct vsock_connection *connection)
 {
     if (!connection->hung_up)
         event_loop_remove(connection->owner->loop, connection->fd);
     close(connection->fd);
-    drop_ring(connection);
+    vsock_drop_ring(connection);
     free(connection);
 }
 
@@ -76,24 +70,8 @@ void vsock_connection_abandon(struct vsock_connection *connection)
     if (connection->state == VSOCK_OVER)
         return;
     connection->state = VSOCK_OVER;
-    drop_ring(connection);
+    vsock_drop_ring(connection);
     connection->owner->over(connection->owner, connection);
-}
-
-/* Cuts it off: the other end did what it may not, or is gone. */
-static void cut_off(struct vsock_connection *connection)
-{
-    drop_ring(connection);
-    connection->state = VSOCK_LEAVING;
-    connection->owes_reset = true;
-}
-
-static void owe_shutdown(struct vsock_connection *connection, uint32_t flags)
-{
-    if (connection->state != VSOCK_ESTABLISHED || (flags & ~connection->host_shutdown) == 0)
-        return;
-    connection->host_shutdown |= flags;
-    connection->owes_shutdown = connection->host_shutdown;
 }
 
 /* ---- credit --------------------------------------------------------------- */
@@ -120,127 +98,6 @@ static bool take_credit(struct vsock_connection *connection, const struct vsock_
     return true;
 }
 
-/* LENGTH bytes of the guest's left for the host, or are dropped for good. */
-static void forwarded(struct vsock_connection *connection, size_t length)
-{
-    connection->forwarded += (uint32_t)length;
-    if (connection->forwarded - connection->told >= VSOCK_BUFFER / 4)
-        connection->owes_credit = true;
-}
-
-/* ---- to the host ---------------------------------------------------------- */
-
-/* Nobody reads there any more. */
-static void output_failed(struct vsock_connection *connection)
-{
-    forwarded(connection, connection->ring.used);
-    drop_ring(connection);
-    owe_shutdown(connection, VSOCK_SHUTDOWN_RECEIVE);
-}
-
-static void output_done(struct vsock_connection *connection)
-{
-    drop_ring(connection);
-    if (connection->guest_shutdown & VSOCK_SHUTDOWN_SEND)
-        shutdown(connection->fd, SHUT_WR);
-}
-
-static void flush_ring(struct vsock_connection *connection)
-{
-    struct byte_ring *ring = &connection->ring;
-
-    while (ring->used > 0) {
-        size_t straight = ring->size - ring->first;
-        size_t length = ring->used < straight ? ring->used : straight;
-        ssize_t sent = send(connection->fd, ring->bytes + ring->first, length,
-                            MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0) {
-            if (errno != EAGAIN)
-                output_failed(connection);
-            return;
-        }
-        byte_ring_drop(ring, (size_t)sent);
-        forwarded(connection, (size_t)sent);
-    }
-    output_done(connection);
-}
-
-/* From the guest's buffer into the socket; how much that took, or a negative errno. */
-static ssize_t send_payload(const struct vsock_connection *connection,
-                            const struct chain_cursor *payload, size_t length)
-{
-    struct iovec segments[SEGMENTS_MAX];
-    struct msghdr message = { .msg_iov = segments };
-    struct chain_cursor cursor = *payload;
-    int count = chain_slice(&cursor, length, segments, SEGMENTS_MAX);
-    ssize_t sent;
-
-    if (count < 0)
-        return 0; /* in too many pieces: by the ring */
-    message.msg_iovlen = (size_t)count;
-    do
-        sent = sendmsg(connection->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0)
-        return errno == EAGAIN ? 0 : -errno;
-    return sent;
-}
-
-/* Keeps LENGTH bytes at PAYLOAD in the ring, which has room by the credit's rule. */
-static void keep_payload(struct vsock_connection *connection, struct chain_cursor payload,
-                         size_t length)
-{
-    uint8_t bytes[4096];
-
-    if (!connection->ring.bytes) {
-        connection->ring = (struct byte_ring){
-            .bytes = malloc(VSOCK_BUFFER), .size = VSOCK_BUFFER,
-        };
-        if (!connection->ring.bytes) {
-            cut_off(connection);
-            return;
-        }
-    }
-    while (length > 0) {
-        size_t piece = chain_read(&payload, bytes, length < sizeof(bytes) ? length : sizeof(bytes));
-
-        if (piece == 0)
-            break;
-        byte_ring_push(&connection->ring, bytes, piece);
-        length -= piece;
-    }
-}
-
-static void receive_data(struct vsock_connection *connection, size_t length,
-                         struct chain_cursor *payload)
-{
-    uint32_t on_the_way = connection->received - connection->forwarded;
-    ssize_t sent = 0;
-
-    if (length > VSOCK_BUFFER - on_the_way || connection->guest_shutdown & VSOCK_SHUTDOWN_SEND) {
-        cut_off(connection);
-        return;
-    }
-    connection->received += (uint32_t)length;
-    if (connection->hung_up || connection->host_shutdown & VSOCK_SHUTDOWN_RECEIVE) {
-        forwarded(connection, length);
-        return;
-    }
-    if (connection->ring.used == 0) {
-        sent = send_payload(connection, payload, length);
-        forwarded(connection, sent < 0 ? length : (size_t)sent);
-    }
-    if (sent < 0) {
-        output_failed(connection);
-    } else if ((size_t)sent < length) {
-        chain_skip(payload, (size_t)sent);
-        keep_payload(connection, *payload, length - (size_t)sent);
-    }
-}
-
 /* ---- packets of the guest ------------------------------------------------- */
 
 static void receive_response(struct vsock_connection *connection)
@@ -249,13 +106,13 @@ static void receive_response(struct vsock_connection *connection)
     int length = snprintf(answer, sizeof(answer), "OK %u\n", connection->host_port);
 
     if (connection->state != VSOCK_REQUESTED || connection->owes_request) {
-        cut_off(connection);
+        vsock_cut_off(connection);
         return;
     }
     connection->state = VSOCK_ESTABLISHED;
     /* Nothing was written before, so there is room. */
     if (send(connection->fd, answer, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) != length)
-        cut_off(connection);
+        vsock_cut_off(connection);
 }
 
 static void receive_shutdown(struct vsock_connection *connection, uint32_t flags)
@@ -277,7 +134,7 @@ static void receive_established(struct vsock_connection *connection,
 {
     switch (header->op) {
     case VSOCK_OP_RW:
-        receive_data(connection, header->length, payload);
+        vsock_receive_data(connection, header->length, payload);
         break;
     case VSOCK_OP_SHUTDOWN:
         receive_shutdown(connection, header->flags);
@@ -288,7 +145,7 @@ static void receive_established(struct vsock_connection *connection,
     case VSOCK_OP_CREDIT_UPDATE:
         break; /* its header said it */
     default:
-        cut_off(connection);
+        vsock_cut_off(connection);
     }
 }
 
@@ -301,13 +158,13 @@ void vsock_connection_receive(struct vsock_connection *connection,
     } else if (connection->state == VSOCK_LEAVING) {
         return; /* our RST is on its way */
     } else if (!take_credit(connection, header)) {
-        cut_off(connection);
+        vsock_cut_off(connection);
     } else if (header->op == VSOCK_OP_RESPONSE) {
         receive_response(connection);
     } else if (connection->state == VSOCK_ESTABLISHED) {
         receive_established(connection, header, payload);
     } else {
-        cut_off(connection);
+        vsock_cut_off(connection);
     }
     vsock_connection_settle(connection);
 }
@@ -349,7 +206,8 @@ static uint32_t read_payload(struct vsock_connection *connection,
     connection->readable = false;
     /* The end, or an error that tells the same. */
     if (length == 0 || errno != EAGAIN)
-        owe_shutdown(connection, connection->hung_up ? VSOCK_SHUTDOWN_BOTH : VSOCK_SHUTDOWN_SEND);
+        vsock_owe_shutdown(connection, connection->hung_up ? VSOCK_SHUTDOWN_BOTH
+                                                           : VSOCK_SHUTDOWN_SEND);
     return 0;
 }
 
@@ -454,15 +312,15 @@ static void peer_hung_up(struct vsock_connection *connection)
 {
     event_loop_remove(connection->owner->loop, connection->fd);
     connection->hung_up = connection->readable = true;
-    forwarded(connection, connection->ring.used);
-    drop_ring(connection);
+    vsock_forwarded(connection, connection->ring.used);
+    vsock_drop_ring(connection);
     if (connection->state == VSOCK_NAMING || connection->owes_request)
         vsock_connection_abandon(connection);
     else if (connection->state == VSOCK_REQUESTED)
-        cut_off(connection);
+        vsock_cut_off(connection);
     else if (connection->host_shutdown & VSOCK_SHUTDOWN_SEND ||
              connection->guest_shutdown & VSOCK_SHUTDOWN_RECEIVE)
-        owe_shutdown(connection, VSOCK_SHUTDOWN_BOTH);
+        vsock_owe_shutdown(connection, VSOCK_SHUTDOWN_BOTH);
 }
 
 static void socket_event(void *context, uint32_t events)
@@ -479,7 +337,7 @@ static void socket_event(void *context, uint32_t events)
             connection->readable = true;
     }
     if (events & EPOLLOUT && connection->ring.used > 0)
-        flush_ring(connection);
+        vsock_flush_ring(connection);
     if (events & (EPOLLHUP | EPOLLERR) && connection->state != VSOCK_OVER)
         peer_hung_up(connection);
     vsock_connection_settle(connection);
