@@ -35,6 +35,9 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+# Runs in guests, which have no libraries.
+$(BUILD)/tests/tools/vsock_cat: LDFLAGS := -static -pthread
+
 test-tools: $(TEST_TOOLS)
 all: test-tools
 

@@ -254,4 +254,5 @@ const struct virtio_device_class block_class = {
     .kick = block_kick,
     .config_write = block_config_write,
     .refresh = block_refresh,
+    .refresh_by_hangup = true,
 };
