@@ -1,44 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk of 64 KiB in memory, by the synchronous engine: what an input does is done in order. */
+/* The block device on a memory file, whose calls fail and whose size changes amid requests. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "devices/registry.h"
+#include "devices/virtio/block_internal.h"
 #include "tests/fuzz/virtio_harness.h"
 
-#define DISK_SIZE 0x10000
-#define HEADER 0x40000u
-#define DATA 0x50000u
+#define DISK_SIZE (256 << 10)
 
-static int disk = -1;
+/* What the host does with its next calls; set while no request is in flight. */
+static struct {
+    int disk_fd;
+    int64_t result; /* below 0: a call fails by it; above: it moves no more bytes */
+} host;
 
-/* Reads sector 3, which must be what the file holds. */
-static bool request(struct fake_driver *driver)
+static int64_t fault(void *context, const struct disk_step *step, int64_t result)
 {
-    const struct fake_buffer buffers[] = {
-        { HEADER, 16 }, { DATA, 512, true }, { DATA + 512, 1, true },
-    };
-    const uint64_t header[2] = { 0, 3 };
-    struct virtq_used_element used;
-    uint8_t sector[512];
-
-    memcpy(fake_memory(driver, HEADER, 16), header, 16);
-    memset(fake_memory(driver, DATA, 513), 0x77, 513);
-    fuzz_require(pread(disk, sector, sizeof(sector), 3 * 512) == (ssize_t)sizeof(sector));
-    fake_driver_send(driver, 0, FAKE_DIRECT, 3, buffers);
-    return fake_driver_wait(driver, 0, &used) && used.length == 513 &&
-           *(uint8_t *)fake_memory(driver, DATA + 512, 1) == 0 &&
-           memcmp(fake_memory(driver, DATA, 512), sector, 512) == 0;
+    (void)context;
+    if (host.result < 0)
+        return host.result;
+    return host.result > 0 && result > host.result && step->count > 0 ? host.result : result;
 }
 
-/* No request may change the size of the disk's file. */
-static void check_size(struct fake_driver *driver, struct fuzz_input *input)
+static void change_host(struct fake_driver *driver, struct fuzz_input *input)
 {
-    (void)driver;
-    (void)input;
-    fuzz_require(lseek(disk, 0, SEEK_END) == DISK_SIZE);
+    static const int errors[] = { EIO, ENOSPC, EINTR, EAGAIN, EOPNOTSUPP };
+    struct virtio_device *device = virtio_mmio_device(driver->device);
+    uint32_t choice = (uint32_t)fuzz_take(input, 2);
+
+    pthread_mutex_lock(&driver->device->lock);
+    /* Requests in flight would race with the change. */
+    disk_engine_cancel(((struct block *)device)->engine);
+    ((struct block *)device)->file.fault = fault;
+    if (choice & 1) {
+        host.result = choice & 2 ? -errors[choice / 4 % 5] : choice / 4 % 1024;
+    } else {
+        fuzz_require(ftruncate(host.disk_fd, choice * 8) == 0);
+        if (choice & 2)
+            device->class->refresh(device);
+    }
+    pthread_mutex_unlock(&driver->device->lock);
+}
+
+static bool request(struct fake_driver *driver)
+{
+    struct virtio_device *device = virtio_mmio_device(driver->device);
+    const struct fake_buffer buffers[] = {
+        { 0x40000, 16 }, { 0x50000, 512, true }, { 0x60000, 1, true },
+    };
+    struct virtq_used_element used;
+
+    host.result = 0;
+    fuzz_require(ftruncate(host.disk_fd, DISK_SIZE) == 0);
+    device->class->refresh(device);
+    memset(fake_memory(driver, 0x40000, 16), 0, 16);
+    memset(fake_memory(driver, 0x60000, 1), 0xee, 1);
+    fake_driver_send(driver, 0, FAKE_INDIRECT, 3, buffers);
+    return fake_driver_wait(driver, 0, &used) && used.length == 513 &&
+           *(uint8_t *)fake_memory(driver, 0x60000, 1) == 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,17 +71,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .class = &block_class,
         .options = options,
         .features = UINT64_MAX,
-        .queues = 1,
-        .operate = check_size,
+        .queues = 2,
+        .operate = change_host,
         .request = request,
     };
 
-    if (disk < 0) {
-        disk = memfd_create("disk", MFD_CLOEXEC);
-        snprintf(options, sizeof(options), "/proc/self/fd/%d,engine=sync", disk);
-    }
-    fuzz_require(ftruncate(disk, 0) == 0 && ftruncate(disk, DISK_SIZE) == 0);
-    virtio_fuzz_run(&fuzz, data, size);
-    fuzz_require(lseek(disk, 0, SEEK_END) == DISK_SIZE);
-    return 0;
+    if (host.disk_fd == 0)
+        host.disk_fd = memfd_create("disk", MFD_CLOEXEC);
+    fuzz_require(host.disk_fd > 0 && ftruncate(host.disk_fd, DISK_SIZE) == 0);
+    host.result = 0;
+    snprintf(options, sizeof(options), "/proc/self/fd/%d,queues=2,engine=%s", host.disk_fd,
+             size % 2 ? "uring" : "sync");
+    return virtio_fuzz_run(&fuzz, data, size);
 }
