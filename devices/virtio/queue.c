@@ -79,7 +79,8 @@ int virtqueue_enable(struct virtqueue *queue)
 {
     if (!size_is_valid(queue))
         return -EINVAL;
-    queue->desc = find_area(queue, queue->desc_address, sizeof(struct virtq_desc) * queue->size, 16);
+    queue->desc = find_area(queue, queue->desc_address, sizeof(struct virtq_desc) * queue->size,
+                            16);
     queue->avail = find_area(queue, queue->avail_address, avail_size(queue->size), 2);
     queue->used = find_area(queue, queue->used_address, used_size(queue->size), 4);
     if (!queue->desc || !queue->avail || !queue->used)
