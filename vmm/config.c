@@ -65,13 +65,18 @@ static const struct virtio_row *row_of(uint32_t id)
     return NULL;
 }
 
+const char *vm_config_default_command_line(const struct vm_config *config)
+{
+    return config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1" : "console=ttyS0 panic=-1";
+}
+
 int vm_config_complete(struct vm_config *config, struct error *error)
 {
     const struct virtio_row *row = row_of(VIRTIO_ID_CONSOLE);
     bool virtio = config->console == CONSOLE_VIRTIO;
 
     if (!config->command_line)
-        config->command_line = virtio ? "console=hvc0 panic=-1" : "console=ttyS0 panic=-1";
+        config->command_line = vm_config_default_command_line(config);
     if (virtio && !find_device(config, row->class))
         return vm_config_add_device(config, row, NULL, error);
     return 0;

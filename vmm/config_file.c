@@ -86,7 +86,9 @@ static int read_boot_source(const struct loading *loading, struct json_object *o
     };
     int result;
 
-    *boot = (struct boot_source_keys){ .arguments = loading->config->command_line };
+    *boot = (struct boot_source_keys){
+        .arguments = vm_config_default_command_line(loading->config),
+    };
     if (!object)
         return 0;
     result = MEMBERS(loading, "boot-source", object, keys, boot);
