@@ -29,6 +29,8 @@ static const struct virtio_row virtio_rows[] = {
       "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
     { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",
       &entropy_class },
+    { "net", "KIND", "a network device: tap:NAME, tap-fd:N, user or none,\n"
+      "with forward=tcp:HOST:GUEST, mac=, rate=, queues=", &net_class },
     { NULL, NULL, NULL, NULL },
 };
 

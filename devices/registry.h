@@ -17,6 +17,7 @@ extern const struct device_ops boot_mark_ops;
 extern const struct virtio_device_class block_class; /* options: struct block_options */
 extern const struct virtio_device_class balloon_class;
 extern const struct virtio_device_class entropy_class;
+extern const struct virtio_device_class net_class;
 
 /*
  * The virtio devices, by the command-line option that adds one; each option may

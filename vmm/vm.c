@@ -44,9 +44,10 @@ static void end_vm(struct vm *vm, enum vm_end_kind kind, const char *how)
     if (vm->end.kind == VM_RUNNING) {
         vm->end = (struct vm_end){ .kind = kind, .how = how };
         timeline_mark(vm->host.timeline, "guest ended");
+        /* Once: a later stop would wait in the loop for the restarted VM. */
+        event_loop_stop(vm->host.loop);
     }
     pthread_mutex_unlock(&vm->lock);
-    event_loop_stop(vm->host.loop);
 }
 
 void vm_stop(struct vm *vm, const char *how)
