@@ -14,14 +14,9 @@
 #include <string.h>
 
 #include "devices/registry.h"
+#include "vmm/power_registers.h"
 
-#define SLEEP_CONTROL 0
-#define RESET 2
-
-#define SLP_EN 0x20u
-#define SLP_TYP 0x1cu
-#define SLP_TYP_S5 (5u << 2)
-#define RESET_VALUE 1
+#define SLEEP_TYPE_MASK 0x1cu
 
 struct power {
     struct device device;
@@ -57,16 +52,16 @@ static void power_read(struct device *device, uint64_t offset, uint8_t *bytes, s
     const struct power *power = (const struct power *)device;
 
     memset(bytes, 0, length);
-    if (offset == SLEEP_CONTROL)
+    if (offset == POWER_SLEEP_CONTROL)
         bytes[0] = power->sleep_type;
 }
 
 static void sleep_control(struct power *power, uint8_t value)
 {
-    power->sleep_type = value & SLP_TYP;
-    if (!(value & SLP_EN))
+    power->sleep_type = value & SLEEP_TYPE_MASK;
+    if (!(value & POWER_SLEEP_ENABLE))
         return;
-    if (power->sleep_type == SLP_TYP_S5)
+    if (power->sleep_type == POWER_SLEEP_TYPE_S5 << 2)
         power->events->report(power->events->context, GUEST_POWER_OFF, "ACPI power-off", 0);
     else
         log_limited(power->log, &power->limit, LOG_WARN,
@@ -80,9 +75,9 @@ static void power_write(struct device *device, uint64_t offset, const uint8_t *b
     struct power *power = (struct power *)device;
 
     for (size_t i = 0; i < length; i++) {
-        if (offset + i == SLEEP_CONTROL)
+        if (offset + i == POWER_SLEEP_CONTROL)
             sleep_control(power, bytes[i]);
-        else if (offset + i == RESET && bytes[i] == RESET_VALUE)
+        else if (offset + i == POWER_RESET && bytes[i] == POWER_RESET_VALUE)
             power->events->report(power->events->context, GUEST_RESET, "ACPI reset register", 0);
     }
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "devices/serial.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/arch/arch.h"
 #include "vmm/bus.h"
@@ -44,9 +43,10 @@ static void end_vm(struct vm *vm, enum vm_end_kind kind, const char *how)
     if (vm->end.kind == VM_RUNNING) {
         vm->end = (struct vm_end){ .kind = kind, .how = how };
         timeline_mark(vm->host.timeline, "guest ended");
+        /* Once: a later stop would wait in the loop for the restarted VM. */
+        event_loop_stop(vm->host.loop);
     }
     pthread_mutex_unlock(&vm->lock);
-    event_loop_stop(vm->host.loop);
 }
 
 void vm_stop(struct vm *vm, const char *how)
@@ -141,6 +141,14 @@ static int create_machine(struct vm *vm, struct error *error)
     return show_memory(vm, error);
 }
 
+/* The terminal belongs to the one device that the user chose as the console. */
+static struct console *console_for(const struct vm *vm, enum device_kind kind)
+{
+    unsigned int needed = kind == DEVICE_VIRTIO_MMIO ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
+
+    return vm->config->console == needed ? vm->host.console : NULL;
+}
+
 static int create_device(struct vm *vm, const struct machine_device *record, const void *options,
                          struct error *error)
 {
@@ -150,6 +158,7 @@ static int create_device(struct vm *vm, const struct machine_device *record, con
         .memory = vm->memory,
         .loop = record->kind == DEVICE_VIRTIO_MMIO ? io_thread_loop(vm->io) : vm->host.loop,
         .events = &vm->events,
+        .console = console_for(vm, record->kind),
         .log = vm->host.log,
     };
     struct device *device;
@@ -170,17 +179,15 @@ static int create_device(struct vm *vm, const struct machine_device *record, con
 
 static int create_devices(struct vm *vm, struct error *error)
 {
-    struct serial_options serial = { .console = vm->host.console };
     size_t count;
     const struct machine_device *platform = arch_platform_devices(&count);
 
     for (size_t i = 0; i < count; i++) {
-        bool is_serial = platform[i].kind == DEVICE_SERIAL;
         int result;
 
-        if (is_serial && vm->config->console != CONSOLE_SERIAL)
+        if (platform[i].kind == DEVICE_SERIAL && vm->config->console != CONSOLE_SERIAL)
             continue;
-        result = create_device(vm, &platform[i], is_serial ? &serial : NULL, error);
+        result = create_device(vm, &platform[i], NULL, error);
         if (result < 0)
             return result;
     }
@@ -311,6 +318,23 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     timeline_mark(host->timeline, "vCPUs created");
     *vm = created;
     return 0;
+}
+
+void vm_refresh(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        struct virtio_device *virtio;
+
+        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        virtio = virtio_mmio_device(device);
+        if (!virtio->class->refresh)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        virtio->class->refresh(virtio);
+        pthread_mutex_unlock(&device->lock);
+    }
 }
 
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error)

@@ -13,8 +13,10 @@ static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
 {
     struct fake_doorbell *doorbell = context;
 
-    if (doorbell->refuse)
+    if (doorbell->refuse) {
+        doorbell->refusals++;
         return doorbell->refuse;
+    }
     doorbell->attached++;
     doorbell->attaches++;
     doorbell->address = address;

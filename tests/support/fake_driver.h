@@ -68,6 +68,7 @@ struct fake_queue {
 struct fake_doorbell {
     unsigned int attached; /* now */
     unsigned int attaches; /* ever */
+    unsigned int refusals; /* ever */
     int refuse;            /* attaching returns this, when not 0 */
     uint64_t address;      /* of the last attach */
     uint32_t value;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fixture.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
@@ -58,6 +59,8 @@ struct log memory_log(enum log_level level)
     int fd = memfd_create("log", MFD_CLOEXEC);
 
     assert_true(fd >= 0);
+    /* A memfd, unlike a file that was opened, lets concurrent writes share an offset. */
+    assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
     return (struct log){ .fd = fd, .level = level };
 }
 

@@ -189,6 +189,31 @@ static void test_against_a_model(void **state)
     assert_in_range(hits, 10000, 90000);
 }
 
+static void test_discard(void **state)
+{
+    static _Alignas(4096) uint8_t elsewhere[4096];
+    const struct guest_memory *memory = *state;
+    struct guest_range region = guest_memory_region(memory, 0);
+    struct guest_slice all, slice;
+
+    assert_int_equal(guest_memory_slice(memory, region.address, region.size, &all), 0);
+    memset(all.bytes, 0x5a, all.length);
+    slice = (struct guest_slice){ all.bytes + 4096, 8192 };
+    assert_int_equal(guest_memory_discard(memory, &slice), 0);
+    for (size_t i = 0; i < all.length; i++)
+        assert_int_equal(all.bytes[i], i >= 4096 && i < 12288 ? 0 : 0x5a);
+    slice = (struct guest_slice){ all.bytes + 1, 4096 };
+    assert_int_equal(guest_memory_discard(memory, &slice), -EINVAL);
+    slice = (struct guest_slice){ all.bytes, 4095 };
+    assert_int_equal(guest_memory_discard(memory, &slice), -EINVAL);
+    slice = (struct guest_slice){ all.bytes + all.length - 4096, 8192 };
+    assert_int_equal(guest_memory_discard(memory, &slice), -EFAULT);
+    slice = (struct guest_slice){ all.bytes + all.length - 4096, SIZE_MAX - 4095 };
+    assert_int_equal(guest_memory_discard(memory, &slice), -EFAULT);
+    slice = (struct guest_slice){ elsewhere, sizeof(elsewhere) };
+    assert_int_equal(guest_memory_discard(memory, &slice), -EFAULT);
+}
+
 #define MEMORY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -198,6 +223,7 @@ int main(void)
         MEMORY_TEST(test_edges),
         MEMORY_TEST(test_failed_write_changes_nothing),
         MEMORY_TEST(test_against_a_model),
+        MEMORY_TEST(test_discard),
         cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_more_than_the_host_maps),
         cmocka_unit_test(test_huge_page_alignment),

@@ -111,6 +111,12 @@ static void test_the_longest_chain(void **state)
         set(i, 0x100, 1, i + 1 < SIZE ? N : 0, (uint16_t)(i + 1));
     assert_int_equal(pop(), 1);
     assert_int_equal(chain.count, SIZE);
+    start(VIRTIO_F_INDIRECT_DESC, SIZE);
+    set(0, TABLE, 16 * SIZE, I, 0);
+    for (uint16_t i = 0; i < SIZE; i++)
+        set_indirect(i, 0x100, 1, i + 1 < SIZE ? N : 0, (uint16_t)(i + 1));
+    assert_int_equal(pop(), 1);
+    assert_int_equal(chain.count, SIZE);
 }
 
 static void test_next_beyond_the_queue(void **state)

@@ -226,6 +226,7 @@ static void test_notify_out_of_range(void **state)
 
     (void)state;
     fake_driver_kick(&driver, 0); /* before DRIVER_OK */
+    fake_driver_start(&driver, 0, ECHO_QUEUES); /* opens all doorbells */
     fake_driver_start(&driver, 0, 2);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         fake_driver_kick(&driver, wrong[i]);
@@ -457,7 +458,10 @@ static void test_needs_reset(void **state)
     fake_offer(&driver, 1, 0);
     fake_driver_kick(&driver, 1);
     fake_driver_kick(&driver, 0);
+    virtio_needs_reset(&echo()->virtio, "once more");
     assert_int_equal(echo()->kicks[1], 0);
+    for (unsigned int i = 0; i < ECHO_QUEUES; i++)
+        assert_true(echo()->virtio.queues[i].broken);
     assert_int_equal(fake_driver_interrupts(&driver), 0);
     assert_int_equal(memory_log_lines(&fixture.log), 1);
     assert_works();
@@ -510,6 +514,19 @@ static void test_a_busy_queue_gets_a_doorbell(void **state)
     }
 }
 
+static void test_a_reset_forgets_how_busy_a_queue_was(void **state)
+{
+    (void)state;
+    fake_driver_start(&driver, 0, 1);
+    kick_times(0, 63);
+    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
+    kick_times(0, 200); /* nobody is at home: no doorbell either */
+    assert_int_equal(driver.doorbell.attaches, 0);
+    fake_driver_start(&driver, 0, 1);
+    kick_times(0, 63);
+    assert_int_equal(driver.doorbell.attaches, 0);
+}
+
 static void test_a_doorbell_that_is_refused(void **state)
 {
     (void)state;
@@ -517,6 +534,7 @@ static void test_a_doorbell_that_is_refused(void **state)
     fake_driver_start(&driver, 0, 1);
     kick_times(0, 200);
     assert_int_equal(driver.doorbell.attached, 0);
+    assert_int_equal(driver.doorbell.refusals, 200 / 64); /* KVM is not asked each time */
     echo_once(0, FAKE_DIRECT);
     driver.doorbell.refuse = 0;
     kick_times(0, 64);
@@ -570,6 +588,7 @@ int main(void)
         MMIO_TEST(test_needs_reset),
         MMIO_TEST(test_a_driver_that_never_learns_fills_no_log),
         MMIO_TEST(test_a_busy_queue_gets_a_doorbell),
+        MMIO_TEST(test_a_reset_forgets_how_busy_a_queue_was),
         MMIO_TEST(test_a_doorbell_that_is_refused),
         MMIO_TEST(test_a_device_that_stops_at_its_cap_goes_on),
     };

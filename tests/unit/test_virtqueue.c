@@ -260,6 +260,19 @@ static void test_notify_suppression_with_event_idx(void **state)
     }
 }
 
+/* The driver shall notify for the next chain, not for the next that comes back. */
+static void test_avail_event_counts_what_was_popped(void **state)
+{
+    const struct fake_buffer buffer = { 0x100, 1, true };
+    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+
+    (void)state;
+    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
+    assert_int_equal(virtqueue_pop(queue, &chain), 1);
+    assert_false(virtqueue_enable_notify(queue));
+    assert_int_equal(fake_avail_event(&driver, 0), 1);
+}
+
 static void test_unpop(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
@@ -492,6 +505,7 @@ int main(void)
         QUEUE_TEST(test_no_interrupt_flag),
         QUEUE_TEST(test_notify_suppression),
         QUEUE_TEST(test_notify_suppression_with_event_idx),
+        QUEUE_TEST(test_avail_event_counts_what_was_popped),
         QUEUE_TEST(test_unpop),
         QUEUE_TEST(test_avail_index_jumps),
         QUEUE_TEST(test_avail_index_goes_back),

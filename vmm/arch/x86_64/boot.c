@@ -222,7 +222,8 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
     }
     if ((result = write_command_line(machine, &kernel, source->command_line, command_line,
                                      sizeof(command_line), error)) < 0 ||
-        (result = describe(machine, protocol, command_line, &parcel, error)) < 0)
+        (result = describe(machine, protocol, command_line, &parcel, error)) < 0 ||
+        (result = boot_write_reset_vector(machine->memory, error)) < 0)
         return result;
     log_debug(arch->log, "kernel: %s, 0x%llx to 0x%llx, entry 0x%llx; initrd at 0x%llx",
               protocol->name, (unsigned long long)kernel.range.address,

@@ -14,6 +14,7 @@
  *   0x000a_0000  end of low RAM; the BIOS area, reserved:
  *   0x000e_0000    RSDP, then the other ACPI tables
  *   0x000f_0000    MP table
+ *   0x000f_fff0    reset vector of real mode
  *   0x0010_0000  kernel, initrd, the guest's RAM
  *   0xc000_0000  end of RAM below 4 GiB; MMIO:
  *   0xcfff_0000    pvpanic, boot mark, power (the ports 0x600 once more)
@@ -36,7 +37,8 @@
 #define LAYOUT_ACPI 0xe0000ull
 #define LAYOUT_ACPI_SIZE 0x10000ull
 #define LAYOUT_MP_TABLE 0xf0000ull
-#define LAYOUT_MP_TABLE_SIZE 0x10000ull
+#define LAYOUT_MP_TABLE_SIZE 0xfff0ull
+#define LAYOUT_RESET_VECTOR 0xffff0ull
 #define LAYOUT_HIGH_RAM 0x100000ull
 /* What the entry state's page tables map one to one, from 0. */
 #define LAYOUT_IDENTITY_MAPPED 0x40000000ull

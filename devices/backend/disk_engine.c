@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/backend/disk_engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "devices/backend/disk_engine_internal.h"
+#include "vmm/cleanup.h"
+
+static void requests_done(void *context, uint32_t events)
+{
+    struct disk_engine *engine = context;
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(engine->event_fd, &count);
+    engine->ops->reap(engine);
+    engine->options.turn_ended(engine->options.context);
+}
+
+int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,
+                       struct error *error)
+{
+    struct disk_engine *created = calloc(1, sizeof(*created));
+
+    if (!created)
+        return error_system(error, ENOMEM, "disk %s", options->file->path);
+    created->options = *options;
+    created->event_fd = -1;
+    *engine = created;
+    return 0;
+}
+
+static int open_event(struct disk_engine *engine)
+{
+    struct event_source source = {
+        .events = EPOLLIN, .handler = requests_done, .context = engine,
+        .lock = engine->options.lock,
+    };
+    cleanup_fd int fd = -1;
+    int result;
+
+    if (engine->event_fd >= 0)
+        return 0;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    source.fd = fd;
+    result = event_loop_add(engine->options.loop, &source);
+    if (result == 0)
+        engine->event_fd = steal_fd(&fd);
+    return result;
+}
+
+static int open_ops(struct disk_engine *engine, const struct disk_engine_ops *ops)
+{
+    int result = ops->open(engine);
+
+    if (result == 0)
+        engine->ops = ops;
+    return result;
+}
+
+static int open_engine(struct disk_engine *engine)
+{
+    const struct disk_file *file = engine->options.file;
+    int result = open_event(engine);
+
+    if (result < 0)
+        return result;
+    if (engine->options.kind == DISK_ENGINE_URING) {
+        result = open_ops(engine, &disk_engine_uring);
+        if (result == 0)
+            return 0;
+        log_info(file->log, "disk %s: io_uring cannot be used (%s): threads do its work",
+                 file->path, strerror(-result));
+    }
+    return open_ops(engine, &disk_engine_sync);
+}
+
+int disk_engine_submit(struct disk_engine *engine, struct disk_request *request)
+{
+    int result = engine->ops ? 0 : open_engine(engine);
+
+    if (result < 0)
+        return result;
+    disk_request_begin(request, engine->options.file);
+    engine->ops->submit(engine, request);
+    return 0;
+}
+
+void disk_engine_start(struct disk_engine *engine)
+{
+    if (engine->ops)
+        engine->ops->start(engine);
+}
+
+void disk_engine_cancel(struct disk_engine *engine)
+{
+    if (engine->ops)
+        engine->ops->cancel(engine);
+}
+
+void disk_engine_destroy(struct disk_engine *engine)
+{
+    if (!engine)
+        return;
+    if (engine->ops) {
+        engine->ops->cancel(engine);
+        engine->ops->close(engine);
+    }
+    if (engine->event_fd >= 0) {
+        event_loop_remove(engine->options.loop, engine->event_fd);
+        close(engine->event_fd);
+    }
+    free(engine);
+}
+
+enum disk_engine_kind disk_engine_kind(const struct disk_engine *engine)
+{
+    return engine->ops ? engine->ops->kind : engine->options.kind;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_DISK_ENGINE_INTERNAL_H
+#define MOTE_DISK_ENGINE_INTERNAL_H
+
+/* Between the engines' common part and each of them. */
+
+#include "devices/backend/disk_engine.h"
+
+struct disk_engine_ops {
+    enum disk_engine_kind kind;
+    /* Sets engine->state; completions write engine->event_fd from then on. */
+    int (*open)(struct disk_engine *engine);
+    void (*close)(struct disk_engine *engine);
+    void (*submit)(struct disk_engine *engine, struct disk_request *request);
+    void (*start)(struct disk_engine *engine);
+    /* Calls disk_engine_completed() for what is done. */
+    void (*reap)(struct disk_engine *engine);
+    void (*cancel)(struct disk_engine *engine);
+};
+
+struct disk_engine {
+    struct disk_engine_options options;
+    const struct disk_engine_ops *ops; /* NULL before the first request */
+    void *state;
+    int event_fd; /* in the loop; -1 before the first request */
+};
+
+/* A first-in, first-out list of requests. */
+struct request_list {
+    struct disk_request *head;
+    struct disk_request **tail; /* NULL with HEAD for the empty list */
+    unsigned int count;
+};
+
+static inline void request_list_add(struct request_list *list, struct disk_request *request)
+{
+    request->next = NULL;
+    if (list->head)
+        *list->tail = request;
+    else
+        list->head = request;
+    list->tail = &request->next;
+    list->count++;
+}
+
+static inline struct disk_request *request_list_take(struct request_list *list)
+{
+    struct disk_request *request = list->head;
+
+    if (request) {
+        list->head = request->next;
+        list->count--;
+    }
+    return request;
+}
+
+static inline void disk_engine_completed(struct disk_engine *engine, struct disk_request *request)
+{
+    engine->options.completed(engine->options.context, request);
+}
+
+extern const struct disk_engine_ops disk_engine_sync;
+extern const struct disk_engine_ops disk_engine_uring;
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine of io_uring: a batch of requests goes to the kernel in one call,
+ * and completions raise the eventfd that the loop waits for.  What the page
+ * cache holds completes within the call already, and is reaped at once.
+ *
+ * A request has at most one submission in flight, so neither ring overflows:
+ * both have room for all requests of a disk.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "devices/backend/disk_engine_internal.h"
+
+struct uring {
+    struct io_uring ring;
+    bool fixed_file;        /* the file has number 0 in the ring's table */
+    unsigned int in_flight; /* submissions prepared or in the kernel */
+    struct request_list done;
+};
+
+static void prepare(const struct disk_engine *engine, struct io_uring_sqe *sqe,
+                    const struct disk_step *step)
+{
+    const struct uring *uring = engine->state;
+    int fd = uring->fixed_file ? 0 : engine->options.file->fd;
+
+    switch (step->call) {
+    case DISK_CALL_READ:
+        if (step->count == 1)
+            io_uring_prep_read(sqe, fd, step->segments->iov_base,
+                               (unsigned int)step->segments->iov_len, step->offset);
+        else
+            io_uring_prep_readv(sqe, fd, step->segments, step->count, step->offset);
+        break;
+    case DISK_CALL_WRITE:
+        if (step->count == 1)
+            io_uring_prep_write(sqe, fd, step->segments->iov_base,
+                                (unsigned int)step->segments->iov_len, step->offset);
+        else
+            io_uring_prep_writev(sqe, fd, step->segments, step->count, step->offset);
+        break;
+    case DISK_CALL_SYNC:
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+        break;
+    case DISK_CALL_ALLOCATE:
+        io_uring_prep_fallocate(sqe, fd, step->mode, (off_t)step->offset, (off_t)step->length);
+        break;
+    }
+    if (uring->fixed_file)
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+}
+
+/* Prepares the request's next step, or puts it to those that are done. */
+static void advance(struct disk_engine *engine, struct disk_request *request)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_sqe *sqe;
+
+    while (disk_request_step(request, engine->options.file)) {
+        sqe = io_uring_get_sqe(&uring->ring);
+        if (sqe) {
+            prepare(engine, sqe, &request->step);
+            io_uring_sqe_set_data(sqe, request);
+            uring->in_flight++;
+            return;
+        }
+        /* Not with DISK_IN_FLIGHT_MAX kept; the tries are bounded all the same. */
+        disk_request_stepped(request, engine->options.file, -EAGAIN);
+    }
+    request_list_add(&uring->done, request);
+}
+
+static int uring_open(struct disk_engine *engine)
+{
+    struct uring *uring = calloc(1, sizeof(*uring));
+    int result;
+
+    if (!uring)
+        return -ENOMEM;
+    result = io_uring_queue_init(DISK_IN_FLIGHT_MAX, &uring->ring, 0);
+    if (result < 0) {
+        free(uring);
+        return result;
+    }
+    result = io_uring_register_eventfd(&uring->ring, engine->event_fd);
+    if (result < 0) {
+        io_uring_queue_exit(&uring->ring);
+        free(uring);
+        return result;
+    }
+    /* Saves the kernel some work a request; it works without as well. */
+    uring->fixed_file = io_uring_register_files(&uring->ring, &engine->options.file->fd, 1) == 0;
+    engine->state = uring;
+    return 0;
+}
+
+static void uring_close(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    io_uring_queue_exit(&uring->ring);
+    free(uring);
+    engine->state = NULL;
+}
+
+static void uring_submit(struct disk_engine *engine, struct disk_request *request)
+{
+    advance(engine, request);
+}
+
+/* Hands what is prepared to the kernel; what it does not take now, soon. */
+static void hand_over(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+    int result;
+
+    if (io_uring_sq_ready(&uring->ring) == 0)
+        return;
+    do
+        result = io_uring_submit(&uring->ring);
+    while (result == -EINTR);
+    if (io_uring_sq_ready(&uring->ring) > 0)
+        eventfd_write(engine->event_fd, 1);
+}
+
+/* Takes the completions that are there now, and prepares what follows of them. */
+static void collect(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_cqe *cqe;
+
+    for (unsigned int i = io_uring_cq_ready(&uring->ring); i > 0; i--) {
+        struct disk_request *request;
+        int result;
+
+        if (io_uring_peek_cqe(&uring->ring, &cqe) != 0)
+            break;
+        request = io_uring_cqe_get_data(cqe);
+        result = cqe->res;
+        io_uring_cqe_seen(&uring->ring, cqe);
+        uring->in_flight--;
+        disk_request_stepped(request, engine->options.file, result);
+        advance(engine, request);
+    }
+}
+
+static void report(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct disk_request *request;
+
+    while ((request = request_list_take(&uring->done)))
+        disk_engine_completed(engine, request);
+}
+
+static void uring_start(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+    eventfd_t count;
+
+    hand_over(engine);
+    collect(engine);
+    /* Of requests with several steps: these complete by the loop. */
+    hand_over(engine);
+    /* All is reaped: the loop need not wake up for it.  (To have the kernel keep
+     * the eventfd still instead, by the ring's flag, would race with completions
+     * on other CPUs: there is no full barrier on the kernel's side.) */
+    if (uring->in_flight == 0)
+        eventfd_read(engine->event_fd, &count);
+    report(engine);
+}
+
+static void uring_reap(struct disk_engine *engine)
+{
+    collect(engine);
+    hand_over(engine);
+    report(engine);
+}
+
+static void uring_cancel(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_cqe *cqe;
+
+    /* File I/O that the kernel has begun cannot be called back: it is waited for. */
+    while (uring->in_flight > 0) {
+        int result = io_uring_submit_and_wait(&uring->ring, 1);
+
+        if (result < 0 && result != -EINTR)
+            sched_yield();
+        while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
+            io_uring_cqe_seen(&uring->ring, cqe);
+            uring->in_flight--;
+        }
+    }
+    uring->done = (struct request_list){ .head = NULL };
+}
+
+const struct disk_engine_ops disk_engine_uring = {
+    .kind = DISK_ENGINE_URING,
+    .open = uring_open,
+    .close = uring_close,
+    .submit = uring_submit,
+    .start = uring_start,
+    .reap = uring_reap,
+    .cancel = uring_cancel,
+};

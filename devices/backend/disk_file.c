@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/backend/disk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+
+/* Where the host does not tell what O_DIRECT needs: a page suits every device. */
+#define DIRECT_ALIGNMENT 4096u
+
+/* How long a lock is waited for, all in all 200 ms. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_NS 10000000
+
+static int refuse_open(const struct disk_file_options *options, struct error *error)
+{
+    const char *path = options->path;
+    int number = errno;
+
+    switch (number) {
+    case ENOENT:
+        return error_set(error, number, "disk %s: does not exist; make it by 'truncate -s SIZE "
+                         "FILE' or correct the path", path);
+    case EACCES:
+    case EPERM:
+        return error_set(error, number, "disk %s: this user may not %s it; change its permissions%s",
+                         path, options->read_only ? "read" : "write",
+                         options->read_only ? "" : " or add ',ro'");
+    case EROFS:
+        return error_set(error, number, "disk %s: lies on a read-only file system; add ',ro'",
+                         path);
+    case EISDIR:
+        return error_set(error, number, "disk %s: is a directory; name a file or a block device",
+                         path);
+    case ETXTBSY:
+        return error_set(error, number, "disk %s: is a program that runs; name another file", path);
+    case EBUSY:
+        return error_set(error, number, "disk %s: is in use by the host; unmount it first", path);
+    case EINVAL:
+        if (options->direct)
+            return error_set(error, number, "disk %s: its file system cannot do direct I/O; "
+                             "leave out 'direct'", path);
+        break;
+    }
+    return error_system(error, number, "disk %s", path);
+}
+
+/* Checks before opening: a FIFO would block, and some devices act when opened. */
+static int check_kind(const char *path, const struct stat *status, struct error *error)
+{
+    if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode))
+        return 0;
+    if (S_ISDIR(status->st_mode)) {
+        errno = EISDIR;
+        return refuse_open(&(struct disk_file_options){ .path = path }, error);
+    }
+    return error_set(error, EINVAL, "disk %s: is neither a file nor a block device; name one of "
+                     "these", path);
+}
+
+static int open_file(struct disk_file *file, const struct disk_file_options *options,
+                     struct error *error)
+{
+    int flags = (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    struct stat status;
+    int result;
+
+    if (stat(options->path, &status) < 0)
+        return refuse_open(options, error);
+    if ((result = check_kind(options->path, &status, error)) < 0)
+        return result;
+    file->fd = open(options->path, flags | (options->direct ? O_DIRECT : 0));
+    if (file->fd < 0 || fstat(file->fd, &status) < 0)
+        return refuse_open(options, error);
+    /* The path may lead elsewhere by now. */
+    if ((result = check_kind(options->path, &status, error)) < 0)
+        return result;
+    file->block_device = S_ISBLK(status.st_mode);
+    file->physical_size = status.st_blksize >= DISK_SECTOR && status.st_blksize <= 1 << 20
+                              ? (uint32_t)status.st_blksize : DISK_SECTOR;
+    return 0;
+}
+
+/* F_RDLCK, F_WRLCK or F_UNLCK, on the whole file whatever its size. */
+static int set_lock(const struct disk_file *file, short type)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+    return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+static int lock_file(const struct disk_file *file, struct error *error)
+{
+    const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+    int result;
+
+    /* A monitor that was killed is not quite gone while the kernel takes down
+     * its io_uring. */
+    for (int i = 0;; i++) {
+        result = set_lock(file, file->read_only ? F_RDLCK : F_WRLCK);
+        if ((result != -EAGAIN && result != -EACCES) || i == LOCK_TRIES)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (result == 0)
+        return 0;
+    if (result == -EAGAIN || result == -EACCES)
+        return error_set(error, EBUSY, "disk %s: is in use by another process%s; end that one or "
+                         "use a copy", file->path, file->read_only ? ", which writes to it" : "");
+    return error_system(error, -result, "disk %s: cannot be locked", file->path);
+}
+
+static int read_size(const struct disk_file *file, uint64_t *size)
+{
+    off_t end = lseek(file->fd, 0, SEEK_END);
+
+    if (end < 0)
+        return -errno;
+    *size = (uint64_t)end;
+    return 0;
+}
+
+/* What O_DIRECT wants, as far as the host tells. */
+static void read_alignment(struct disk_file *file)
+{
+    file->memory_alignment = file->offset_alignment = 1;
+    if (!file->direct)
+        return;
+    file->memory_alignment = file->offset_alignment = DIRECT_ALIGNMENT;
+#ifdef STATX_DIOALIGN
+    struct statx status;
+
+    if (statx(file->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+        (status.stx_mask & STATX_DIOALIGN) && status.stx_dio_offset_align &&
+        status.stx_dio_offset_align <= DIRECT_ALIGNMENT &&
+        status.stx_dio_mem_align <= DIRECT_ALIGNMENT) {
+        file->memory_alignment = status.stx_dio_mem_align;
+        file->offset_alignment = status.stx_dio_offset_align;
+        return;
+    }
+#endif
+    int sector;
+
+    if (file->block_device && ioctl(file->fd, BLKSSZGET, &sector) == 0 && sector > 0 &&
+        sector <= (int)DIRECT_ALIGNMENT)
+        file->memory_alignment = file->offset_alignment = (uint32_t)sector;
+}
+
+static int choose_block_size(struct disk_file *file, uint32_t wanted, struct error *error)
+{
+    uint32_t needed = file->offset_alignment > DISK_SECTOR ? file->offset_alignment : DISK_SECTOR;
+
+    if (wanted != 0 && wanted < needed)
+        return error_set(error, EINVAL, "disk %s: direct I/O needs blocks of %u bytes here; give "
+                         "block-size=%u or leave out 'direct'", file->path, needed, needed);
+    file->block_size = wanted ? wanted : needed;
+    if (file->physical_size < file->block_size)
+        file->physical_size = file->block_size;
+    return 0;
+}
+
+static int check_size(struct disk_file *file, struct error *error)
+{
+    int result = read_size(file, &file->size);
+
+    if (result < 0)
+        return error_system(error, -result, "disk %s: its size", file->path);
+    if (file->size == 0)
+        return error_set(error, EINVAL, "disk %s: is empty; give it a size by 'truncate -s SIZE'",
+                         file->path);
+    if (file->size % file->block_size)
+        return error_set(error, EINVAL, "disk %s: %llu bytes are no multiple of %u; raw images "
+                         "are: convert it by qemu-img or extend it by 'truncate -s %%%u'",
+                         file->path, (unsigned long long)file->size, file->block_size,
+                         file->block_size);
+    return 0;
+}
+
+/* Punching beyond the end changes nothing, but tells whether it can be done. */
+static bool probe_discard(const struct disk_file *file)
+{
+    if (file->read_only)
+        return false;
+    return file->block_device ||
+           fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)file->size,
+                     4096) == 0;
+}
+
+/*
+ * A word to a user who gave an image of another format.  It changes nothing: a
+ * guest that writes such bytes itself gets the same disk.
+ */
+static void hint_at_format(const struct disk_file *file)
+{
+    static const struct { const char *magic, *name; } formats[] = {
+        { "QFI\xfb", "qcow2" }, { "KDMV", "VMDK" }, { "vhdxfile", "VHDX" }, { "conectix", "VHD" },
+    };
+    _Alignas(DIRECT_ALIGNMENT) char head[DIRECT_ALIGNMENT] = "";
+
+    if (pread(file->fd, head, sizeof(head), 0) < (ssize_t)DISK_SECTOR)
+        return;
+    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++)
+        if (memcmp(head, formats[i].magic, strlen(formats[i].magic)) == 0)
+            log_info(file->log, "disk %s: begins as a %s image does, but is used as it is (raw); "
+                     "'qemu-img convert -O raw' makes a raw one", file->path, formats[i].name);
+}
+
+int disk_file_open(struct disk_file *file, const struct disk_file_options *options,
+                   struct error *error)
+{
+    int result;
+
+    *file = (struct disk_file){
+        .fd = -1,
+        .path = options->path,
+        .read_only = options->read_only,
+        .direct = options->direct,
+        .log = options->log,
+    };
+    result = open_file(file, options, error);
+    if (result == 0)
+        result = lock_file(file, error);
+    if (result == 0) {
+        read_alignment(file);
+        result = choose_block_size(file, options->block_size, error);
+    }
+    if (result == 0)
+        result = check_size(file, error);
+    if (result < 0) {
+        disk_file_close(file);
+        return result;
+    }
+    file->can_discard = probe_discard(file);
+    hint_at_format(file);
+    return 0;
+}
+
+void disk_file_close(struct disk_file *file)
+{
+    if (file->fd < 0)
+        return;
+    /* The kernel may hold the file a moment longer, for an io_uring that ended:
+     * whoever opens it next, this VM restarted among them, must not meet the lock. */
+    set_lock(file, F_UNLCK);
+    close(file->fd);
+    file->fd = -1;
+}
+
+int disk_file_refresh(struct disk_file *file)
+{
+    uint64_t size = 0;
+    int result = read_size(file, &size);
+
+    if (result < 0)
+        return result;
+    size -= size % file->block_size;
+    if (size == 0)
+        return -EINVAL;
+    if (size == file->size)
+        return 0;
+    file->size = size;
+    return 1;
+}
+
+bool disk_file_same(const char *path, const char *other)
+{
+    struct stat a, b;
+
+    if (stat(path, &a) < 0 || stat(other, &b) < 0)
+        return strcmp(path, other) == 0;
+    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
+        return a.st_rdev == b.st_rdev;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}

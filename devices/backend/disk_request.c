@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/backend/disk_request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of one step, without a byte of progress. */
+#define RETRIES_MAX 64
+#define BOUNCE_ALIGNMENT 4096
+
+static void finish(struct disk_request *request, int result)
+{
+    request->result = result;
+    request->finished = true;
+}
+
+static bool fits_direct(const struct disk_request *request, const struct disk_file *file)
+{
+    for (unsigned int i = 0; i < request->count; i++)
+        if ((uintptr_t)request->segments[i].iov_base % file->memory_alignment ||
+            request->segments[i].iov_len % file->offset_alignment)
+            return false;
+    return true;
+}
+
+void disk_request_begin(struct disk_request *request, const struct disk_file *file)
+{
+    request->result = 0;
+    request->left = request->length;
+    request->first = request->retries = 0;
+    request->by_hand = request->finished = request->bounced = false;
+    request->flushing = request->operation == DISK_FLUSH;
+    if (request->operation != DISK_READ && request->operation != DISK_WRITE)
+        return;
+    if ((request->offset | request->length) % file->offset_alignment)
+        finish(request, -EINVAL);
+    else if (request->length == 0)
+        finish(request, 0);
+    else
+        request->bounced = file->direct && !fits_direct(request, file);
+}
+
+static bool need_bounce(struct disk_request *request)
+{
+    if (!request->bounce)
+        request->bounce = aligned_alloc(BOUNCE_ALIGNMENT, DISK_BOUNCE_SIZE);
+    if (!request->bounce)
+        finish(request, -ENOMEM);
+    return request->bounce != NULL;
+}
+
+static size_t bounce_length(uint64_t left)
+{
+    return left < DISK_BOUNCE_SIZE ? (size_t)left : DISK_BOUNCE_SIZE;
+}
+
+/* Copies LENGTH bytes between the bounce buffer and the segments from FIRST on. */
+static void copy_bounce(struct disk_request *request, size_t length, bool to_segments)
+{
+    uint8_t *bounce = request->bounce;
+
+    for (unsigned int i = request->first; length > 0; i++) {
+        const struct iovec *segment = &request->segments[i];
+        size_t part = segment->iov_len < length ? segment->iov_len : length;
+
+        if (to_segments)
+            memcpy(segment->iov_base, bounce, part);
+        else
+            memcpy(bounce, segment->iov_base, part);
+        bounce += part;
+        length -= part;
+    }
+}
+
+static void consume_segments(struct disk_request *request, size_t length)
+{
+    while (length > 0) {
+        struct iovec *segment = &request->segments[request->first];
+
+        if (segment->iov_len > length) {
+            segment->iov_base = (uint8_t *)segment->iov_base + length;
+            segment->iov_len -= length;
+            return;
+        }
+        length -= segment->iov_len;
+        request->first++;
+    }
+}
+
+static bool step_transfer(struct disk_request *request, enum disk_call call)
+{
+    struct disk_step *step = &request->step;
+
+    *step = (struct disk_step){
+        .call = call,
+        .offset = request->offset + (request->length - request->left),
+        .segments = &request->segments[request->first],
+        .count = request->count - request->first,
+    };
+    if (!request->bounced)
+        return true;
+    if (!need_bounce(request))
+        return false;
+    request->piece = (struct iovec){ request->bounce, bounce_length(request->left) };
+    if (call == DISK_CALL_WRITE)
+        copy_bounce(request, request->piece.iov_len, false);
+    step->segments = &request->piece;
+    step->count = 1;
+    return true;
+}
+
+static bool step_range(struct disk_request *request, const struct disk_file *file)
+{
+    const struct disk_range *range = &request->ranges[request->first];
+    bool punch = request->operation == DISK_DISCARD || (range->unmap && file->can_discard);
+
+    request->step = (struct disk_step){
+        .call = DISK_CALL_ALLOCATE,
+        .mode = (punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE,
+        .offset = range->offset,
+        .length = range->length,
+    };
+    if (!request->by_hand)
+        return true;
+    if (!need_bounce(request))
+        return false;
+    request->piece = (struct iovec){ request->bounce, bounce_length(range->length) };
+    memset(request->bounce, 0, request->piece.iov_len);
+    request->step.call = DISK_CALL_WRITE;
+    request->step.segments = &request->piece;
+    request->step.count = 1;
+    return true;
+}
+
+static bool step_flush(struct disk_request *request, const struct disk_file *file)
+{
+    request->step = (struct disk_step){ .call = DISK_CALL_SYNC };
+    if (atomic_load(&file->flush_failed))
+        finish(request, -EIO);
+    return !request->finished;
+}
+
+bool disk_request_step(struct disk_request *request, struct disk_file *file)
+{
+    if (request->finished)
+        return false;
+    if (request->flushing)
+        return step_flush(request, file);
+    switch (request->operation) {
+    case DISK_READ:
+        return step_transfer(request, DISK_CALL_READ);
+    case DISK_WRITE:
+        return step_transfer(request, DISK_CALL_WRITE);
+    case DISK_DISCARD:
+    case DISK_ZERO:
+        return step_range(request, file);
+    case DISK_FLUSH:
+        break;
+    }
+    return false;
+}
+
+/* All is done but, perhaps, the flush. */
+static void complete(struct disk_request *request)
+{
+    if (request->durable && request->operation != DISK_READ)
+        request->flushing = true;
+    else
+        finish(request, 0);
+}
+
+static void transferred(struct disk_request *request, const struct disk_file *file, uint64_t bytes)
+{
+    /* A part of a block cannot be gone on with by O_DIRECT. */
+    bytes -= bytes % file->offset_alignment;
+    if (bytes == 0) {
+        finish(request, -EIO);
+        return;
+    }
+    request->retries = 0;
+    if (request->bounced && request->step.call == DISK_CALL_READ)
+        copy_bounce(request, bytes, true);
+    consume_segments(request, bytes);
+    request->left -= bytes;
+    if (request->left == 0)
+        complete(request);
+}
+
+static void range_done(struct disk_request *request, uint64_t bytes)
+{
+    struct disk_range *range = &request->ranges[request->first];
+
+    if (bytes == 0) {
+        finish(request, -EIO);
+        return;
+    }
+    request->retries = 0;
+    range->offset += bytes;
+    range->length -= bytes;
+    if (range->length == 0 && ++request->first == request->range_count)
+        complete(request);
+}
+
+static void failed(struct disk_request *request, struct disk_file *file, int result)
+{
+    if ((result == -EINTR || result == -EAGAIN) && ++request->retries < RETRIES_MAX)
+        return;
+    if (request->step.call == DISK_CALL_SYNC)
+        atomic_store(&file->flush_failed, true);
+    if (result == -EOPNOTSUPP && request->operation == DISK_ZERO && !request->by_hand)
+        request->by_hand = true;
+    else
+        finish(request, result);
+}
+
+void disk_request_stepped(struct disk_request *request, struct disk_file *file, int64_t result)
+{
+    const struct disk_step *step = &request->step;
+
+    if (file->fault)
+        result = file->fault(file->fault_context, step, result);
+    if (result < 0)
+        failed(request, file, (int)result);
+    else if (step->call == DISK_CALL_SYNC)
+        finish(request, 0);
+    else if (step->call == DISK_CALL_ALLOCATE)
+        range_done(request, step->length);
+    else if (request->by_hand)
+        range_done(request, (uint64_t)result);
+    else
+        transferred(request, file, (uint64_t)result);
+}
+
+void disk_request_release(struct disk_request *request)
+{
+    free(request->bounce);
+    request->bounce = NULL;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VIRTIO_BLOCK_H
+#define MOTE_VIRTIO_BLOCK_H
+
+/* What a disk may be told on the command line or by a configuration file. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/backend/disk_engine.h"
+#include "devices/rate_limit.h"
+
+/* Of the answer to GET_ID (virtio 1.2, 5.2.6). */
+#define BLOCK_SERIAL_SIZE 20
+
+struct block_options {
+    char *path;
+    bool read_only;
+    bool direct;
+    char serial[BLOCK_SERIAL_SIZE + 1];
+    enum disk_engine_kind engine;
+    uint16_t queues;
+    uint32_t block_size; /* 512, 4096, or 0 for what suits the file */
+    struct rate_limit_config rate;
+};
+
+#endif

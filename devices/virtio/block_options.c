@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/settings.h"
+#include "devices/virtio/block_internal.h"
+#include "vmm/cleanup.h"
+#include "vmm/options.h"
+
+static const char *const known_keys[] = {
+    "ro", "direct", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
+};
+static const char *const engine_names[] = {
+    [DISK_ENGINE_URING] = "uring", [DISK_ENGINE_SYNC] = "sync", NULL,
+};
+
+static int parse_serial(struct settings *settings, struct block_options *options,
+                        struct error *error)
+{
+    const char *serial = "";
+    int result = settings_text(settings, "serial", &serial, error);
+
+    if (result < 0)
+        return result;
+    if (strlen(serial) > BLOCK_SERIAL_SIZE)
+        return error_set(error, EINVAL, "--disk: serial=%s is too long; give up to %d characters",
+                         serial, BLOCK_SERIAL_SIZE);
+    for (const char *at = serial; *at; at++)
+        if (*at < ' ' || *at > '~')
+            return error_set(error, EINVAL, "--disk: serial=%s has a character that is not plain "
+                             "ASCII; leave it out", serial);
+    strcpy(options->serial, serial);
+    return 0;
+}
+
+static int parse_block_size(struct settings *settings, struct block_options *options,
+                            struct error *error)
+{
+    const char *text = NULL;
+    int result = settings_text(settings, "block-size", &text, error);
+
+    if (result < 0 || !text)
+        return result;
+    if (strcmp(text, "512") == 0)
+        options->block_size = 512;
+    else if (strcmp(text, "4096") == 0)
+        options->block_size = 4096;
+    else
+        return error_set(error, EINVAL, "--disk: block-size=%s cannot be had; give 512 or 4096",
+                         text);
+    return 0;
+}
+
+static int parse_engine(struct settings *settings, struct block_options *options,
+                        struct error *error)
+{
+    const char *text = NULL;
+    unsigned int engine;
+    int result = settings_text(settings, "engine", &text, error);
+
+    if (result < 0 || !text)
+        return result;
+    result = options_choice("disk ...,engine", text, engine_names, &engine, error);
+    if (result == 0)
+        options->engine = (enum disk_engine_kind)engine;
+    return result;
+}
+
+static int parse_settings(struct settings *settings, struct block_options *options,
+                          struct error *error)
+{
+    const char *path;
+    uint64_t queues = 1;
+    int result;
+
+    if ((result = settings_main(settings, "PATH", &path, error)) < 0 ||
+        (result = settings_flag(settings, "ro", &options->read_only, error)) < 0 ||
+        (result = settings_flag(settings, "direct", &options->direct, error)) < 0 ||
+        (result = parse_serial(settings, options, error)) < 0 ||
+        (result = parse_engine(settings, options, error)) < 0 ||
+        (result = settings_number(settings, "queues", 1, VIRTIO_QUEUES_MAX, &queues, error)) < 0 ||
+        (result = parse_block_size(settings, options, error)) < 0 ||
+        (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
+        (result = settings_finish(settings, known_keys, error)) < 0)
+        return result;
+    options->queues = (uint16_t)queues;
+    options->path = strdup(path);
+    return options->path ? 0 : error_system(error, ENOMEM, "--disk");
+}
+
+int block_parse(const char *text, void **options, struct error *error)
+{
+    cleanup_free struct block_options *parsed = calloc(1, sizeof(*parsed));
+    struct settings settings;
+    int result;
+
+    if (!parsed)
+        return error_system(error, ENOMEM, "--disk");
+    result = settings_parse(&settings, "disk", text, error);
+    if (result < 0)
+        return result;
+    result = parse_settings(&settings, parsed, error);
+    settings_release(&settings);
+    if (result == 0)
+        *options = steal_pointer(&parsed);
+    return result;
+}
+
+void block_release(void *options)
+{
+    free(((struct block_options *)options)->path);
+    free(options);
+}
+
+int block_conflict(const void *options, const void *other, struct error *error)
+{
+    const char *path = ((const struct block_options *)options)->path;
+    const char *first = ((const struct block_options *)other)->path;
+
+    if (!disk_file_same(path, first))
+        return 0;
+    if (strcmp(path, first) == 0)
+        return error_set(error, EINVAL, "disk %s: is given twice; give it once", path);
+    return error_set(error, EINVAL, "disk %s: is the same as %s; give it once", path, first);
+}
