@@ -7,8 +7,8 @@
  *
  * A device answers reads and writes of a small register window.  It is made
  * from a device_env, which holds all of the world that it may use: the guest's
- * memory, the event loop, its interrupt line, a place to report guest events
- * and the log.  It knows nothing of KVM, of vCPUs or of other devices.
+ * memory, the event loop, its interrupt line, a place to report guest events,
+ * the log and perhaps the terminal.  It knows nothing of KVM, of vCPUs or of other devices.
  *
  * Locking: each device has one mutex, taken by whoever dispatches to it (the
  * bus for registers, the event loop for descriptors), never by the device
@@ -26,6 +26,7 @@
 #include "vmm/irq_line.h"
 #include "vmm/log.h"
 
+struct console;
 struct device;
 
 struct device_env {
@@ -33,6 +34,7 @@ struct device_env {
     struct event_loop *loop;
     struct irq_line irq;
     struct guest_event_sink *events;
+    struct console *console; /* the terminal, for the one device that is the guest's console */
     struct log *log;
 };
 

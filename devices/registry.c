@@ -3,7 +3,9 @@
 
 #include <assert.h>
 
+#include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
+#include "devices/virtio/vsock.h"
 #include "vmm/cleanup.h"
 
 static const struct device_ops *const registry[] = {
@@ -29,11 +31,16 @@ static const struct virtio_row virtio_rows[] = {
       "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
     { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",
       &entropy_class },
-    { NULL, NULL, NULL, NULL },
+    { "net", "KIND", "a network device: tap:NAME, tap-fd:N, user or none,\n"
+      "with forward=tcp:HOST:GUEST, mac=, rate=, queues=", &net_class },
+    { "port", "NAME=WHERE", "a port of the console device: file:PATH, unix:PATH\n"
+      "or fd:N; /dev/virtio-ports/NAME in the guest", &virtio_console_class },
+    { "vsock", "CID:PATH", "sockets between guest and host: CONNECT <port> on\n"
+      "the unix socket PATH, and PATH_<port> for the guest's", &virtio_vsock_class },
 };
 
 const struct virtio_row *virtio_registry(size_t *count)
 {
-    *count = ARRAY_LENGTH(virtio_rows) - 1;
+    *count = ARRAY_LENGTH(virtio_rows);
     return virtio_rows;
 }

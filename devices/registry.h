@@ -8,8 +8,8 @@
 #include "devices/virtio/device.h"
 #include "vmm/machine.h"
 
-extern const struct device_ops serial_ops;    /* options: struct serial_options */
-extern const struct device_ops i8042_ops;     /* this and the others take none */
+extern const struct device_ops serial_ops;    /* none of these takes options */
+extern const struct device_ops i8042_ops;
 extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
@@ -17,6 +17,7 @@ extern const struct device_ops boot_mark_ops;
 extern const struct virtio_device_class block_class; /* options: struct block_options */
 extern const struct virtio_device_class balloon_class;
 extern const struct virtio_device_class entropy_class;
+extern const struct virtio_device_class net_class;
 
 /*
  * The virtio devices, by the command-line option that adds one; each option may

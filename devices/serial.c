@@ -36,6 +36,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "devices/backend/console.h"
 #include "devices/registry.h"
 #include "devices/serial_registers.h"
 
@@ -463,10 +464,10 @@ static int attach(struct serial *serial, struct console *console, struct error *
 static int serial_create(struct device **device, const struct device_env *env, const void *options,
                          struct error *error)
 {
-    const struct serial_options *serial_options = options;
     struct serial *serial = calloc(1, sizeof(*serial));
     int result;
 
+    (void)options;
     if (!serial)
         return error_system(error, ENOMEM, "serial");
     device_init(&serial->device, &serial_ops);
@@ -476,8 +477,8 @@ static int serial_create(struct device **device, const struct device_env *env, c
     serial->timer_fd = -1;
     serial->divisor_low = 12; /* 9600 baud, as firmware would have left it */
     result = start_timer(serial, error);
-    if (result == 0 && serial_options && serial_options->console)
-        result = attach(serial, serial_options->console, error);
+    if (result == 0 && env->console)
+        result = attach(serial, env->console, error);
     if (result < 0) {
         serial_destroy(&serial->device);
         return result;

@@ -21,6 +21,8 @@ $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 # This one refuses io_uring, and refills a queue as it is served.
 $(BUILD)/tests/test_block_faults: LDFLAGS += \
     -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=virtqueue_push
+$(BUILD)/tests/test_tap: LDFLAGS += -Wl,--wrap=open,--wrap=ioctl,--wrap=if_nametoindex \
+                                    -Wl,--wrap=readv,--wrap=writev
 
 unit:
 	+./tests/run-unit gcc clang
@@ -32,6 +34,9 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+# Runs in guests, which have no libraries.
+$(BUILD)/tests/tools/vsock_cat: LDFLAGS := -static -pthread
 
 test-tools: $(TEST_TOOLS)
 all: test-tools

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "devices/backend/console.h"
@@ -35,7 +36,10 @@ struct boot_options {
 };
 
 static const char *const console_names[] = {
-    [CONSOLE_SERIAL] = "serial", [CONSOLE_NONE] = "none", [CONSOLE_KIND_COUNT] = NULL,
+    [CONSOLE_SERIAL] = "serial",
+    [CONSOLE_VIRTIO] = "virtio",
+    [CONSOLE_NONE] = "none",
+    [CONSOLE_KIND_COUNT] = NULL,
 };
 static const char *const describe_names[] = {
     [DESCRIBE_ACPI] = "acpi",
@@ -87,7 +91,7 @@ static const struct option_row machine_rows[] = {
     { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", option_set_text,
       FIELD(vm.kernel) },
     { NULL, "initrd", "FILE", "initial RAM disk", option_set_text, FIELD(vm.initrd) },
-    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1)",
+    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1,\nor hvc0 with --console virtio)",
       option_set_text, FIELD(vm.command_line) },
     { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)", option_set_text,
       FIELD(vm.boot_protocol) },
@@ -103,7 +107,7 @@ static const struct option_row machine_rows[] = {
       FIELD(vm.kvm_path) },
 };
 static const struct option_row session_rows[] = {
-    { "Console and messages", "console", "KIND", "serial (default) or none", option_set_choice,
+    { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(vm.console), .choices = console_names },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
       FIELD(timeline) },
@@ -161,7 +165,7 @@ struct session {
 static bool can_refresh(const struct vm_config *config)
 {
     for (size_t i = 0; i < config->device_count; i++)
-        if (config->devices[i].row->class->refresh)
+        if (config->devices[i].row->class->refresh_by_hangup)
             return true;
     return false;
 }
@@ -174,7 +178,8 @@ static void signal_arrived(void *context, uint32_t events)
     (void)events;
     if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
-    if (info.ssi_signo == SIGHUP && can_refresh(&session->options->vm)) {
+    if (info.ssi_signo == SIGWINCH ||
+        (info.ssi_signo == SIGHUP && can_refresh(&session->options->vm))) {
         vm_refresh(session->vm);
         return;
     }
@@ -203,6 +208,7 @@ static int watch_signals(struct session *session, struct error *error)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGWINCH); /* the terminal's new size is the guest's business */
     /* Whoever runs us under nohup wants to be left alone by this one, unless it
      * is how devices are told of changes. */
     if (can_refresh(&session->options->vm) ||
@@ -239,10 +245,26 @@ static int open_console(struct session *session, struct error *error)
     return console_create(&session->console, &options, error);
 }
 
+/*
+ * The soft limit is often 1024, for programs that use select(2): a thousand
+ * connections of a guest need more.  Where this fails, they have to do with it.
+ */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_session(struct session *session, struct error *error)
 {
-    int result = event_loop_create(&session->loop, error);
+    int result;
 
+    allow_many_files();
+    result = event_loop_create(&session->loop, error);
     if (result == 0)
         result = watch_signals(session, error);
     if (result == 0)
@@ -413,6 +435,8 @@ int cmd_boot(int argc, char **argv)
         result = options_parse(&table, &options, argc, argv, &helped, &error);
     if (result == 0 && helped)
         return STATUS_OK;
+    if (result == 0)
+        result = vm_config_complete(&options.vm, &error);
     if (result == 0)
         result = vm_config_check(&options.vm, &error);
     if (result == 0)

@@ -14,7 +14,6 @@
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
-        .command_line = "console=ttyS0 panic=-1",
         .kvm_path = KVM_DEFAULT_PATH,
         .cpus = 1,
         .memory = 256ull << 20,
@@ -23,20 +22,64 @@ struct vm_config vm_config_default(void)
     };
 }
 
+static struct device_request *find_device(struct vm_config *config,
+                                          const struct virtio_device_class *class)
+{
+    for (size_t i = 0; i < config->device_count; i++)
+        if (config->devices[i].row->class == class)
+            return &config->devices[i];
+    return NULL;
+}
+
 int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
                          struct error *error)
 {
-    struct device_request *request = &config->devices[config->device_count];
-    int result;
+    struct device_request *request = NULL;
+    int result = 0;
 
+    if (row->class->single)
+        request = find_device(config, row->class);
+    if (request)
+        return row->class->parse(text, &request->options, error);
     if (config->device_count == CONFIG_DEVICES_MAX)
         return error_set(error, E2BIG, "--%s: over %d devices; give fewer", row->option,
                          CONFIG_DEVICES_MAX);
-    request->row = row;
-    result = row->class->parse(text, &request->options, error);
+    request = &config->devices[config->device_count];
+    *request = (struct device_request){ .row = row };
+    if (text)
+        result = row->class->parse(text, &request->options, error);
     if (result == 0)
         config->device_count++;
     return result;
+}
+
+/* The registry's row of the device with virtio's ID. */
+static const struct virtio_row *row_of(uint32_t id)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].class->id == id)
+            return &rows[i];
+    return NULL;
+}
+
+const char *vm_config_default_command_line(const struct vm_config *config)
+{
+    return config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1" : "console=ttyS0 panic=-1";
+}
+
+int vm_config_complete(struct vm_config *config, struct error *error)
+{
+    const struct virtio_row *row = row_of(VIRTIO_ID_CONSOLE);
+    bool virtio = config->console == CONSOLE_VIRTIO;
+
+    if (!config->command_line)
+        config->command_line = vm_config_default_command_line(config);
+    if (virtio && !find_device(config, row->class))
+        return vm_config_add_device(config, row, NULL, error);
+    return 0;
 }
 
 void vm_config_release(struct vm_config *config)

@@ -14,7 +14,7 @@
 
 struct virtio_row;
 
-enum console_kind { CONSOLE_SERIAL, CONSOLE_NONE, CONSOLE_KIND_COUNT };
+enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE, CONSOLE_KIND_COUNT };
 
 /* A virtio device that the user asked for. */
 struct device_request {
@@ -28,7 +28,7 @@ struct device_request {
 struct vm_config {
     const char *kernel;
     const char *initrd; /* NULL for none */
-    const char *command_line;
+    const char *command_line; /* NULL: vm_config_complete() chooses by the console */
     const char *boot_protocol; /* NULL: detect it */
     const char *kvm_path;
     unsigned int cpus;
@@ -42,12 +42,21 @@ struct vm_config {
 /* One CPU, 256 MiB, a serial console, ACPI. */
 struct vm_config vm_config_default(void);
 
-/* Adds a device of ROW with the option's value TEXT. */
+/*
+ * Adds a device of ROW with the option's value TEXT, NULL for one without
+ * options, or adds to the one there is if the class allows no second.
+ */
 int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
                          struct error *error);
 
+/* Fills in what follows from other choices: after the last of them, before the check. */
+int vm_config_complete(struct vm_config *config, struct error *error);
+
 /* Releases the devices' options. */
 void vm_config_release(struct vm_config *config);
+
+/* The command line of a config that names none: it depends on the console. */
+const char *vm_config_default_command_line(const struct vm_config *config);
 
 /* Whether the values make a VM together; the message names what does not. */
 int vm_config_check(const struct vm_config *config, struct error *error);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "devices/serial.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/arch/arch.h"
 #include "vmm/bus.h"
@@ -142,6 +141,14 @@ static int create_machine(struct vm *vm, struct error *error)
     return show_memory(vm, error);
 }
 
+/* The terminal belongs to the one device that the user chose as the console. */
+static struct console *console_for(const struct vm *vm, enum device_kind kind)
+{
+    unsigned int needed = kind == DEVICE_VIRTIO_MMIO ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
+
+    return vm->config->console == needed ? vm->host.console : NULL;
+}
+
 static int create_device(struct vm *vm, const struct machine_device *record, const void *options,
                          struct error *error)
 {
@@ -151,6 +158,7 @@ static int create_device(struct vm *vm, const struct machine_device *record, con
         .memory = vm->memory,
         .loop = record->kind == DEVICE_VIRTIO_MMIO ? io_thread_loop(vm->io) : vm->host.loop,
         .events = &vm->events,
+        .console = console_for(vm, record->kind),
         .log = vm->host.log,
     };
     struct device *device;
@@ -171,17 +179,15 @@ static int create_device(struct vm *vm, const struct machine_device *record, con
 
 static int create_devices(struct vm *vm, struct error *error)
 {
-    struct serial_options serial = { .console = vm->host.console };
     size_t count;
     const struct machine_device *platform = arch_platform_devices(&count);
 
     for (size_t i = 0; i < count; i++) {
-        bool is_serial = platform[i].kind == DEVICE_SERIAL;
         int result;
 
-        if (is_serial && vm->config->console != CONSOLE_SERIAL)
+        if (platform[i].kind == DEVICE_SERIAL && vm->config->console != CONSOLE_SERIAL)
             continue;
-        result = create_device(vm, &platform[i], is_serial ? &serial : NULL, error);
+        result = create_device(vm, &platform[i], NULL, error);
         if (result < 0)
             return result;
     }

@@ -51,6 +51,9 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
 /* Runs to the end, which *END tells.  Once for each VM. */
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error);
 
+/* Has the devices look at their host side again, such as at the terminal's size. */
+void vm_refresh(struct vm *vm);
+
 /* Ends a running VM; HOW is a literal.  Any thread. */
 void vm_stop(struct vm *vm, const char *how);
 

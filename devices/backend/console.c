@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -173,6 +174,18 @@ int console_drain(struct console *console, int timeout_ms, struct error *error)
         if (result == -EAGAIN)
             poll(&output, 1, (int)((deadline - time + MILLISECOND - 1) / MILLISECOND));
     }
+}
+
+bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows)
+{
+    struct winsize size;
+
+    if (console->output.fd < 0 || ioctl(console->output.fd, TIOCGWINSZ, &size) < 0 ||
+        size.ws_col == 0 || size.ws_row == 0)
+        return false;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return true;
 }
 
 struct console_counters console_counters(struct console *console)

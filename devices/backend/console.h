@@ -98,6 +98,9 @@ bool console_has_room(struct console *console, size_t length);
 /* Fetches up to LENGTH bytes of input; 0 when there are none. */
 size_t console_read(struct console *console, uint8_t *bytes, size_t length);
 
+/* The size of the terminal that the output goes to; false if it is none or does not know. */
+bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows);
+
 /*
  * Writes what is left, for at most TIMEOUT_MS.  Fails with -ETIMEDOUT when the
  * reader does not keep up, or with the write error that the console met.

@@ -117,6 +117,17 @@ static void notify_all(struct block *block)
         virtio_notify(&block->virtio, i);
 }
 
+/* Slots or tokens came: the queues that waited for them have their turn. */
+static void wake_waiting(struct block *block)
+{
+    if (!block->waiting || !block_has_slot(block) || !rate_limit_allows(block->rate))
+        return;
+    for (uint16_t i = 0; i < block->virtio.queue_count; i++)
+        if (block->waiting & 1u << i)
+            virtio_kick_again(&block->virtio, i);
+    block->waiting = 0;
+}
+
 static void block_kick(struct virtio_device *virtio, unsigned int queue)
 {
     struct block *block = of_virtio(virtio);
@@ -124,24 +135,16 @@ static void block_kick(struct virtio_device *virtio, unsigned int queue)
     drain(block, (uint16_t)queue);
     disk_engine_start(block->engine);
     notify_all(block);
-    /* All slots may have come back within that call, and nothing later tells. */
-    if (block->waiting & 1u << queue && block_has_slot(block) && rate_limit_allows(block->rate)) {
-        block->waiting &= ~(1u << queue);
-        virtio_kick_again(virtio, queue);
-    }
+    /* Requests of any queue may have completed within the start. */
+    wake_waiting(block);
 }
 
-/* Slots or tokens came: the queues that waited for them go on. */
 static void go_on(void *context)
 {
     struct block *block = context;
-    uint32_t waiting = block->waiting;
 
-    block->waiting = 0;
     notify_all(block);
-    for (uint16_t i = 0; i < block->virtio.queue_count; i++)
-        if (waiting & 1u << i)
-            block_kick(&block->virtio, i);
+    wake_waiting(block);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -254,4 +257,5 @@ const struct virtio_device_class block_class = {
     .kick = block_kick,
     .config_write = block_config_write,
     .refresh = block_refresh,
+    .refresh_by_hangup = true,
 };

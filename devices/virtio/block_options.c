@@ -8,6 +8,9 @@
 #include "vmm/cleanup.h"
 #include "vmm/options.h"
 
+/* More than a guest has CPUs for, and few enough to keep a device small. */
+#define BLOCK_QUEUES_MAX 16
+
 static const char *const known_keys[] = {
     "ro", "direct", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
 };
@@ -79,7 +82,7 @@ static int parse_settings(struct settings *settings, struct block_options *optio
         (result = settings_flag(settings, "direct", &options->direct, error)) < 0 ||
         (result = parse_serial(settings, options, error)) < 0 ||
         (result = parse_engine(settings, options, error)) < 0 ||
-        (result = settings_number(settings, "queues", 1, VIRTIO_QUEUES_MAX, &queues, error)) < 0 ||
+        (result = settings_number(settings, "queues", 1, BLOCK_QUEUES_MAX, &queues, error)) < 0 ||
         (result = parse_block_size(settings, options, error)) < 0 ||
         (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
         (result = settings_finish(settings, known_keys, error)) < 0)

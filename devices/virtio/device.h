@@ -32,7 +32,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/log.h"
 
-#define VIRTIO_QUEUES_MAX 16
+#define VIRTIO_QUEUES_MAX 64
 
 /* Feature bits that belong to the ring or the transport (virtio 1.2, 6). */
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
@@ -49,6 +49,7 @@ enum {
     VIRTIO_ID_VSOCK = 19,
 };
 
+struct console;
 struct virtio_device;
 
 /* All of the world that a virtio device may use. */
@@ -56,6 +57,7 @@ struct virtio_env {
     struct guest_memory *memory;
     struct event_loop *loop; /* the I/O loop: add sources with LOCK as their lock */
     pthread_mutex_t *lock;   /* the device's; held around every call */
+    struct console *console; /* the terminal, for the console device alone; NULL for none */
     struct log *log;
 };
 
@@ -65,8 +67,14 @@ struct virtio_device_class {
     uint16_t queue_size;    /* the most that a driver may choose, a power of two */
     uint32_t config_size;   /* bytes of configuration space */
 
-    /* Reads the value of the device's command-line option into the class's own
-     * options type, and releases it.  Nothing is opened yet. */
+    bool single;            /* a VM has at most one of it */
+
+    /*
+     * Reads the value of the device's command-line option into the class's own
+     * options type, and releases it.  Nothing is opened yet.  *OPTIONS is NULL;
+     * or, with SINGLE, what the options before this one made: parse() adds to
+     * that or refuses.
+     */
     int (*parse)(const char *text, void **options, struct error *error);
     void (*release)(void *options);
 
@@ -83,13 +91,16 @@ struct virtio_device_class {
     void (*reset)(struct virtio_device *device);
     void (*kick)(struct virtio_device *device, unsigned int queue);
 
+    /*
+     * The host's side may have changed (the terminal's size, a disk's): have a
+     * look.  Comes after a signal, on the main thread.  Optional.
+     */
+    void (*refresh)(struct virtio_device *device);
+    bool refresh_by_hangup; /* SIGHUP is for this, and no longer ends the VM */
+
     /* CONFIG is the device's current space, config_size bytes.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
-
-    /* The user says that something changed on the host, such as a disk's size.
-     * On any thread, with the lock held.  Optional. */
-    void (*refresh)(struct virtio_device *device);
 };
 
 /* What the transport does for a device. */

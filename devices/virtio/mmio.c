@@ -470,7 +470,8 @@ static int mmio_create(struct device **device, const struct device_env *env, con
     for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
         mmio->doorbells[i] = (struct doorbell){ .mmio = mmio, .event_fd = -1 };
     virtio_env = (struct virtio_env){
-        .memory = env->memory, .loop = env->loop, .lock = &mmio->device.lock, .log = env->log,
+        .memory = env->memory, .loop = env->loop, .lock = &mmio->device.lock,
+        .console = env->console, .log = env->log,
     };
     result = mmio->options.class->create(&mmio->virtio, &virtio_env,
                                          mmio->options.device_options, error);

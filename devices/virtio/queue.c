@@ -79,7 +79,8 @@ int virtqueue_enable(struct virtqueue *queue)
 {
     if (!size_is_valid(queue))
         return -EINVAL;
-    queue->desc = find_area(queue, queue->desc_address, sizeof(struct virtq_desc) * queue->size, 16);
+    queue->desc = find_area(queue, queue->desc_address, sizeof(struct virtq_desc) * queue->size,
+                            16);
     queue->avail = find_area(queue, queue->avail_address, avail_size(queue->size), 2);
     queue->used = find_area(queue, queue->used_address, used_size(queue->size), 4);
     if (!queue->desc || !queue->avail || !queue->used)
@@ -155,7 +156,7 @@ void virtqueue_unpop(struct virtqueue *queue, uint16_t head)
         queue->last_avail--;
 }
 
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+void virtqueue_fill(struct virtqueue *queue, uint16_t head, uint32_t written)
 {
     struct virtq_used_element element = { .id = head, .length = written };
     size_t slot = queue->size ? queue->used_index % queue->size : 0;
@@ -164,8 +165,19 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
         return;
     memcpy(queue->used + RING_ENTRIES + sizeof(element) * slot, &element, sizeof(element));
     queue->used_index++;
-    /* The driver reads the element after the index (2.7.8.2). */
-    store_release(queue->used + RING_INDEX, queue->used_index);
+}
+
+void virtqueue_publish(struct virtqueue *queue)
+{
+    /* The driver reads the elements after the index (2.7.8.2). */
+    if (queue->ready && !queue->broken)
+        store_release(queue->used + RING_INDEX, queue->used_index);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+    virtqueue_fill(queue, head, written);
+    virtqueue_publish(queue);
 }
 
 bool virtqueue_wants_interrupt(struct virtqueue *queue)

@@ -105,6 +105,13 @@ int virtqueue_pop(struct virtqueue *queue, struct virtio_chain *chain);
  */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
 
+/*
+ * The same in two steps, for chains that the driver must see together, as the
+ * buffers of one frame: any number of fills, then they are all published.
+ */
+void virtqueue_fill(struct virtqueue *queue, uint16_t head, uint32_t written);
+void virtqueue_publish(struct virtqueue *queue);
+
 /* Takes the last popped chain back as if it had not been popped; before any other call. */
 void virtqueue_unpop(struct virtqueue *queue, uint16_t head);
 

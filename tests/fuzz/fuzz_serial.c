@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "devices/backend/console.h"
 #include "devices/registry.h"
 #include "devices/serial.h"
 #include "tests/fuzz/fuzz.h"
@@ -83,7 +84,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct log log = { .fd = -1, .level = LOG_ERROR };
     struct device_env env = { .irq = { .set_level = set_level }, .log = &log };
     struct console_options console_options = { .log = &log };
-    struct serial_options options = { .console = NULL };
     struct error error;
     struct device *serial;
     int in[2], out[2];
@@ -93,13 +93,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     console_options.output_fd = out[1];
     line_high = false;
     fuzz_require(event_loop_create(&env.loop, &error) == 0);
-    fuzz_require(console_create(&options.console, &console_options, &error) == 0);
-    fuzz_require(serial_ops.create(&serial, &env, &options, &error) == 0);
+    fuzz_require(console_create(&env.console, &console_options, &error) == 0);
+    fuzz_require(serial_ops.create(&serial, &env, NULL, &error) == 0);
     for (int i = 0; i < OPERATIONS_MAX && input.size; i++)
         operate(serial, (unsigned int)fuzz_take(&input, 1), &input, in[1]);
     check_quiet(serial);
     serial_ops.destroy(serial);
-    console_destroy(options.console);
+    console_destroy(env.console);
     event_loop_destroy(env.loop);
     close_pipe(in);
     close_pipe(out);

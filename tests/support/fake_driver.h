@@ -98,7 +98,7 @@ bool fake_driver_needs_reset(struct fake_driver *driver);
 
 /* ---- bringing the device up, in steps or at once ---- */
 
-/* Resets and forgets all rings and allocations; then ACKNOWLEDGE and DRIVER.  The features offered. */
+/* Resets, forgets all rings and allocations; then ACKNOWLEDGE and DRIVER.  The features offered. */
 uint64_t fake_driver_reset(struct fake_driver *driver);
 /* Writes FEATURES and asks for FEATURES_OK; whether the device agreed. */
 bool fake_driver_negotiate(struct fake_driver *driver, uint64_t features);

@@ -289,7 +289,8 @@ static void test_the_target_changes(void **state)
 static void test_options_that_are_wrong(void **state)
 {
     static const char *const wrong[] = {
-        "", "x", "reporting", "1M,stats", "1M,stats=-1", "1M,stats=x", "1M,report", "1M,reporting=x",
+        "", "x", "reporting", "1M,stats", "1M,stats=-1", "1M,stats=x", "1M,report",
+        "1M,reporting=x",
     };
 
     (void)state;

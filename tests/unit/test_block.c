@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int set_up(void **state)
@@ -293,13 +294,21 @@ static void test_growing_is_told(void **state)
     assert_int_equal(disk_bench_request(bench, BLK_IN, BENCH_SECTORS, 4096, NULL), BLK_OK);
 }
 
+static uint64_t milliseconds_between(const struct timespec *before, const struct timespec *after)
+{
+    return (uint64_t)((after->tv_sec - before->tv_sec) * 1000 +
+                      (after->tv_nsec - before->tv_nsec) / 1000000);
+}
+
 static void test_the_rate_holds(void **state)
 {
     struct disk_bench *bench = *state;
     struct virtq_used_element used;
+    struct timespec before, after;
     unsigned int count = 0;
 
     /* 20 operations a second, of which one second's worth is there at once. */
+    clock_gettime(CLOCK_MONOTONIC, &before);
     disk_bench_start(bench, ",ops=20", BENCH_ALL_FEATURES, 1);
     for (unsigned int i = 0; i < 24; i++)
         disk_bench_add(bench, 0, i, BLK_IN, i, 512 * i, 512);
@@ -307,7 +316,9 @@ static void test_the_rate_holds(void **state)
     run_loop_for(bench->fixture.env.loop, 20);
     while (fake_driver_used(&bench->driver, 0, &used))
         count++;
-    assert_in_range(count, 20, 21);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    /* A loaded machine may be late, and more is allowed by then. */
+    assert_in_range(count, 20, 21 + 20 * milliseconds_between(&before, &after) / 1000);
     while (count < 24 && fake_driver_wait(&bench->driver, 0, &used))
         count++;
     assert_int_equal(count, 24);

@@ -63,7 +63,7 @@ struct faults {
     uint64_t alignment;    /* of each transfer, if not 0 */
     atomic_uint misaligned;
     atomic_uint calls;
-    bool hold;             /* calls stop until RELEASED */
+    atomic_bool hold;      /* calls stop until RELEASED */
     sem_t released;
     atomic_uint held;
 };

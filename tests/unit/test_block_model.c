@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define REQUESTS 70000u
-#define MODEL_ROUNDS 1500
+#define MODEL_ROUNDS 600
 /* A sector is in at most one request of a batch: their order is free. */
 #define BATCH 12
 #define SHARE (BENCH_SECTORS / BATCH)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/registry.h"
 #include "tests/support/loading.h"
 #include "vmm/arch/arch.h"
 #include "vmm/config.h"
@@ -18,7 +19,9 @@ static void defaults_lack_only_the_kernel(void **state)
     assert_int_equal(config.console, CONSOLE_SERIAL);
     assert_int_equal(config.describe, DESCRIBE_ACPI);
     assert_string_equal(config.kvm_path, "/dev/kvm");
+    assert_int_equal(vm_config_complete(&config, &error), 0);
     assert_string_equal(config.command_line, "console=ttyS0 panic=-1");
+    assert_int_equal(config.device_count, 0);
     assert_null(config.initrd);
     assert_null(config.boot_protocol);
     loading_assert_error(vm_config_check(&config, &error), &error, EINVAL,
@@ -85,10 +88,46 @@ static void memory_limit_is_the_processors(void **state)
 
     (void)state;
     config.kernel = "k";
+    config.command_line = "";
     config.memory = limit;
     assert_int_equal(vm_config_check(&config, &error), 0);
     config.memory = limit + 4096;
     loading_assert_error(vm_config_check(&config, &error), &error, ERANGE, "give less");
+}
+
+static const struct virtio_row *row_named(const char *option)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].option, option) == 0)
+            return &rows[i];
+    fail_msg("--%s is not in the registry", option);
+    return NULL;
+}
+
+/* The console and all ports are one device, whatever comes first. */
+static void console_and_ports_are_one_device(void **state)
+{
+    struct vm_config config = vm_config_default();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    config.console = CONSOLE_VIRTIO;
+    assert_int_equal(vm_config_complete(&config, &error), 0);
+    assert_string_equal(config.command_line, "console=hvc0 panic=-1");
+    assert_int_equal(config.device_count, 1);
+    assert_int_equal(vm_config_add_device(&config, row_named("port"), "a=file:/b", &error), 0);
+    assert_int_equal(vm_config_add_device(&config, row_named("port"), "c=file:/d", &error), 0);
+    assert_int_equal(vm_config_complete(&config, &error), 0);
+    assert_int_equal(config.device_count, 1);
+    /* A second one of those that can be but once is refused, and the first stays. */
+    assert_int_equal(vm_config_add_device(&config, row_named("vsock"), "3:/e", &error), 0);
+    loading_assert_error(vm_config_add_device(&config, row_named("vsock"), "4:/f", &error), &error,
+                         EINVAL, "give it once");
+    assert_int_equal(config.device_count, 2);
+    vm_config_release(&config);
 }
 
 int main(void)
@@ -96,8 +135,9 @@ int main(void)
     struct CMUnitTest tests[32] = {
         cmocka_unit_test(defaults_lack_only_the_kernel),
         cmocka_unit_test(memory_limit_is_the_processors),
+        cmocka_unit_test(console_and_ports_are_one_device),
     };
-    size_t count = 2;
+    size_t count = 3;
 
     count += LOADING_ADD(tests + count, cases, check_case);
     return _cmocka_run_group_tests("config", tests, count, NULL, NULL);

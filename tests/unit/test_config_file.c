@@ -157,7 +157,8 @@ static void test_malformed_json(void **state)
 static void test_keys_that_are_wrong(void **state)
 {
     (void)state;
-    assert_wrong("{\"boot_source\": {}}", "boot_source: ", "unknown key", "did you mean boot-source");
+    assert_wrong("{\"boot_source\": {}}", "boot_source: ", "unknown key",
+                 "did you mean boot-source");
     assert_wrong("{\"flux\": {}}", "flux: ", "unknown key", "; remove");
     assert_wrong("{\"boot-source\": {}}", "boot-source.kernel_image_path: ", "missing", "; add");
     assert_wrong("{\"boot-source\": []}", "boot-source: ", "an array", "; give an object");
@@ -176,12 +177,14 @@ static void test_keys_that_are_wrong(void **state)
                  "false, \"io_engine\": \"sync\"}]}", "drives[0].io_engine: ", "unknown",
                  "; use one of Sync, Async");
     assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\", \"is_root_device\":"
-                 "true}, {\"drive_id\": \"b\", \"path_on_host\": \"q\", \"is_root_device\": true}]}",
+                 "true}, {\"drive_id\": \"b\", \"path_on_host\": \"q\","
+                 "\"is_root_device\": true}]}",
                  "drives[1]: ", "second root", "; set");
     assert_wrong("{\"entropy\": {\"rate_limiter\": {\"ops\": {\"size\": 1}}}}",
                  "entropy.rate_limiter.ops.refill_time: ", "missing", "; add");
     assert_wrong("{\"entropy\": {\"rate_limiter\": {\"ops\": {\"size\": 1, \"refill_time\": 1,"
-                 "\"one_time_burst\": 9}}}}", "entropy.rate_limiter.ops: ", "one_time_burst", "; set");
+                 "\"one_time_burst\": 9}}}}", "entropy.rate_limiter.ops: ", "one_time_burst",
+                 "; set");
     assert_wrong("{\"network-interfaces\": [{\"iface_id\": \"e\", \"host_dev_name\": \"t\","
                  "\"rx_rate_limiter\": {\"ops\": {\"size\": 1, \"refill_time\": 1}}}]}",
                  "network-interfaces[0].tx_rate_limiter: ", "differs", "equal");
@@ -217,7 +220,8 @@ static void test_what_mote_has_not(void **state)
     assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128, \"smt\": true}}",
                  "machine-config.smt: ", "not possible", "; set it to false");
     assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128,"
-                 "\"huge_pages\": \"2M\"}}", "machine-config.huge_pages: ", "not possible", "; set");
+                 "\"huge_pages\": \"2M\"}}", "machine-config.huge_pages: ", "not possible",
+                 "; set");
     assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128,"
                  "\"track_dirty_pages\": true}}", "track_dirty_pages: ", "not tracked", "; set");
     assert_wrong("{\"metrics\": {\"metrics_path\": \"m\"}}", "metrics: ", "no metrics", "; remove");

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/backend/console.h"
 #include "devices/registry.h"
 #include "devices/serial.h"
 #include "devices/serial_registers.h"
@@ -22,7 +23,6 @@ static int set_up(void **state)
 {
     struct port *port = calloc(1, sizeof(*port));
     struct console_options console_options = { .log = &port->fixture.log };
-    struct serial_options options;
     struct error error = ERROR_INIT;
     int pair[2];
 
@@ -32,8 +32,8 @@ static int set_up(void **state)
     console_options.input_fd = console_options.output_fd = pair[1];
     assert_int_equal(console_create(&port->console, &console_options, &error), 0);
     close(pair[1]);
-    options.console = port->console;
-    port->device = device_make(&port->fixture, &serial_ops, &options);
+    port->fixture.env.console = port->console;
+    port->device = device_make(&port->fixture, &serial_ops, NULL);
     *state = port;
     return 0;
 }
@@ -450,8 +450,10 @@ static void test_flood_is_dropped(void **state)
 static void test_nothing_connected(void **state)
 {
     struct port *port = *state;
-    struct device *device = device_make(&port->fixture, &serial_ops, NULL);
+    struct device *device;
 
+    port->fixture.env.console = NULL;
+    device = device_make(&port->fixture, &serial_ops, NULL);
     for (unsigned int i = 0; i < 200000; i++)
         device_out(device, REG_DATA, 'x');
     assert_int_equal(device_in(device, REG_LSR), LSR_THRE | LSR_TEMT);
@@ -462,11 +464,10 @@ static void test_nothing_connected(void **state)
 static void test_console_survives_the_port(void **state)
 {
     struct port *port = *state;
-    struct serial_options options = { .console = port->console };
     char text[8];
 
     port->device->ops->destroy(port->device);
-    port->device = device_make(&port->fixture, &serial_ops, &options);
+    port->device = device_make(&port->fixture, &serial_ops, NULL);
     open_port(port);
     type(port, "q");
     assert_int_equal(in(port, REG_DATA), 'q');

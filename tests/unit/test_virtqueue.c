@@ -465,6 +465,34 @@ static void test_rings_outside_of_memory(void **state)
     assert_int_equal(enable(8, 0x1000, 0x3000, FIXTURE_LOW_SIZE - 68), -EINVAL);
 }
 
+/* What belongs together is seen together: not a part of it before publish. */
+static void test_filled_chains_are_seen_when_published(void **state)
+{
+    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    const struct fake_buffer buffer = { 0x100, 16, true };
+    struct virtq_used_element used;
+    uint16_t heads[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
+        assert_int_equal(virtqueue_pop(queue, &chain), 1);
+        heads[i] = chain.head;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        virtqueue_fill(queue, heads[i], (uint32_t)i + 10);
+        assert_int_equal(fake_used_index(&driver, 0), 0);
+    }
+    virtqueue_publish(queue);
+    assert_true(virtqueue_wants_interrupt(queue));
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(fake_driver_used(&driver, 0, &used));
+        assert_int_equal(used.id, heads[i]);
+        assert_int_equal(used.length, i + 10);
+    }
+    assert_false(fake_driver_used(&driver, 0, &used));
+}
+
 #define QUEUE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -485,6 +513,7 @@ int main(void)
         QUEUE_TEST(test_the_same_head_twice),
         QUEUE_TEST(test_a_head_is_pushed_only_once),
         QUEUE_TEST(test_a_push_after_the_reset_does_nothing),
+        QUEUE_TEST(test_filled_chains_are_seen_when_published),
         QUEUE_TEST(test_queue_sizes),
         QUEUE_TEST(test_ring_alignment),
         QUEUE_TEST(test_rings_outside_of_memory),

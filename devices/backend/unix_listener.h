@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_UNIX_LISTENER_H
+#define MOTE_UNIX_LISTENER_H
+
+/*
+ * A unix socket that others connect to, by its path.
+ *
+ * The file belongs to the listener: it must not exist before, and is removed at
+ * the end unless somebody replaced it.  A socket that nobody listens on any
+ * more, as one that a killed process left, is taken over.
+ */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "vmm/error.h"
+
+struct unix_listener {
+    int fd; /* non-blocking; -1 while closed */
+    char *path;
+    dev_t device; /* of our file: what the path leads to may change */
+    ino_t inode;
+};
+
+#define UNIX_LISTENER_INIT { .fd = -1 }
+
+/* Whether PATH, and SUFFIX bytes more, fit into a socket's address.  OPTION is for the message. */
+int unix_path_check(const char *option, const char *path, size_t suffix, struct error *error);
+
+int unix_listener_open(struct unix_listener *listener, const char *option, const char *path,
+                       struct error *error);
+void unix_listener_close(struct unix_listener *listener);
+
+/* Both yield a non-blocking stream or a negative errno, and never wait. */
+int unix_listener_accept(const struct unix_listener *listener);
+int unix_connect(const char *path);
+
+#endif

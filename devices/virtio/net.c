@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "devices/backend/tap.h"
+#include "devices/virtio/net_internal.h"
+#include "vmm/cleanup.h"
+
+/* Enough for a frame whose MTU is 1500, where nobody says more. */
+#define MTU_DEFAULT 1500u
+#define ETHERNET_HEADER_MAX 22u /* two VLAN tags included */
+
+/* What the guest may be offered for what the uplink can do. */
+static const struct {
+    unsigned int uplink;
+    uint64_t guest; /* takes such frames */
+    uint64_t host;  /* may send them */
+} offloads[] = {
+    { UPLINK_CHECKSUM, NET_F_GUEST_CSUM, NET_F_CSUM },
+    { UPLINK_TSO4, NET_F_GUEST_TSO4, NET_F_HOST_TSO4 },
+    { UPLINK_TSO6, NET_F_GUEST_TSO6, NET_F_HOST_TSO6 },
+    { UPLINK_TSO_ECN, NET_F_GUEST_ECN, NET_F_HOST_ECN },
+    { UPLINK_UFO, NET_F_GUEST_UFO, NET_F_HOST_UFO },
+    { UPLINK_USO4, NET_F_GUEST_USO4, NET_F_HOST_USO },
+    { UPLINK_USO6, NET_F_GUEST_USO6, NET_F_HOST_USO },
+};
+
+#define LARGE_FRAMES                                                                               \
+    (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_GUEST_UFO | NET_F_GUEST_USO4 | NET_F_GUEST_USO6)
+
+static uint64_t features_of(const struct net *net)
+{
+    uint64_t features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF;
+
+    if (net->pair_count > 1)
+        features |= NET_F_CTRL_VQ | NET_F_MQ;
+    if (net->config.mtu)
+        features |= NET_F_MTU;
+    for (size_t i = 0; net->uplink && i < ARRAY_LENGTH(offloads); i++)
+        if (net->uplink->offloads & offloads[i].uplink)
+            features |= offloads[i].guest | offloads[i].host;
+    return features;
+}
+
+struct virtqueue *net_receive_queue(struct net_pair *pair)
+{
+    return &pair->net->virtio.queues[2 * pair->index];
+}
+
+struct virtqueue *net_transmit_queue(struct net_pair *pair)
+{
+    return &pair->net->virtio.queues[2 * pair->index + 1];
+}
+
+/* ---- waiting for the uplink --------------------------------------------- */
+
+static void unregister(struct net_pair *pair)
+{
+    if (pair->registered)
+        event_loop_remove(pair->net->virtio.env.loop, pair->net->uplink->fds[pair->index]);
+    pair->registered = false;
+}
+
+static void uplink_ready(void *context, uint32_t events)
+{
+    struct net_pair *pair = context;
+    struct net *net = pair->net;
+
+    /* The driver has reset the device, or uses fewer pairs.  An unused queue of a tap
+     * is an error all the time: away with it, until it is used again. */
+    if (!net->running || pair->index >= net->active) {
+        unregister(pair);
+        return;
+    }
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        net_uplink_ended(net, net->uplink->ops->reason(net->uplink));
+        return;
+    }
+    if (events & EPOLLOUT)
+        net_transmit(pair);
+    if ((events & EPOLLIN) && pair->reading)
+        net_receive(pair);
+}
+
+void net_update_events(struct net_pair *pair)
+{
+    struct net *net = pair->net;
+    struct event_source source = {
+        .events = (pair->reading ? EPOLLIN : 0u) | (pair->stuck ? EPOLLOUT : 0u),
+        .handler = uplink_ready,
+        .context = pair,
+        .lock = net->virtio.env.lock,
+    };
+    int result;
+
+    if (!net->uplink || net->ended)
+        return;
+    source.fd = net->uplink->fds[pair->index];
+    if (pair->registered)
+        result = event_loop_modify(net->virtio.env.loop, source.fd, source.events);
+    else
+        result = event_loop_add(net->virtio.env.loop, &source);
+    if (result < 0)
+        net_uplink_ended(net, strerror(-result));
+    else
+        pair->registered = true;
+}
+
+void net_uplink_ended(struct net *net, const char *reason)
+{
+    if (net->ended)
+        return;
+    for (unsigned int i = 0; i < net->pair_count; i++)
+        unregister(&net->pairs[i]);
+    net->ended = true;
+    log_warn(net->virtio.env.log, "net %s: %s; the guest's link is down", net->uplink->name,
+             reason);
+    net->config.status &= (uint16_t)~NET_S_LINK_UP;
+    virtio_config_changed(&net->virtio);
+}
+
+/* Whoever was refused by a limit: either queue of each pair. */
+static void may_receive(void *context)
+{
+    struct net *net = context;
+
+    for (unsigned int i = 0; i < net->active; i++)
+        net_receive(&net->pairs[i]);
+}
+
+static void may_transmit(void *context)
+{
+    struct net *net = context;
+
+    for (unsigned int i = 0; i < net->active; i++)
+        net_transmit(&net->pairs[i]);
+}
+
+/* ---- the life of the device --------------------------------------------- */
+
+int net_set_pairs(struct net *net, unsigned int pairs)
+{
+    int result = 0;
+
+    if (net->uplink && !net->ended && net->uplink->ops->set_pairs)
+        result = net->uplink->ops->set_pairs(net->uplink, pairs);
+    if (result < 0)
+        return result;
+    net->active = pairs;
+    for (unsigned int i = 0; i < pairs; i++) {
+        virtio_kick_again(&net->virtio, 2 * i);
+        virtio_kick_again(&net->virtio, 2 * i + 1);
+    }
+    return 0;
+}
+
+static void net_activate(struct virtio_device *device)
+{
+    struct net *net = (struct net *)device;
+    unsigned int wanted = 0;
+    size_t mtu = net->config.mtu > MTU_DEFAULT ? net->config.mtu : MTU_DEFAULT;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(offloads); i++)
+        if (virtio_has(device, offloads[i].guest))
+            wanted |= offloads[i].uplink;
+    /* A combination that the host refuses: then frames come whole and with their sums. */
+    if (net->uplink && !net->ended && net->uplink->ops->set_offloads &&
+        net->uplink->ops->set_offloads(net->uplink, wanted) < 0)
+        net->uplink->ops->set_offloads(net->uplink, 0);
+    /* An uplink that names no MTU may send frames of any. */
+    net->window_bytes = sizeof(struct uplink_header) + ETHERNET_HEADER_MAX + mtu;
+    if ((device->negotiated & LARGE_FRAMES) || net->config.mtu == 0)
+        net->window_bytes = sizeof(struct uplink_header) + UPLINK_FRAME_MAX;
+    net->running = true;
+    /* 5.1.6.5.6: one pair until the driver asks for more. */
+    if (net_set_pairs(net, 1) < 0)
+        virtio_needs_reset(device, "the tap's queues cannot be switched");
+}
+
+static void net_reset(struct virtio_device *device)
+{
+    struct net *net = (struct net *)device;
+
+    net->running = false;
+    net->active = 0;
+    rate_limit_cancel(net->receive_limit);
+    rate_limit_cancel(net->transmit_limit);
+    for (unsigned int i = 0; i < net->pair_count; i++) {
+        struct net_pair *pair = &net->pairs[i];
+
+        pair->reading = pair->stuck = false;
+        pair->errors = 0;
+        net_window_clear(&pair->window);
+        /* Not removed, which is for the loop's thread. */
+        if (pair->registered)
+            event_loop_modify(device->env.loop, net->uplink->fds[i], 0);
+    }
+}
+
+/* The control queue follows the pairs that the driver could use (5.1.2). */
+static bool is_control(const struct net *net, unsigned int queue)
+{
+    if (!virtio_has(&net->virtio, NET_F_CTRL_VQ))
+        return false;
+    return queue == (virtio_has(&net->virtio, NET_F_MQ) ? 2 * net->pair_count : 2);
+}
+
+static void net_kick(struct virtio_device *device, unsigned int queue)
+{
+    struct net *net = (struct net *)device;
+
+    if (is_control(net, queue))
+        net_control(net, queue);
+    else if (queue / 2 >= net->pair_count)
+        return;
+    else if (queue % 2 == 0)
+        net_receive(&net->pairs[queue / 2]);
+    else
+        net_transmit(&net->pairs[queue / 2]);
+}
+
+static void net_destroy(struct virtio_device *device)
+{
+    struct net *net = (struct net *)device;
+    const struct net_counters *counters = &net->counters;
+
+    for (unsigned int i = 0; i < net->pair_count; i++)
+        unregister(&net->pairs[i]);
+    rate_limit_destroy(net->receive_limit);
+    rate_limit_destroy(net->transmit_limit);
+    log_debug(device->env.log, "net: %llu frames to the guest, %llu dropped; %llu from it, %llu "
+              "dropped", (unsigned long long)counters->received,
+              (unsigned long long)counters->received_dropped, (unsigned long long)counters->sent,
+              (unsigned long long)counters->sent_dropped);
+    if (net->uplink)
+        net->uplink->ops->destroy(net->uplink);
+    free(net);
+}
+
+/* ---- creation ----------------------------------------------------------- */
+
+static int create_limits(struct net *net, const struct net_options *options, struct error *error)
+{
+    struct rate_limit_options limit = {
+        .config = options->rate,
+        .loop = net->virtio.env.loop,
+        .lock = net->virtio.env.lock,
+        .ready = may_receive,
+        .context = net,
+    };
+    int result = rate_limit_create(&net->receive_limit, &limit, error);
+
+    limit.ready = may_transmit;
+    return result < 0 ? result : rate_limit_create(&net->transmit_limit, &limit, error);
+}
+
+static int choose_mac(struct net *net, const struct net_options *options, struct error *error)
+{
+    memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
+    if (options->mac_given)
+        return 0;
+    if (getrandom(net->config.mac, sizeof(net->config.mac), 0) != (ssize_t)sizeof(net->config.mac))
+        return error_system(error, errno, "--net: a random MAC address");
+    /* Locally administered, of one interface. */
+    net->config.mac[0] = (uint8_t)((net->config.mac[0] & 0xfc) | 2);
+    return 0;
+}
+
+int net_create_with(struct virtio_device **device, const struct virtio_env *env,
+                    const struct net_options *options, struct uplink *uplink, struct error *error)
+{
+    unsigned int pairs = uplink ? uplink->pairs : 1;
+    struct net *net = calloc(1, sizeof(*net) + pairs * sizeof(net->pairs[0]));
+    int result;
+
+    if (!net) {
+        if (uplink)
+            uplink->ops->destroy(uplink);
+        return error_system(error, ENOMEM, "--net");
+    }
+    net->uplink = uplink;
+    net->pair_count = pairs;
+    net->config.status = uplink ? NET_S_LINK_UP : 0;
+    net->config.pairs_max = (uint16_t)pairs;
+    net->config.mtu = uplink ? uplink->mtu : 0;
+    for (unsigned int i = 0; i < pairs; i++) {
+        net->pairs[i].net = net;
+        net->pairs[i].index = i;
+    }
+    virtio_device_init(&net->virtio, &net_class, env, (uint16_t)(pairs > 1 ? 2 * pairs + 1 : 2),
+                       features_of(net), (uint8_t *)&net->config);
+    result = choose_mac(net, options, error);
+    if (result == 0)
+        result = create_limits(net, options, error);
+    if (result < 0) {
+        net_destroy(&net->virtio);
+        return result;
+    }
+    *device = &net->virtio;
+    return 0;
+}
+
+static int net_create(struct virtio_device **device, const struct virtio_env *env,
+                      const void *options, struct error *error)
+{
+    const struct net_options *net = options;
+    struct uplink *uplink = NULL;
+    int result = 0;
+
+    switch (net->kind) {
+    case NET_NONE:
+        break;
+    case NET_TAP:
+        result = tap_open(&uplink, net->tap, net->pairs, error);
+        break;
+    case NET_TAP_FD:
+        result = tap_adopt(&uplink, net->fd, error);
+        break;
+    case NET_USER:
+        result = passt_start(&uplink, net->forwards, net->forward_count, error);
+        break;
+    }
+    if (result < 0)
+        return result;
+    if (uplink && !net->offloads)
+        uplink->offloads = 0;
+    return net_create_with(device, env, net, uplink, error);
+}
+
+const struct virtio_device_class net_class = {
+    .name = "net",
+    .id = VIRTIO_ID_NET,
+    .queue_size = NET_QUEUE_SIZE,
+    .config_size = sizeof(struct net_config),
+    .parse = net_options_parse,
+    .release = free,
+    .create = net_create,
+    .destroy = net_destroy,
+    .activate = net_activate,
+    .reset = net_reset,
+    .kick = net_kick,
+};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/settings.h"
+#include "devices/virtio/net_internal.h"
+#include "vmm/options.h"
+
+#define KINDS "give tap:NAME, tap-fd:N, user or none"
+
+/* The rest of TEXT after PREFIX, or NULL. */
+static const char *after(const char *text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return strncmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+static int parse_kind(struct net_options *options, const char *text, struct error *error)
+{
+    const char *rest;
+    uint64_t number;
+
+    if (strcmp(text, "none") == 0) {
+        options->kind = NET_NONE;
+    } else if (strcmp(text, "user") == 0) {
+        options->kind = NET_USER;
+    } else if ((rest = after(text, "tap:"))) {
+        options->kind = NET_TAP;
+        if (*rest == '\0' || strlen(rest) >= sizeof(options->tap) || strchr(rest, '/'))
+            return error_set(error, EINVAL, "--net tap:%s: is no interface's name; give the name "
+                             "that 'ip link' shows", rest);
+        snprintf(options->tap, sizeof(options->tap), "%s", rest);
+    } else if ((rest = after(text, "tap-fd:"))) {
+        options->kind = NET_TAP_FD;
+        if (options_number("net tap-fd:", rest, 3, INT32_MAX, &number, error) < 0)
+            return -EINVAL;
+        options->fd = (int)number;
+    } else {
+        return error_set(error, EINVAL, "--net %s: is unknown; " KINDS, text);
+    }
+    return 0;
+}
+
+static int parse_mac(struct net_options *options, const char *text, struct error *error)
+{
+    unsigned int bytes[6], sum = 0;
+    int end = 0;
+
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
+               &bytes[4], &bytes[5], &end) != 6 ||
+        end != 17 || text[end] != '\0' || strspn(text, "0123456789abcdefABCDEF:") != 17)
+        return error_set(error, EINVAL, "--net …,mac=%s: is no MAC address; give six pairs of hex "
+                         "digits such as 52:54:00:12:34:56", text);
+    for (int i = 0; i < 6; i++) {
+        options->mac[i] = (uint8_t)bytes[i];
+        sum |= bytes[i];
+    }
+    if (sum == 0 || (bytes[0] & 1))
+        return error_set(error, EINVAL, "--net …,mac=%s: belongs to no single interface; give one "
+                         "whose first byte is even, such as 52:54:00:12:34:56", text);
+    options->mac_given = true;
+    return 0;
+}
+
+/* "tcp:HOSTPORT:GUESTPORT" */
+static int parse_forward(struct net_options *options, const char *text, struct error *error)
+{
+    const char *ports = after(text, "tcp:");
+    struct passt_forward *forward = &options->forwards[options->forward_count];
+    unsigned int host, guest;
+    int end = 0;
+
+    if (options->forward_count == PASST_FORWARDS_MAX)
+        return error_set(error, E2BIG, "--net user: has over %d forwards; give fewer",
+                         PASST_FORWARDS_MAX);
+    if (!ports)
+        ports = after(text, "udp:");
+    if (!ports || strspn(ports, "0123456789:") != strlen(ports) ||
+        sscanf(ports, "%5u:%5u%n", &host, &guest, &end) != 2 || ports[end] != '\0' ||
+        host < 1 || host > UINT16_MAX || guest < 1 || guest > UINT16_MAX)
+        return error_set(error, EINVAL, "--net …,forward=%s: is no forward; give "
+                         "tcp:HOSTPORT:GUESTPORT such as tcp:8080:80, or udp:…", text);
+    *forward = (struct passt_forward){
+        .udp = text[0] == 'u', .host_port = (uint16_t)host, .guest_port = (uint16_t)guest,
+    };
+    for (size_t i = 0; i < options->forward_count; i++)
+        if (options->forwards[i].udp == forward->udp &&
+            options->forwards[i].host_port == forward->host_port)
+            return error_set(error, EINVAL, "--net …,forward=%s: that port of the host is "
+                             "forwarded already; choose another", text);
+    options->forward_count++;
+    return 0;
+}
+
+static int parse_forwards(struct net_options *options, struct settings *settings,
+                          struct error *error)
+{
+    const char *text = NULL;
+    int result;
+
+    for (;;) {
+        text = NULL;
+        result = settings_text(settings, "forward", &text, error);
+        if (result < 0 || !text)
+            return result;
+        result = parse_forward(options, text, error);
+        if (result < 0)
+            return result;
+    }
+}
+
+/* What fits together: only passt forwards, only a tap by name has several queues. */
+static int check(const struct net_options *options, struct error *error)
+{
+    if (options->forward_count > 0 && options->kind != NET_USER)
+        return error_set(error, EINVAL, "--net: forward= is for --net user; leave it out, or "
+                         "forward with the host's firewall");
+    if (options->pairs > 1 && options->kind != NET_TAP)
+        return error_set(error, EINVAL, "--net: queues= is for --net tap:NAME; leave it out");
+    return 0;
+}
+
+static int parse_all(struct net_options *options, struct settings *settings, struct error *error)
+{
+    static const char *const known[] = {
+        "mac", "forward", "queues", "offloads", RATE_LIMIT_KEYS, NULL,
+    };
+    const char *kind, *mac = NULL;
+    uint64_t pairs = 1;
+    int result;
+
+    if ((result = settings_main(settings, "tap:NAME|tap-fd:N|user|none", &kind, error)) < 0 ||
+        (result = parse_kind(options, kind, error)) < 0 ||
+        (result = settings_text(settings, "mac", &mac, error)) < 0 ||
+        (mac && (result = parse_mac(options, mac, error)) < 0) ||
+        (result = parse_forwards(options, settings, error)) < 0 ||
+        (result = settings_number(settings, "queues", 1, UPLINK_PAIRS_MAX, &pairs, error)) < 0 ||
+        (result = settings_flag(settings, "offloads", &options->offloads, error)) < 0 ||
+        (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
+        (result = settings_finish(settings, known, error)) < 0)
+        return result;
+    options->pairs = (unsigned int)pairs;
+    return check(options, error);
+}
+
+int net_options_parse(const char *text, void **options, struct error *error)
+{
+    struct net_options *created = calloc(1, sizeof(*created));
+    struct settings settings;
+    int result;
+
+    if (!created)
+        return error_system(error, ENOMEM, "--net");
+    created->offloads = true;
+    result = settings_parse(&settings, "net", text, error);
+    if (result == 0) {
+        result = parse_all(created, &settings, error);
+        settings_release(&settings);
+    }
+    if (result < 0)
+        free(created);
+    else
+        *options = created;
+    return result;
+}
