@@ -104,7 +104,7 @@ static void test_little_is_needed(void **state)
     (void)state;
     assert_int_equal(load("{}"), 0);
     assert_null(config.kernel);
-    assert_string_equal(config.command_line, vm_config_default().command_line);
+    assert_string_equal(config.command_line, vm_config_default_command_line(&config));
     release();
     assert_int_equal(load("{" BOOT ", \"entropy\": {}, \"drives\": [],"
                           "\"network-interfaces\": [], \"logger\": {}}"), 0);
