@@ -208,6 +208,32 @@ static void detach_doorbell(void *context, uint64_t address, uint32_t value, int
     kvm_doorbell(&vm->kvm, address, value, event_fd, false);
 }
 
+/* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
+#define SLOT_OF_DEVICES 16
+
+static uint32_t slot_of(const struct vm *vm, uint64_t address)
+{
+    uint32_t i = 0;
+
+    while (vm->records[i].base != address)
+        i++;
+    return SLOT_OF_DEVICES + i;
+}
+
+static int show_window(void *context, uint64_t address, void *page)
+{
+    struct vm *vm = context;
+
+    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
+}
+
+static void hide_window(void *context, uint64_t address)
+{
+    struct vm *vm = context;
+
+    kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
+}
+
 static int create_virtio_devices(struct vm *vm, struct error *error)
 {
     int result = 0;
@@ -220,7 +246,8 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
             .class = request->row->class,
             .device_options = request->options,
             .doorbell = {
-                .attach = attach_doorbell, .detach = detach_doorbell, .context = vm,
+                .attach = attach_doorbell, .detach = detach_doorbell,
+                .show = show_window, .hide = hide_window, .context = vm,
             },
         };
         struct machine_device record;
