@@ -2,6 +2,7 @@
 #
 #   make            build/mote and the bare-metal test guests
 #   make unit       unit tests under ASan and UBSan, gcc and clang
+#   make coverage   line coverage of devices/ by unit tests and fuzz corpora
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)

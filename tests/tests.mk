@@ -27,6 +27,12 @@ $(BUILD)/tests/test_tap: LDFLAGS += -Wl,--wrap=open,--wrap=ioctl,--wrap=if_namet
 unit:
 	+./tests/run-unit gcc clang
 
+# Line coverage of devices/: build/coverage/report tells which lines no test runs.
+coverage:
+	+./tests/run-coverage
+
+.PHONY: coverage
+
 # Programs that the test scripts use: tests/tools/NAME.c becomes build/tests/tools/NAME.
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 

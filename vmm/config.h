@@ -29,6 +29,8 @@ struct vm_config {
     const char *kernel;
     const char *initrd; /* NULL for none */
     const char *command_line; /* NULL: vm_config_complete() chooses by the console */
+    const char *root;          /* NULL, or what the default command line says of the root disk */
+    char *made_command_line;   /* by vm_config_complete(), released with the config */
     const char *boot_protocol; /* NULL: detect it */
     const char *kvm_path;
     unsigned int cpus;
@@ -52,7 +54,7 @@ int vm_config_add_device(struct vm_config *config, const struct virtio_row *row,
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
 
-/* Releases the devices' options. */
+/* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);
 
 /* The command line of a config that names none: it depends on the console. */

@@ -208,6 +208,44 @@ static void detach_doorbell(void *context, uint64_t address, uint32_t value, int
     kvm_doorbell(&vm->kvm, address, value, event_fd, false);
 }
 
+/* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
+#define SLOT_OF_DEVICES 16
+
+static uint32_t slot_of(const struct vm *vm, uint64_t address)
+{
+    uint32_t i = 0;
+
+    while (vm->records[i].base != address)
+        i++;
+    return SLOT_OF_DEVICES + i;
+}
+
+static int show_window(void *context, uint64_t address, void *page)
+{
+    struct vm *vm = context;
+
+    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
+}
+
+static void hide_window(void *context, uint64_t address)
+{
+    struct vm *vm = context;
+
+    kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
+}
+
+/* A guest that never uses a device never pays for the thread. */
+static int need_io_loop(void *context)
+{
+    struct vm *vm = context;
+    struct error error = ERROR_INIT;
+    int result = io_thread_start(vm->io, &error);
+
+    if (result < 0)
+        log_error(vm->host.log, "%s", error.message);
+    return result;
+}
+
 static int create_virtio_devices(struct vm *vm, struct error *error)
 {
     int result = 0;
@@ -219,8 +257,10 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
         struct virtio_mmio_options options = {
             .class = request->row->class,
             .device_options = request->options,
-            .doorbell = {
-                .attach = attach_doorbell, .detach = detach_doorbell, .context = vm,
+            .host = {
+                .attach = attach_doorbell, .detach = detach_doorbell,
+                .show = show_window, .hide = hide_window, .need_loop = need_io_loop,
+                .context = vm,
             },
         };
         struct machine_device record;
@@ -342,7 +382,9 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
     int result;
 
     timeline_mark(vm->host.timeline, "vCPUs start");
-    if (vm->io && (result = io_thread_start(vm->io, error)) < 0)
+    /* The terminal is served there then, Ctrl-A x included. */
+    if (vm->io && vm->config->console == CONSOLE_VIRTIO &&
+        (result = io_thread_start(vm->io, error)) < 0)
         return result;
     result = vcpus_start(vm->vcpus, error);
     if (result < 0)

@@ -10,6 +10,12 @@
 #include "devices/backend/disk_engine_internal.h"
 #include "vmm/cleanup.h"
 
+void disk_engine_reap(struct disk_engine *engine)
+{
+    engine->ops->reap(engine);
+    engine->options.turn_ended(engine->options.context);
+}
+
 static void requests_done(void *context, uint32_t events)
 {
     struct disk_engine *engine = context;
@@ -17,8 +23,7 @@ static void requests_done(void *context, uint32_t events)
 
     (void)events;
     eventfd_read(engine->event_fd, &count);
-    engine->ops->reap(engine);
-    engine->options.turn_ended(engine->options.context);
+    disk_engine_reap(engine);
 }
 
 int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The engine of io_uring: a batch of requests goes to the kernel in one call,
- * and completions raise the eventfd that the loop waits for.  What the page
- * cache holds completes within the call already, and is reaped at once.
+ * and the loop waits for the ring's own descriptor, which is readable while there
+ * are completions.  What the page cache holds completes within the call already,
+ * and is reaped at once: then the loop finds nothing to wake up for.
  *
  * A request has at most one submission in flight, so neither ring overflows:
  * both have room for all requests of a disk.
@@ -74,9 +75,19 @@ static void advance(struct disk_engine *engine, struct disk_request *request)
     request_list_add(&uring->done, request);
 }
 
+static void completions_ready(void *context, uint32_t events)
+{
+    (void)events;
+    disk_engine_reap(context);
+}
+
 static int uring_open(struct disk_engine *engine)
 {
     struct uring *uring = calloc(1, sizeof(*uring));
+    struct event_source source = {
+        .events = EPOLLIN, .handler = completions_ready, .context = engine,
+        .lock = engine->options.lock,
+    };
     int result;
 
     if (!uring)
@@ -86,7 +97,8 @@ static int uring_open(struct disk_engine *engine)
         free(uring);
         return result;
     }
-    result = io_uring_register_eventfd(&uring->ring, engine->event_fd);
+    source.fd = uring->ring.ring_fd;
+    result = event_loop_add(engine->options.loop, &source);
     if (result < 0) {
         io_uring_queue_exit(&uring->ring);
         free(uring);
@@ -102,6 +114,7 @@ static void uring_close(struct disk_engine *engine)
 {
     struct uring *uring = engine->state;
 
+    event_loop_remove(engine->options.loop, uring->ring.ring_fd);
     io_uring_queue_exit(&uring->ring);
     free(uring);
     engine->state = NULL;
@@ -159,18 +172,10 @@ static void report(struct disk_engine *engine)
 
 static void uring_start(struct disk_engine *engine)
 {
-    struct uring *uring = engine->state;
-    eventfd_t count;
-
     hand_over(engine);
     collect(engine);
     /* Of requests with several steps: these complete by the loop. */
     hand_over(engine);
-    /* All is reaped: the loop need not wake up for it.  (To have the kernel keep
-     * the eventfd still instead, by the ring's flag, would race with completions
-     * on other CPUs: there is no full barrier on the kernel's side.) */
-    if (uring->in_flight == 0)
-        eventfd_read(engine->event_fd, &count);
     report(engine);
 }
 

@@ -84,7 +84,7 @@ static int parse_settings(struct settings *settings, struct block_options *optio
         (result = parse_engine(settings, options, error)) < 0 ||
         (result = settings_number(settings, "queues", 1, BLOCK_QUEUES_MAX, &queues, error)) < 0 ||
         (result = parse_block_size(settings, options, error)) < 0 ||
-        (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
+        (result = rate_limit_parse(settings, "", &options->rate, error)) < 0 ||
         (result = settings_finish(settings, known_keys, error)) < 0)
         return result;
     options->queues = (uint16_t)queues;

@@ -10,6 +10,9 @@
  * that is notified often gets an ioeventfd: KVM then writes the same eventfd
  * without leaving the kernel.  Registering it at once would cost every VM its
  * start and, through an SRCU grace period, its end (docs/start-time.md).
+ *
+ * Interrupts.  A device that interrupts often takes a shortcut by which its
+ * driver's handler no longer leaves the kernel either (mmio_internal.h).
  */
 
 #include "devices/device.h"
@@ -17,10 +20,20 @@
 
 #define VIRTIO_MMIO_SIZE 0x1000
 
-/* Has KVM write EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
-struct virtio_doorbell {
+/*
+ * What the VM does for the transport: KVM takes accesses off it for queues and
+ * devices that are busy, and the loop runs once a driver does.  All optional.
+ */
+struct virtio_mmio_host {
+    /* KVM writes EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
     int (*attach)(void *context, uint64_t address, uint32_t value, int event_fd);
     void (*detach)(void *context, uint64_t address, uint32_t value, int event_fd);
+    /* KVM answers reads of the window at ADDRESS from PAGE, which has VIRTIO_MMIO_SIZE bytes, stays
+     * in place and is aligned so; writes come as before. */
+    int (*show)(void *context, uint64_t address, void *page);
+    void (*hide)(void *context, uint64_t address);
+    /* A driver runs its device: from now on the loop must.  On a vCPU's thread. */
+    int (*need_loop)(void *context);
     void *context;
 };
 
@@ -28,7 +41,7 @@ struct virtio_mmio_options {
     const struct virtio_device_class *class;
     const void *device_options;
     uint64_t base;                   /* the window's guest address */
-    struct virtio_doorbell doorbell; /* attach NULL: plain exits for ever */
+    struct virtio_mmio_host host;
 };
 
 extern const struct device_ops virtio_mmio_ops;

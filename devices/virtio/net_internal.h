@@ -81,7 +81,8 @@ struct net_options {
     unsigned int pairs;
     size_t forward_count;
     struct passt_forward forwards[PASST_FORWARDS_MAX];
-    struct rate_limit_config rate;
+    struct rate_limit_config receive_rate;  /* to the guest */
+    struct rate_limit_config transmit_rate; /* from it */
 };
 
 int net_options_parse(const char *text, void **options, struct error *error);
