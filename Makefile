@@ -40,7 +40,7 @@ CPPFLAGS += -D_FORTIFY_SOURCE=2
 CFLAGS  += -ffunction-sections -fdata-sections
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/run/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 
@@ -61,6 +61,7 @@ $(BUILD)/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 include guest/payloads/payloads.mk
+include guest/init/init.mk
 include tests/tests.mk
 
 check:

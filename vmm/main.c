@@ -13,6 +13,7 @@
 
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
+    { "run", "run a command in a microVM of its own", cmd_run },
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 
