@@ -17,6 +17,7 @@
 #include "vmm/run/rootfs.h"
 #include "vmm/run/run_options.h"
 #include "vmm/run/supervisor.h"
+#include "vmm/run/verdict.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_HOST_NAME "mote"
@@ -242,6 +243,8 @@ static int prepare(struct session *session, struct error *error)
         return error_set(error, ENOTTY, "--tty: standard input is no terminal; leave out --tty");
     if (options->output)
         result = output_prepare(options->output, error);
+    if (result == 0 && options->verdict)
+        result = verdict_check(options->verdict, error);
     if (result == 0)
         result = open_rootfs(session, error);
     if (result == 0)
@@ -300,11 +303,29 @@ static void close_session(struct session *session)
         munmap(session->timeline, sizeof(*session->timeline));
 }
 
+/* The account of a job, also of one that Mote could not run: RESULT and ERROR tell. */
+static int give_verdict(struct session *session, const struct outcome *outcome, int result,
+                        const struct error *failure, struct error *error)
+{
+    struct verdict verdict = {
+        .outcome = outcome,
+        .message = result < 0 ? failure->message : NULL,
+        .command = &session->arguments,
+        .timeline = session->timeline,
+    };
+
+    if (session->options.timeline)
+        timeline_print(session->timeline, STDERR_FILENO);
+    if (!session->options.verdict)
+        return 0;
+    return verdict_write(&verdict, session->options.verdict, error);
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct session session = { .initramfs = -1, .log = LOG_INIT };
-    struct error error = ERROR_INIT;
-    struct outcome outcome = { .status = STATUS_FAILED };
+    struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
+    struct error error = ERROR_INIT, failure = ERROR_INIT;
     bool helped = false;
     int result = run_options_parse(&session.options, argc, argv, &helped, &error);
 
@@ -312,12 +333,17 @@ int cmd_run(int argc, char **argv)
         return STATUS_OK;
     if (result == 0)
         result = open_session(&session, &error);
-    if (result == 0)
-        result = prepare(&session, &error);
+    if (result < 0) {
+        close_session(&session);
+        return command_failed(&error);
+    }
+    result = prepare(&session, &error);
     if (result == 0)
         result = run_job(&session, &outcome, &error);
-    if (result == 0 && session.options.timeline)
-        timeline_print(session.timeline, STDERR_FILENO);
+    if (result < 0)
+        outcome.status = command_failed(&error);
+    if (give_verdict(&session, &outcome, result, &error, &failure) < 0)
+        outcome.status = command_failed(&failure);
     close_session(&session);
-    return result < 0 ? command_failed(&error) : outcome.status;
+    return outcome.status;
 }
