@@ -41,6 +41,7 @@ struct file_inode {
     struct xattrs xattrs;
     bool whiteout; /* a character device 0:0 that hides lower layers' file */
     bool implied;  /* a folder that no entry named, only paths through it */
+    bool opaque;    /* a folder that hides what the layers below have in it */
 
     /* Where the image has it; set by the erofs writer. */
     bool placed;

@@ -6,6 +6,7 @@
  * `mote boot` need not load libarchive and what that brings along.
  */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,8 @@ static int unknown_command(const char *name)
 
 int main(int argc, char **argv)
 {
+    /* Names in archives are bytes, or UTF-8 by pax' rules: neither is to be converted. */
+    setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2) {
         struct error error = ERROR_INIT;
 

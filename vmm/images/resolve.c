@@ -16,6 +16,7 @@ static const struct kind {
     const char *form;
     int (*resolve)(struct resolution *resolution, const char *what, struct error *error);
 } kinds[] = {
+    { "oci", "oci:PATH[:TAG]", resolve_oci },
     { "dir", "dir:PATH", resolve_folder },
     { "disk", "disk:FILE", resolve_disk },
 };
