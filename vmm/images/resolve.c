@@ -17,6 +17,7 @@ static const struct kind {
     int (*resolve)(struct resolution *resolution, const char *what, struct error *error);
 } kinds[] = {
     { "oci", "oci:PATH[:TAG]", resolve_oci },
+    { "docker-archive", "docker-archive:FILE[:TAG]", resolve_docker_archive },
     { "dir", "dir:PATH", resolve_folder },
     { "disk", "disk:FILE", resolve_disk },
 };

@@ -36,6 +36,7 @@ void resolution_release(struct resolution *resolution);
 /* The kinds, one function each; WHAT is what follows the first colon. */
 int resolve_folder(struct resolution *resolution, const char *what, struct error *error);
 int resolve_oci(struct resolution *resolution, const char *what, struct error *error);
+int resolve_docker_archive(struct resolution *resolution, const char *what, struct error *error);
 int resolve_disk(struct resolution *resolution, const char *what, struct error *error);
 
 /* DIGEST is NULL for a disk image of the user's own. */
