@@ -82,9 +82,10 @@ check:
 demo:
 	./scripts/demo
 
-install: $(BUILD)/mote $(BUILD)/mote-image
+install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
+	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 
 clean:

@@ -227,10 +227,11 @@ static int open_rootfs(struct session *session, struct error *error)
     const struct run_options *options = &session->options;
     bool image = options->image != NULL;
     int result = rootfs_open(&session->rootfs, image ? options->image : options->rootfs, image,
-                             error);
+                             options->quiet, error);
 
     for (size_t i = 0; result == 0 && i < options->volume_count; i++)
-        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, error);
+        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, options->quiet,
+                                   error);
     return result;
 }
 
@@ -340,8 +341,8 @@ int cmd_run(int argc, char **argv)
     result = prepare(&session, &error);
     if (result == 0)
         result = run_job(&session, &outcome, &error);
-    if (result < 0)
-        outcome.status = command_failed(&error);
+    if (result < 0 && error.message[0]) /* else a companion program has told */
+        command_failed(&error);
     if (give_verdict(&session, &outcome, result, &error, &failure) < 0)
         outcome.status = command_failed(&failure);
     close_session(&session);

@@ -55,7 +55,7 @@ enum run_record_type {
 /* A record of the guest's is never longer; a JOB may be. */
 #define RUN_GUEST_RECORD_MAX 1024u
 #define RUN_JOB_MAX (1u << 20)
-#define RUN_LAYERS_MAX 64u
+#define RUN_LAYERS_MAX 80u
 #define RUN_VOLUMES_MAX 16u
 
 struct run_header {

@@ -37,12 +37,14 @@ struct rootfs {
     struct image_config config;
 };
 
-/* SPEC is what --rootfs or, with IMAGE, --image takes. */
-int rootfs_open(struct rootfs *rootfs, const char *spec, bool image, struct error *error);
+/* WHAT is a directory or a raw image, for --rootfs, or with IMAGE what --image takes. */
+int rootfs_open(struct rootfs *rootfs, const char *what, bool image, bool quiet,
+                struct error *error);
 
-/* The directory or image file PATH as a volume. */
-int rootfs_add_volume(struct rootfs *rootfs, const char *path, struct error *error);
+/* The directory or raw image PATH as a volume. */
+int rootfs_add_volume(struct rootfs *rootfs, const char *path, bool quiet, struct error *error);
 
 void rootfs_release(struct rootfs *rootfs);
+void rootfs_release_disks(struct rootfs_disk *disks, size_t count);
 
 #endif
