@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mote run`: from options to a job, a VM to run it in, and the verdict. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "devices/backend/passt.h"
 #include "devices/registry.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
@@ -110,6 +112,14 @@ static const char *first_of(const char *a, const char *b, const char *c)
     return a && *a ? a : b && *b ? b : c;
 }
 
+static void tell_addresses(struct run_job *head)
+{
+    inet_pton(AF_INET, PASST_PRIVATE_ADDRESS, &head->address);
+    inet_pton(AF_INET, PASST_PRIVATE_GATEWAY, &head->gateway);
+    inet_pton(AF_INET, PASST_PRIVATE_NAME_SERVER, &head->name_server);
+    head->prefix_length = PASST_PRIVATE_PREFIX;
+}
+
 static int encode_job(struct session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
@@ -145,6 +155,8 @@ static int encode_job(struct session *session, struct error *error)
         .rows = size.ws_row,
         .columns = size.ws_col,
     };
+    if (options->net == RUN_NET_USER)
+        tell_addresses(&job.head);
     return job_encode(&job, &session->job, &session->job_length, error);
 }
 
@@ -186,6 +198,24 @@ static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, st
     return vm_config_add_device(config, device_row("disk"), text, error);
 }
 
+/* The guest gets its addresses with the job: they are the same on every host. */
+static int add_network(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    cleanup_free char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (!stream)
+        return error_system(error, ENOMEM, "--net");
+    fprintf(stream, "user,private");
+    for (size_t i = 0; i < options->publish_count; i++)
+        fprintf(stream, ",forward=%s", options->publish[i]);
+    if (fclose(stream) != 0)
+        return error_system(error, ENOMEM, "--net");
+    return vm_config_add_device(&session->options.vm, device_row("net"), text, error);
+}
+
 static int add_devices(struct session *session, struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
@@ -196,6 +226,8 @@ static int add_devices(struct session *session, struct error *error)
         result = add_disk(config, &rootfs->layers[i], error);
     for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
         result = add_disk(config, &rootfs->volumes[i], error);
+    if (result == 0 && session->options.net == RUN_NET_USER)
+        result = add_network(session, error);
     return result;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -9,15 +10,20 @@
 
 #include "guest/init/init.h"
 
+#define CONNECT_TIMEOUT_S 300
+
 int channel_open(enum run_port port)
 {
     struct sockaddr_vm address = {
         .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = port,
     };
+    /* The kernel's own two seconds are short for a host that is busy. */
+    struct timeval patience = { .tv_sec = CONNECT_TIMEOUT_S };
     int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0), saved;
 
     if (fd < 0)
         return -1;
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience, sizeof(patience));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     saved = errno;
