@@ -1,294 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote run`: from options to a job, a VM to run it in, and the verdict. */
-#include <arpa/inet.h>
+/* `mote run`: a job, in the foreground or not, and its verdict. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "devices/backend/passt.h"
-#include "devices/registry.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
-#include "vmm/run/initramfs.h"
-#include "vmm/run/kernel_choice.h"
-#include "vmm/run/output.h"
-#include "vmm/run/rootfs.h"
-#include "vmm/run/run_options.h"
+#include "vmm/run/session.h"
+#include "vmm/run/store.h"
 #include "vmm/run/supervisor.h"
 #include "vmm/run/verdict.h"
 
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define DEFAULT_HOST_NAME "mote"
-
-/* All that one `mote run` holds. */
-struct session {
-    struct run_options options;
-    struct kernel_choice kernel;
-    struct rootfs rootfs;
-    int initramfs;
-    struct text_list arguments, environment;
-    uint32_t flags;
-    uint8_t *job;
-    size_t job_length;
-    struct log log;
-    struct timeline *timeline; /* shared with the VM's process */
-};
-
-/* ---- the job -------------------------------------------------------------- */
-
-static int add_all(struct text_list *list, char **words, struct error *error)
-{
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && words && words[i]; i++)
-        result = text_list_add(list, words[i], error);
-    return result;
-}
-
-/* As container tools have it: our words replace the image's command, not its entry point. */
-static int choose_arguments(struct session *session, struct error *error)
-{
-    const struct image_config *config = &session->rootfs.config;
-    char **words = session->options.words;
-    int result = add_all(&session->arguments, config->entrypoint.items, error);
-
-    if (result == 0)
-        result = add_all(&session->arguments, words[0] ? words : config->command.items, error);
-    if (result == 0 && session->arguments.count == 0)
-        return error_set(error, EINVAL, "--image %s: names no command; give one after the options",
-                         session->options.image);
-    return result;
-}
-
-static int set_variable(struct session *session, const char *name, const char *value,
-                        struct error *error)
-{
-    cleanup_free char *variable = NULL;
-
-    if (text_list_variable(&session->environment, name))
-        return 0;
-    if (asprintf(&variable, "%s=%s", name, value) < 0)
-        return error_system(error, ENOMEM, "the job's environment");
-    return text_list_add(&session->environment, variable, error);
-}
-
-/* The image's, then the user's; then what is still missing. */
-static int choose_environment(struct session *session, const char *host_name, struct error *error)
-{
-    const struct text_list *sources[] = {
-        &session->rootfs.config.environment, &session->options.environment,
-    };
-    int result = text_list_add(&session->environment, DEFAULT_PATH, error);
-
-    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++)
-        for (size_t j = 0; result == 0 && j < sources[i]->count; j++)
-            result = text_list_set_variable(&session->environment, sources[i]->items[j], error);
-    if (result == 0)
-        result = set_variable(session, "HOSTNAME", host_name, error);
-    if (result == 0 && session->options.tty)
-        result = set_variable(session, "TERM", getenv("TERM") ? getenv("TERM") : "xterm", error);
-    return result;
-}
-
-static uint32_t choose_flags(const struct run_options *options)
-{
-    uint32_t flags = 0;
-
-    if (options->interactive || options->tty || !isatty(STDIN_FILENO))
-        flags |= RUN_STDIN;
-    if (options->tty)
-        flags |= RUN_TTY;
-    if (options->output)
-        flags |= RUN_OUTPUT;
-    return flags;
-}
-
-static const char *first_of(const char *a, const char *b, const char *c)
-{
-    return a && *a ? a : b && *b ? b : c;
-}
-
-static void tell_addresses(struct run_job *head)
-{
-    inet_pton(AF_INET, PASST_PRIVATE_ADDRESS, &head->address);
-    inet_pton(AF_INET, PASST_PRIVATE_GATEWAY, &head->gateway);
-    inet_pton(AF_INET, PASST_PRIVATE_NAME_SERVER, &head->name_server);
-    head->prefix_length = PASST_PRIVATE_PREFIX;
-}
-
-static int encode_job(struct session *session, struct error *error)
-{
-    const struct run_options *options = &session->options;
-    const struct rootfs *rootfs = &session->rootfs;
-    struct winsize size = { .ws_row = 24, .ws_col = 80 };
-    struct job job = {
-        .host_name = first_of(options->host_name, DEFAULT_HOST_NAME, ""),
-        .user = first_of(options->user, rootfs->config.user, "0"),
-        .work_directory = first_of(options->work_directory, rootfs->config.work_directory, "/"),
-        .layer_count = rootfs->layer_count,
-        .volume_count = rootfs->volume_count,
-        .arguments = &session->arguments,
-        .environment = &session->environment,
-    };
-    int result = choose_arguments(session, error);
-
-    if (result == 0)
-        result = choose_environment(session, job.host_name, error);
-    if (result < 0)
-        return result;
-    for (size_t i = 0; i < rootfs->layer_count; i++)
-        job.layers[i] = rootfs->layers[i].file_system;
-    for (size_t i = 0; i < rootfs->volume_count; i++)
-        job.volumes[i] = (struct job_volume){
-            options->volumes[i].target, rootfs->volumes[i].file_system,
-        };
-    ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-    session->flags = choose_flags(options);
-    job.head = (struct run_job){
-        .flags = session->flags,
-        .pids_max = (uint32_t)options->pids,
-        .disk_limit = options->disk_limit,
-        .rows = size.ws_row,
-        .columns = size.ws_col,
-    };
-    if (options->net == RUN_NET_USER)
-        tell_addresses(&job.head);
-    return job_encode(&job, &session->job, &session->job_length, error);
-}
-
-/* ---- the VM --------------------------------------------------------------- */
-
-static const struct virtio_row *device_row(const char *option)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return &rows[i];
-    return NULL;
-}
-
-/* A comma in a path is written twice. */
-static void put_path(FILE *stream, const char *path)
-{
-    for (; *path; path++) {
-        if (*path == ',')
-            fputc(',', stream);
-        fputc(*path, stream);
-    }
-}
-
-static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, struct error *error)
-{
-    cleanup_free char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-
-    if (!stream)
-        return error_system(error, ENOMEM, "disk %s", disk->path);
-    put_path(stream, disk->path);
-    fprintf(stream, ",ro,fd=%d", disk->fd);
-    if (fclose(stream) != 0)
-        return error_system(error, ENOMEM, "disk %s", disk->path);
-    return vm_config_add_device(config, device_row("disk"), text, error);
-}
-
-/* The guest gets its addresses with the job: they are the same on every host. */
-static int add_network(struct session *session, struct error *error)
-{
-    const struct run_options *options = &session->options;
-    cleanup_free char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-
-    if (!stream)
-        return error_system(error, ENOMEM, "--net");
-    fprintf(stream, "user,private");
-    for (size_t i = 0; i < options->publish_count; i++)
-        fprintf(stream, ",forward=%s", options->publish[i]);
-    if (fclose(stream) != 0)
-        return error_system(error, ENOMEM, "--net");
-    return vm_config_add_device(&session->options.vm, device_row("net"), text, error);
-}
-
-static int add_devices(struct session *session, struct error *error)
-{
-    const struct rootfs *rootfs = &session->rootfs;
-    struct vm_config *config = &session->options.vm;
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
-        result = add_disk(config, &rootfs->layers[i], error);
-    for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
-        result = add_disk(config, &rootfs->volumes[i], error);
-    if (result == 0 && session->options.net == RUN_NET_USER)
-        result = add_network(session, error);
-    return result;
-}
-
-static int configure_vm(struct session *session, struct error *error)
-{
-    struct vm_config *config = &session->options.vm;
-    int result = kernel_choose(session->options.kernel, &session->kernel, error);
-
-    if (result == 0)
-        result = initramfs_create(&session->kernel, &session->initramfs, error);
-    if (result < 0)
-        return result;
-    config->kernel = session->kernel.path;
-    config->initrd = "initramfs";
-    config->initrd_fd = session->initramfs;
-    config->describe = session->kernel.describe;
-    if (session->options.describe > 0)
-        config->describe = session->options.describe - 1;
-    config->command_line = session->options.verbose ? "console=ttyS0 panic=-1"
-                                                    : "console=ttyS0 panic=-1 loglevel=1";
-    result = add_devices(session, error);
-    return result == 0 ? vm_config_check(config, error) : result;
-}
-
-/* ---- all together --------------------------------------------------------- */
-
-static int open_rootfs(struct session *session, struct error *error)
-{
-    const struct run_options *options = &session->options;
-    bool image = options->image != NULL;
-    int result = rootfs_open(&session->rootfs, image ? options->image : options->rootfs, image,
-                             options->quiet, error);
-
-    for (size_t i = 0; result == 0 && i < options->volume_count; i++)
-        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, options->quiet,
-                                   error);
-    return result;
-}
-
-static int prepare(struct session *session, struct error *error)
-{
-    const struct run_options *options = &session->options;
-    int result = 0;
-
-    if (options->tty && !isatty(STDIN_FILENO))
-        return error_set(error, ENOTTY, "--tty: standard input is no terminal; leave out --tty");
-    if (options->output)
-        result = output_prepare(options->output, error);
-    if (result == 0 && options->verdict)
-        result = verdict_check(options->verdict, error);
-    if (result == 0)
-        result = open_rootfs(session, error);
-    if (result == 0)
-        result = encode_job(session, error);
-    if (result == 0)
-        result = configure_vm(session, error);
-    timeline_mark(session->timeline, "job prepared");
-    return result;
-}
-
-static int run_job(struct session *session, struct outcome *outcome, struct error *error)
+static int run_job(struct session *session, int started_fd, struct outcome *outcome,
+                   struct error *error)
 {
     struct supervisor_options options = {
         .config = &session->options.vm,
@@ -301,6 +30,7 @@ static int run_job(struct session *session, struct outcome *outcome, struct erro
         .output_limit = session->options.output_limit,
         .quiet = session->options.quiet,
         .verbose = session->options.verbose,
+        .started_fd = started_fd,
         .log = &session->log,
         .timeline = session->timeline,
     };
@@ -308,75 +38,154 @@ static int run_job(struct session *session, struct outcome *outcome, struct erro
     return supervise(&options, outcome, error);
 }
 
-static int open_session(struct session *session, struct error *error)
-{
-    session->log.level = session->options.quiet ? LOG_ERROR
-                         : session->options.verbose ? LOG_INFO : LOG_WARN;
-    /* The VM's process marks it, too. */
-    session->timeline = mmap(NULL, sizeof(*session->timeline), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (session->timeline == MAP_FAILED) {
-        session->timeline = NULL;
-        return error_system(error, errno, "the timeline");
-    }
-    timeline_mark(session->timeline, "main");
-    return 0;
-}
-
-static void close_session(struct session *session)
-{
-    rootfs_release(&session->rootfs);
-    kernel_choice_release(&session->kernel);
-    text_list_release(&session->arguments);
-    text_list_release(&session->environment);
-    run_options_release(&session->options);
-    cleanup_close(&session->initramfs);
-    free(session->job);
-    if (session->timeline)
-        munmap(session->timeline, sizeof(*session->timeline));
-}
-
-/* The account of a job, also of one that Mote could not run: RESULT and ERROR tell. */
-static int give_verdict(struct session *session, const struct outcome *outcome, int result,
-                        const struct error *failure, struct error *error)
+static int write_verdict(const struct session *session, const struct outcome *outcome,
+                         const char *message, const char *path, struct error *error)
 {
     struct verdict verdict = {
         .outcome = outcome,
-        .message = result < 0 ? failure->message : NULL,
+        .message = message,
         .command = &session->arguments,
         .timeline = session->timeline,
     };
 
+    return verdict_write(&verdict, path, error);
+}
+
+/* The account of a job, also of one that Mote could not run: FAILURE, or NULL, tells why. */
+static void give_verdict(struct session *session, const struct store_entry *entry,
+                         struct outcome *outcome, const char *failure)
+{
+    cleanup_free char *kept = entry ? store_path(entry, "verdict") : NULL;
+    const char *const paths[] = { session->options.verdict, kept };
+
     if (session->options.timeline)
         timeline_print(session->timeline, STDERR_FILENO);
-    if (!session->options.verdict)
-        return 0;
-    return verdict_write(&verdict, session->options.verdict, error);
+    for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
+        struct error error = ERROR_INIT;
+
+        if (paths[i] && write_verdict(session, outcome, failure, paths[i], &error) < 0)
+            outcome->status = command_failed(&error);
+    }
+}
+
+/* Runs the job and tells how it ended; STARTED_FD and ENTRY are as for those below. */
+static int run_to_the_end(struct session *session, const struct store_entry *entry,
+                          int started_fd)
+{
+    struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
+    struct error error = ERROR_INIT;
+    int result = run_job(session, started_fd, &outcome, &error);
+
+    if (result < 0)
+        command_failed(&error);
+    give_verdict(session, entry, &outcome, result < 0 ? error.message : NULL);
+    return outcome.status;
+}
+
+/* ---- with a name, and apart from us ---------------------------------------- */
+
+/* The job's streams are files; what Mote itself says goes to the user until the job has begun. */
+static int redirect(struct session *session, const struct store_entry *entry, struct error *error)
+{
+    cleanup_fd int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    cleanup_fd int output = store_open_file(entry, "stdout", error);
+    cleanup_fd int errors = store_open_file(entry, "stderr", error);
+
+    if (output < 0 || errors < 0)
+        return -EIO;
+    session->log.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (input < 0 || session->log.fd < 0 || dup2(input, STDIN_FILENO) < 0 ||
+        dup2(output, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
+        return error_system(error, errno, "job %s", entry->name);
+    return 0;
+}
+
+static _Noreturn void be_detached(struct session *session, struct store_entry *entry,
+                                  int started_fd)
+{
+    struct error error = ERROR_INIT;
+    int status = STATUS_FAILED;
+
+    setsid();
+    if (redirect(session, entry, &error) == 0 && store_claim(entry, &error) == 0)
+        status = run_to_the_end(session, entry, started_fd);
+    else
+        command_failed(&error);
+    if (session->options.remove)
+        store_remove(entry, &error);
+    _exit(status);
+}
+
+/* Returns when the job has begun, or cannot. */
+static int detach(struct session *session, struct store_entry *entry, struct error *error)
+{
+    cleanup_fd int started = -1, theirs = -1;
+    int ends[2], status;
+    pid_t process;
+    char byte;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_system(error, errno, "--detach");
+    started = ends[0];
+    theirs = ends[1];
+    process = fork();
+    if (process < 0)
+        return error_system(error, errno, "--detach");
+    if (process == 0)
+        be_detached(session, entry, theirs);
+    cleanup_close(&theirs);
+    theirs = -1;
+    if (read(started, &byte, 1) == 1) {
+        printf("%s\n", entry->name);
+        return fflush(stdout) == 0 ? STATUS_OK
+                                   : error_system(error, errno, "standard output");
+    }
+    if (waitpid(process, &status, 0) != process || !WIFEXITED(status))
+        return error_set(error, ECHILD, "--detach: the job's process was killed; try again");
+    store_remove(entry, error);
+    return WEXITSTATUS(status);
+}
+
+/* mote's status, or a negative errno. */
+static int run_named(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    struct store_entry entry;
+    int result = store_create(&entry, options->name, &session->arguments, error);
+
+    if (result == 0 && options->detach) {
+        result = detach(session, &entry, error);
+    } else if (result == 0 && (result = store_claim(&entry, error)) == 0) {
+        result = run_to_the_end(session, &entry, -1);
+        store_remove(&entry, error);
+    }
+    store_close(&entry);
+    return result;
 }
 
 int cmd_run(int argc, char **argv)
 {
-    struct session session = { .initramfs = -1, .log = LOG_INIT };
-    struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
-    struct error error = ERROR_INIT, failure = ERROR_INIT;
+    struct session session = SESSION_INIT;
+    struct error error = ERROR_INIT;
     bool helped = false;
     int result = run_options_parse(&session.options, argc, argv, &helped, &error);
 
     if (result == 0 && helped)
         return STATUS_OK;
     if (result == 0)
-        result = open_session(&session, &error);
-    if (result < 0) {
-        close_session(&session);
-        return command_failed(&error);
+        result = session_open(&session, &error);
+    if (result == 0 && (result = session_prepare(&session, &error)) < 0) {
+        struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
+
+        give_verdict(&session, NULL, &outcome, error.message);
     }
-    result = prepare(&session, &error);
     if (result == 0)
-        result = run_job(&session, &outcome, &error);
-    if (result < 0 && error.message[0]) /* else a companion program has told */
-        command_failed(&error);
-    if (give_verdict(&session, &outcome, result, &error, &failure) < 0)
-        outcome.status = command_failed(&failure);
-    close_session(&session);
-    return outcome.status;
+        result = session.options.name || session.options.detach
+                     ? run_named(&session, &error)
+                     : run_to_the_end(&session, NULL, -1);
+    session_close(&session);
+    if (result >= 0)
+        return result;
+    /* Without a message a companion program has told. */
+    return error.message[0] ? command_failed(&error) : STATUS_FAILED;
 }

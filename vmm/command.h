@@ -30,6 +30,14 @@ int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
+/* cmd_jobs.c */
+int cmd_ps(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+
 /* Says what went wrong in one line on standard error; returns STATUS_FAILED. */
 int command_failed(const struct error *error);
 

@@ -9,6 +9,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/options.h"
 #include "vmm/run/env_file.h"
+#include "vmm/run/store.h"
 
 #define PIDS_MAX 4194304 /* the kernel's own */
 
@@ -137,6 +138,12 @@ static const struct option_row rows[] = {
       "cmdline", option_set_choice, FIELD(describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(vm.kvm_path) },
+    { "Jobs with a name", "name", "NAME", "for mote ps, logs, wait, stop, kill and rm", option_set_text,
+      FIELD(name) },
+    { NULL, "detach", NULL, "print the name and return once the job has begun", option_set_flag,
+      FIELD(detach), .letter = 'd' },
+    { NULL, "rm", NULL, "forget it at its end, as is done with every job that is\nnot detached",
+      option_set_flag, FIELD(remove) },
     { "Account", "verdict", "FILE", "write how it ended as one JSON record", option_set_text,
       FIELD(verdict) },
     { NULL, "quiet", NULL, "errors alone", option_set_flag, FIELD(quiet), .letter = 'q' },
@@ -176,6 +183,13 @@ static int check(const struct run_options *options, struct error *error)
     if (options->work_directory && options->work_directory[0] != '/')
         return error_set(error, EINVAL, "--workdir %s: does not begin with '/'; give the whole "
                          "path", options->work_directory);
+    if (options->name && !store_name_is_good(options->name))
+        return error_set(error, EINVAL, "--name %s: is no name; give up to %d letters, digits, "
+                         "'_', '.' and '-', the first a letter or digit", options->name,
+                         STORE_NAME_MAX);
+    if (options->detach && (options->tty || options->interactive))
+        return error_set(error, EINVAL, "--detach: leaves no terminal and no input; leave out "
+                         "--tty and --interactive");
     if (options->quiet && options->verbose)
         return error_set(error, EINVAL, "--quiet and --verbose exclude each other; give one");
     return 0;

@@ -45,6 +45,7 @@ struct supervisor_options {
     uint64_t timeout_ms; /* 0: none */
     uint64_t output_limit; /* bytes of each output stream; 0: none */
     bool quiet, verbose;
+    int started_fd; /* gets a byte when the job has begun; -1: none */
     struct log *log;
     struct timeline *timeline; /* in memory shared with children */
 };
