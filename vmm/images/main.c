@@ -18,6 +18,7 @@
 static const struct command commands[] = {
     { "resolve", "make the disk images of a container image or folder, print where they are",
       image_cmd_resolve },
+    { "unpack-output", "unpack a guest's archive into a folder", image_cmd_unpack_output },
 };
 
 static const char *command_name(const void *context, size_t index)
