@@ -249,12 +249,19 @@ int cmd_rm(int argc, char **argv)
     return for_each(&table, &(struct jobs_options){ .force = false }, argc, argv, remove_one);
 }
 
+static void print_heading(bool *printed)
+{
+    if (!*printed)
+        printf("%-24s %-12s %s\n", "NAME", "STATE", "COMMAND");
+    *printed = true;
+}
+
 /* A line; what is not printable in the command is shown as '?'. */
 static void print_entry(void *context, const struct store_entry *entry)
 {
     char command[60], state[24];
 
-    (void)context;
+    print_heading(context);
     store_read(entry, "command", command, sizeof(command));
     for (char *at = command; *at; at++)
         if (*at < ' ' || *at > '~')
@@ -272,14 +279,14 @@ int cmd_ps(int argc, char **argv)
         "mote ps", "Lists the jobs that have a name, and those that are detached.", NULL, NULL, 0,
     };
     struct error error = ERROR_INIT;
-    bool helped;
+    bool helped, heading = false;
 
     if (options_parse(&table, NULL, argc, argv, &helped, &error) < 0)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
-    printf("%-24s %-12s %s\n", "NAME", "STATE", "COMMAND");
-    if (store_list(print_entry, NULL, &error) < 0)
+    if (store_list(print_entry, &heading, &error) < 0)
         return command_failed(&error);
+    print_heading(&heading);
     return STATUS_OK;
 }

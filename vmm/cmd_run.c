@@ -68,6 +68,16 @@ static void give_verdict(struct session *session, const struct store_entry *entr
     }
 }
 
+/* That there is no job to tell of.  Why is said already: if this fails, too, that is enough. */
+static void note_failure(const struct session *session, const struct error *failure)
+{
+    struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
+    struct error ignored = ERROR_INIT;
+
+    if (session->options.verdict)
+        write_verdict(session, &outcome, failure->message, session->options.verdict, &ignored);
+}
+
 /* Runs the job and tells how it ended; STARTED_FD and ENTRY are as for those below. */
 static int run_to_the_end(struct session *session, const struct store_entry *entry,
                           int started_fd)
@@ -174,11 +184,8 @@ int cmd_run(int argc, char **argv)
         return STATUS_OK;
     if (result == 0)
         result = session_open(&session, &error);
-    if (result == 0 && (result = session_prepare(&session, &error)) < 0) {
-        struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
-
-        give_verdict(&session, NULL, &outcome, error.message);
-    }
+    if (result == 0 && (result = session_prepare(&session, &error)) < 0)
+        note_failure(&session, &error);
     if (result == 0)
         result = session.options.name || session.options.detach
                      ? run_named(&session, &error)

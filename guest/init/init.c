@@ -285,7 +285,7 @@ int main(void)
     modules_load();
     signal(SIGPIPE, SIG_IGN);
     if (!get_job(&job))
-        init_failed(errno, "the host's socket (vsock)");
+        plain_init(errno);
     machine_seed(job.head.seed, sizeof(job.head.seed));
     mounts_root(&job);
     cgroup_create(job.head.pids_max);

@@ -131,6 +131,11 @@ void relay_open(struct relay *relay, int from, int to);
 struct pollfd relay_wait(const struct relay *relay);
 void relay_step(struct relay *relay);
 
+/* ---- plain.c ---- */
+
+/* As an ordinary init, after the host's socket failed by the errno REASON. */
+_Noreturn void plain_init(int reason);
+
 /* ---- tar.c ---- */
 
 /* The folder PATH as a tar archive (pax) to FD.  0, or -1 with errno. */

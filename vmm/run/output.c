@@ -54,7 +54,8 @@ int output_finished(pid_t *process)
     if (*process == 0 || waitpid(*process, &status, WNOHANG) != *process)
         return 0;
     *process = 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : -1;
+    /* What no folder can have, such as a FIFO, it leaves out and says so. */
+    return WIFEXITED(status) && WEXITSTATUS(status) <= 1 ? 1 : -1;
 }
 
 void output_stop(pid_t process)
