@@ -41,16 +41,28 @@ CPPFLAGS += -D_FORTIFY_SOURCE=2
 CFLAGS  += -ffunction-sections -fdata-sections
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/run/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+# mote-image: what knows of archives and container images, kept out of mote itself.
+IMAGES_SOURCES := $(filter-out vmm/images/main.c,$(wildcard vmm/images/*.c))
+IMAGES_OBJECTS := $(IMAGES_SOURCES:%.c=$(BUILD)/obj/%.o)
+IMAGES_LDLIBS := -larchive -lnettle
 
 .PHONY: all payloads unit native check demo install clean
-all: $(BUILD)/mote payloads
+all: $(BUILD)/mote $(BUILD)/mote-image payloads
 
 $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/mote-image: $(BUILD)/obj/vmm/images/main.o $(BUILD)/libimages.a $(BUILD)/libmote.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS)
+
+$(BUILD)/libimages.a: $(IMAGES_OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/libmote.a: $(OBJECTS)
 	@rm -f $@
@@ -62,6 +74,7 @@ $(BUILD)/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 include guest/payloads/payloads.mk
+include guest/init/init.mk
 include tests/tests.mk
 
 check:
@@ -70,8 +83,10 @@ check:
 demo:
 	./scripts/demo
 
-install: $(BUILD)/mote
+install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
+	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
+	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 
 clean:

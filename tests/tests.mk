@@ -9,10 +9,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/t
 .PHONY: unit-programs
 unit-programs: $(UNIT_TESTS)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libmote.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libimages.a $(BUILD)/libmote.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS) -lcmocka
 
 .SECONDARY: $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.o)
 
@@ -41,6 +41,8 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+$(BUILD)/tests/tools/craft_tar: $(BUILD)/obj/tests/support/tar.o
+
 # Runs in guests, which have no libraries.
 $(BUILD)/tests/tools/vsock_cat: LDFLAGS := -static -pthread
 
@@ -53,7 +55,10 @@ native: all
 bad-input: all
 	./tests/bad-input
 
-.PHONY: test-tools bad-input
+images: all
+	./tests/images
+
+.PHONY: test-tools bad-input images
 
 # What scripts/bench measures with; built plainly, not by a test.
 .PHONY: bench-programs

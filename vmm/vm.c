@@ -324,11 +324,12 @@ static int open_and_build(struct vm *vm, struct error *error)
         .kernel = &kernel,
         .command_line = vm->config->command_line,
     };
-    int result = image_open(&kernel, "kernel", vm->config->kernel, error);
+    int result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
 
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
-        result = image_open(&initrd, "initrd", vm->config->initrd, error);
+        result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,
+                               error);
     }
     if (result == 0)
         result = build(vm, &source, error);

@@ -52,7 +52,8 @@ _Static_assert(sizeof(struct vsock_header) == 44, "virtio 1.2, 5.10.6");
 
 struct vsock_options {
     uint64_t cid;
-    char *path;
+    char *path;  /* NULL: no clients of the host, and the guest's connections are handed over */
+    int handoff; /* where to, see socket_handoff.h; the user's, stays open */
 };
 
 /* What a guest's connection appends to the path at most: "_" and a port. */

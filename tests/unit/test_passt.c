@@ -63,7 +63,7 @@ static int start(const char *script, const struct passt_forward *forwards, size_
     }
     snprintf(text, sizeof(text), "%s:%s", directory.path, script ? old_path : "/nowhere");
     setenv("PATH", text, 1);
-    result = passt_start(&uplink, forwards, count, error);
+    result = passt_start(&uplink, forwards, count, false, error);
     setenv("PATH", old_path, 1);
     return result;
 }

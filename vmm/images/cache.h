@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_IMAGES_CACHE_H
+#define MOTE_IMAGES_CACHE_H
+
+/*
+ * The folder of images that were made: $XDG_CACHE_HOME/mote/images, else
+ * ~/.cache/mote/images.  An image's name is the digest of what it was made of,
+ * so it never changes and serves everybody who wants the same.
+ *
+ * An image is written to NAME.tmp and renamed when it is whole and on the disk.
+ * The temporary file is also the lock: its writer holds flock(2) on it, others
+ * wait there and then find the image.  One whose lock is free has lost its
+ * writer, and the next who makes an image sweeps it away.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/images/digest.h"
+
+struct cache {
+    char *path; /* of the images */
+    int fd;
+};
+
+/* An image that is being made, or is there already. */
+struct cache_entry {
+    const struct cache *cache;
+    char name[8 + DIGEST_HEX + 8]; /* sha256-….erofs */
+    char temporary[8 + DIGEST_HEX + 16];
+    int fd; /* of the temporary file; -1 when the image is there */
+};
+
+/* PATH is the cache's folder, made when it is missing; NULL for the user's own. */
+int cache_open(struct cache *cache, const char *path, struct error *error);
+void cache_close(struct cache *cache);
+
+/*
+ * Looks for the image of DIGEST, made by the method that PREFIX names ("sha256-",
+ * "folder-").  When it is there, ENTRY->fd is -1; else it is an empty file
+ * to fill, and locked.  Waits while another process makes the same.
+ */
+int cache_get(const struct cache *cache, const char *prefix, const struct digest *digest,
+              struct cache_entry *entry, struct error *error);
+
+/* Keeps the image that was written; it is on the disk when this returns 0. */
+int cache_keep(struct cache_entry *entry, struct error *error);
+
+/* Throws away what is not kept. */
+void cache_drop(struct cache_entry *entry);
+
+/* The image's path, to be freed by the caller; NULL when memory is short. */
+char *cache_path(const struct cache_entry *entry);
+
+/* Bytes that an image may take: nine tenths of what is free. */
+uint64_t cache_room(const struct cache *cache);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `mote-image unpack-output`: a guest's archive on standard input, into a folder. */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/images/command.h"
+#include "vmm/images/output.h"
+#include "vmm/log.h"
+
+struct options {
+    uint64_t limit;
+};
+
+static const struct option_row rows[] = {
+    { "Options", "limit", "SIZE", "stop at this sum of sizes, each entry being 4 KiB more "
+      "(default: 16G)", option_set_size, .offset = offsetof(struct options, limit) },
+};
+
+static const struct option_table table = {
+    .usage = "mote-image unpack-output [OPTION]... DIR",
+    .summary = "Unpacks the tar archive on standard input into DIR, which exists. The archive is a\n"
+               "guest's: what leads out of DIR and what is no file, folder or link is left out;\n"
+               "files are the caller's and lose setuid.\n\n"
+               "Ends with 0 when all is there, 1 when something was left out, 2 when the archive\n"
+               "broke off or is damaged, 3 at the limit; what came until then is kept. 125 is a\n"
+               "failure of this host, as a full disk.",
+    .examples = "  mote-image unpack-output --limit 100M results <output.tar\n",
+    .rows = rows,
+    .count = ARRAY_LENGTH(rows),
+};
+
+int image_cmd_unpack_output(int argc, char **argv)
+{
+    struct options options = { .limit = 16ull << 30 };
+    struct error error = ERROR_INIT;
+    struct output_report report;
+    struct log log = LOG_INIT;
+    const char *path;
+    bool helped;
+
+    if (parse_with_word(&table, &options, argc, argv, "DIR", &path, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    if (output_unpack(STDIN_FILENO, path, options.limit, &report, &error) < 0)
+        return command_failed(&error);
+    if (report.end == OUTPUT_LEFT_OUT && report.left_out > 1)
+        log_warn(&log, "%s; left out, like %llu more", report.reason.message,
+                 (unsigned long long)report.left_out - 1);
+    else if (report.end == OUTPUT_LEFT_OUT)
+        log_warn(&log, "%s; left out", report.reason.message);
+    else if (report.end != OUTPUT_WHOLE)
+        log_warn(&log, "%s", report.reason.message);
+    return (int)report.end;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/images/command.h"
+
+#include <errno.h>
+#include <string.h>
+
+int parse_with_word(const struct option_table *table, void *target, int argc, char **argv,
+                    const char *name, const char **word, bool *helped, struct error *error)
+{
+    /* The word comes last; --help needs none. */
+    *word = argc > 1 ? argv[argc - 1] : NULL;
+    if (*word && strncmp(*word, "--", 2) == 0)
+        *word = NULL;
+    if (options_parse(table, target, *word ? argc - 1 : argc, argv, helped, error) < 0)
+        return -error->number;
+    if (!*helped && !*word)
+        return error_set(error, EINVAL, "%s: is missing; end the line with it", name);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_IMAGES_PROGRESS_H
+#define MOTE_IMAGES_PROGRESS_H
+
+/*
+ * One line on standard error for work that takes longer than half a second:
+ * what, bytes done, percent.  On a terminal only; a pipe gets none.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    bool on, shown;
+    char what[96];
+    uint64_t done, total; /* bytes; total 0 when it is not known */
+    uint64_t next;        /* when the line is due, in ms of CLOCK_MONOTONIC */
+};
+
+/* Shows lines when WANTED and standard error is a terminal. */
+void progress_init(struct progress *progress, bool wanted);
+
+/* A new piece of work; the half second counts from the first. */
+void progress_begin(struct progress *progress, uint64_t total, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void progress_add(struct progress *progress, uint64_t bytes);
+
+/* Takes the line away. */
+void progress_end(struct progress *progress);
+
+#endif

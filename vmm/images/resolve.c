@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/images/resolve.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/images/disk_format.h"
+#include "vmm/images/folder.h"
+#include "vmm/options.h"
+
+static const struct kind {
+    const char *name;
+    const char *form;
+    int (*resolve)(struct resolution *resolution, const char *what, struct error *error);
+} kinds[] = {
+    { "oci", "oci:PATH[:TAG]", resolve_oci },
+    { "docker-archive", "docker-archive:FILE[:TAG]", resolve_docker_archive },
+    { "dir", "dir:PATH", resolve_folder },
+    { "disk", "disk:FILE", resolve_disk },
+};
+
+/* ---- the result ---- */
+
+/* An object with empty lists and texts, or NULL. */
+static struct json_object *empty_result(void)
+{
+    struct json_object *result = json_object_new_object();
+    struct json_object *config = json_object_new_object();
+
+    json_object_object_add(config, "entrypoint", json_object_new_array());
+    json_object_object_add(config, "cmd", json_object_new_array());
+    json_object_object_add(config, "env", json_object_new_array());
+    json_object_object_add(config, "user", json_object_new_string(""));
+    json_object_object_add(config, "working_dir", json_object_new_string(""));
+    json_object_object_add(result, "layers", json_object_new_array());
+    json_object_object_add(result, "config", config);
+    return result;
+}
+
+void resolution_set_config(struct resolution *resolution, struct json_object *config)
+{
+    json_object_object_add(resolution->result, "config", config);
+}
+
+int resolution_add_layer(struct resolution *resolution, const char *path,
+                         const struct digest *digest, const char *format, struct error *error)
+{
+    cleanup_free char *whole = realpath(path, NULL);
+    struct json_object *layer = json_object_new_object();
+    char text[DIGEST_TEXT];
+
+    if (!whole) {
+        json_object_put(layer);
+        return error_system(error, errno, "%s", path);
+    }
+    json_object_object_add(layer, "path", json_object_new_string(whole));
+    if (digest)
+        json_object_object_add(layer, "digest", json_object_new_string(digest_text(digest, text)));
+    json_object_object_add(layer, "format", json_object_new_string(format));
+    json_object_array_add(json_object_object_get(resolution->result, "layers"), layer);
+    return 0;
+}
+
+struct erofs_limits resolution_limits(const struct resolution *resolution)
+{
+    return (struct erofs_limits){ .image = resolution->limit,
+                                  .written = cache_room(resolution->cache) };
+}
+
+void resolution_release(struct resolution *resolution)
+{
+    json_object_put(resolution->result);
+    resolution->result = NULL;
+}
+
+/* ---- folders and disk images ---- */
+
+int resolve_disk(struct resolution *resolution, const char *what, struct error *error)
+{
+    const char *format;
+
+    if (disk_format(what, &format, error) < 0)
+        return -error->number;
+    return resolution_add_layer(resolution, what, NULL, format, error);
+}
+
+static int write_folder(struct resolution *resolution, struct folder *folder,
+                        const struct digest *stamp, int fd, struct error *error)
+{
+    struct erofs_limits limits = resolution_limits(resolution);
+    struct erofs image;
+    int result = erofs_begin(&image, fd, &limits, error);
+
+    progress_begin(resolution->progress, folder->bytes, "reading %.60s", folder->path);
+    if (result == 0)
+        result = folder_put_files(folder, &image, resolution->progress, error);
+    if (result == 0)
+        result = erofs_finish(&image, folder->tree.root, stamp->bytes, error);
+    erofs_end(&image);
+    return result;
+}
+
+static int folder_image(struct resolution *resolution, struct folder *folder, struct error *error)
+{
+    struct digest stamp = folder_stamp(folder);
+    struct cache_entry entry;
+    cleanup_free char *path = NULL;
+    int result = cache_get(resolution->cache, "folder-", &stamp, &entry, error);
+
+    if (result == 0 && entry.fd >= 0)
+        result = write_folder(resolution, folder, &stamp, entry.fd, error);
+    if (result == 0 && entry.fd >= 0)
+        result = cache_keep(&entry, error);
+    cache_drop(&entry);
+    if (result < 0)
+        return result;
+    path = cache_path(&entry);
+    if (!path)
+        return error_system(error, ENOMEM, "the cache");
+    return resolution_add_layer(resolution, path, &stamp, "erofs", error);
+}
+
+int resolve_folder(struct resolution *resolution, const char *what, struct error *error)
+{
+    struct folder folder;
+    int result = folder_open(&folder, what, resolution->cache, error);
+
+    if (result == 0)
+        result = folder_image(resolution, &folder, error);
+    folder_close(&folder);
+    return result;
+}
+
+/* ---- which kind ---- */
+
+static const char *kind_name(const void *context, size_t index)
+{
+    return ((const struct kind *)context)[index].name;
+}
+
+static int unknown_kind(const char *spec, size_t length, struct error *error)
+{
+    char word[32];
+    const char *nearest;
+
+    snprintf(word, sizeof(word), "%.*s", (int)(length < 31 ? length : 31), spec);
+    nearest = options_nearest(word, kind_name, kinds, ARRAY_LENGTH(kinds));
+    if (spec[length] == ':' && nearest)
+        return error_set(error, EINVAL, "%s: is no kind of image; did you mean %s:?", word,
+                         nearest);
+    return error_set(error, EINVAL, "%.200s: is no image's name; give oci:PATH[:TAG], "
+                     "docker-archive:FILE[:TAG], dir:PATH or disk:FILE", spec);
+}
+
+int resolve(struct resolution *resolution, const char *spec, struct error *error)
+{
+    size_t length = strcspn(spec, ":");
+
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        if (spec[length] != ':' || strlen(kinds[i].name) != length ||
+            strncmp(spec, kinds[i].name, length) != 0)
+            continue;
+        if (spec[length + 1] == '\0')
+            return error_set(error, EINVAL, "%s: names nothing; give %s", spec, kinds[i].form);
+        if (strlen(spec) >= PATH_MAX)
+            return error_set(error, ENAMETOOLONG, "%.60s...: is too long for a path; shorten it",
+                             spec);
+        resolution->result = empty_result();
+        return kinds[i].resolve(resolution, spec + length + 1, error);
+    }
+    return unknown_kind(spec, length, error);
+}

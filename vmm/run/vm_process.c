@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/run/vm_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "devices/backend/console.h"
+#include "devices/registry.h"
+#include "devices/virtio/vsock.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/vm.h"
+
+#define CONSOLE_DRAIN_MS 100
+
+/* ---- in the child --------------------------------------------------------- */
+
+static int status_of(enum vm_end_kind kind)
+{
+    switch (kind) {
+    case VM_POWERED_OFF:
+    case VM_RESET:
+    case VM_STOPPED:
+        return STATUS_OK;
+    case VM_PANICKED:
+        return STATUS_PANIC;
+    case VM_RUNNING:
+    case VM_FAILED:
+        break;
+    }
+    return STATUS_FAILED;
+}
+
+static int run_vm(const struct vm_config *config, struct vm_host *host, int console_fd,
+                  struct error *error)
+{
+    struct console_options console = {
+        .input_fd = -1, .output_fd = console_fd, .log = host->log,
+    };
+    struct vm_end end = { .kind = VM_RUNNING };
+    struct vm *vm;
+    int result = event_loop_create(&host->loop, error);
+
+    if (result == 0)
+        result = console_create(&host->console, &console, error);
+    if (result == 0)
+        result = vm_create(&vm, config, host, error);
+    if (result == 0)
+        result = vm_run(vm, &end, error);
+    if (result < 0)
+        return result;
+    /* The last words of a kernel's panic; a reader that is gone does not matter. */
+    console_drain(host->console, CONSOLE_DRAIN_MS, &(struct error)ERROR_INIT);
+    return status_of(end.kind);
+}
+
+static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
+                                int console_fd, pid_t parent)
+{
+    struct error error = ERROR_INIT;
+    int result;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* It may have died before we asked. */
+    if (getppid() != parent)
+        _exit(STATUS_FAILED);
+    result = run_vm(config, host, console_fd, &error);
+    if (result < 0)
+        result = command_failed(&error);
+    _exit(result); /* the kernel takes the VM down */
+}
+
+/* ---- in the parent -------------------------------------------------------- */
+
+static const struct virtio_row *vsock_row(void)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].class == &virtio_vsock_class)
+            return &rows[i];
+    return NULL;
+}
+
+static int add_vsock(struct vm_config *config, int handoff, struct error *error)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "%u,handoff=%d", VSOCK_CID_MIN, handoff);
+    return vm_config_add_device(config, vsock_row(), text, error);
+}
+
+int vm_process_start(struct vm_process *process, struct vm_config *config, struct log *log,
+                     struct timeline *timeline, struct error *error)
+{
+    struct vm_host host = { .log = log, .timeline = timeline };
+    cleanup_fd int their_handoff = -1, their_console = -1;
+    pid_t parent = getpid();
+    int ends[2], result;
+
+    *process = (struct vm_process)VM_PROCESS_INIT;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_system(error, errno, "the VM's process");
+    process->handoff = ends[0];
+    their_handoff = ends[1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_system(error, errno, "the VM's process");
+    process->console = ends[0];
+    their_console = ends[1];
+    fcntl(process->console, F_SETFL, O_NONBLOCK);
+    result = add_vsock(config, their_handoff, error);
+    if (result < 0)
+        return result;
+    process->pid = fork();
+    if (process->pid < 0)
+        return error_system(error, errno, "the VM's process");
+    if (process->pid == 0) {
+        close(process->handoff);
+        close(process->console);
+        be_the_vm(config, &host, their_console, parent);
+    }
+    return 0;
+}
+
+static void note_status(struct vm_process *process, int status)
+{
+    process->pid = 0;
+    process->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool vm_process_ended(struct vm_process *process)
+{
+    int status;
+
+    if (process->pid > 0 && waitpid(process->pid, &status, WNOHANG) == process->pid)
+        note_status(process, status);
+    return process->pid == 0;
+}
+
+void vm_process_end(struct vm_process *process)
+{
+    int status;
+    pid_t pid;
+
+    if (process->pid <= 0)
+        return;
+    kill(process->pid, SIGKILL);
+    do
+        pid = waitpid(process->pid, &status, 0);
+    while (pid < 0 && errno == EINTR);
+    note_status(process, pid > 0 ? status : SIGKILL);
+}
+
+void vm_process_close(struct vm_process *process)
+{
+    vm_process_end(process);
+    cleanup_close(&process->handoff);
+    cleanup_close(&process->console);
+    process->handoff = process->console = -1;
+}
