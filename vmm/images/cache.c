@@ -165,15 +165,33 @@ static int cannot_write(const struct cache *cache, struct error *error)
     return error_system(error, errno, "cache %s", cache->path);
 }
 
-int cache_get(const struct cache *cache, const char *prefix, const struct digest *digest,
-              struct cache_entry *entry, struct error *error)
+/* Whether the image is there under one of its names, which is then chosen. */
+static bool find(struct cache_entry *entry)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        if (is_there(entry->cache, entry->names[i])) {
+            entry->chosen = i;
+            return true;
+        }
+    return false;
+}
+
+static void set_names(struct cache_entry *entry, const struct cache_name *names)
 {
     char hex[DIGEST_HEX + 1];
 
-    *entry = (struct cache_entry){ .cache = cache, .fd = -1 };
-    snprintf(entry->name, sizeof(entry->name), "%s%s.erofs", prefix, digest_hex(digest, hex));
-    snprintf(entry->temporary, sizeof(entry->temporary), "%s" TEMPORARY, entry->name);
-    while (!is_there(cache, entry->name)) {
+    for (size_t i = 0; i < entry->count; i++)
+        snprintf(entry->names[i], sizeof(entry->names[i]), "%s%s.erofs", names[i].prefix,
+                 digest_hex(&names[i].digest, hex));
+    snprintf(entry->temporary, sizeof(entry->temporary), "%s" TEMPORARY, entry->names[0]);
+}
+
+int cache_get(const struct cache *cache, const struct cache_name *names, size_t count,
+              struct cache_entry *entry, struct error *error)
+{
+    *entry = (struct cache_entry){ .cache = cache, .count = count, .fd = -1 };
+    set_names(entry, names);
+    while (!find(entry)) {
         cleanup_fd int fd = openat(cache->fd, entry->temporary,
                                    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
@@ -181,7 +199,7 @@ int cache_get(const struct cache *cache, const char *prefix, const struct digest
             return cannot_write(cache, error);
         if (!is_same(cache, entry->temporary, fd))
             continue;
-        if (is_there(cache, entry->name)) {
+        if (find(entry)) {
             unlinkat(cache->fd, entry->temporary, 0);
             return 0;
         }
@@ -199,7 +217,7 @@ int cache_keep(struct cache_entry *entry, struct error *error)
     const struct cache *cache = entry->cache;
 
     if (fchmod(entry->fd, 0444) < 0 || fsync(entry->fd) < 0 ||
-        renameat(cache->fd, entry->temporary, cache->fd, entry->name) < 0 || fsync(cache->fd) < 0)
+        renameat(cache->fd, entry->temporary, cache->fd, entry->names[entry->chosen]) < 0 || fsync(cache->fd) < 0)
         return cannot_write(cache, error);
     close(entry->fd);
     entry->fd = -1;
@@ -219,5 +237,5 @@ char *cache_path(const struct cache_entry *entry)
 {
     char *path;
 
-    return asprintf(&path, "%s/%s", entry->cache->path, entry->name) < 0 ? NULL : path;
+    return asprintf(&path, "%s/%s", entry->cache->path, entry->names[entry->chosen]) < 0 ? NULL : path;
 }
