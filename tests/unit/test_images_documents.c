@@ -36,7 +36,7 @@ static void test_documents(void **state)
         const char *text, *why;
     } bad[] = {
         { "{", "ends too early" },     { "[]", "is no object" }, { "{} {}", "more follows" },
-        { "", "ends too early" }, { "{'a':1}", "is no JSON" },
+        { "", "ends too early" }, { "{\"a\" 1}", "is no JSON" },
     };
     char deep[200];
 
