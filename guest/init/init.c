@@ -226,7 +226,7 @@ static void run_job(const struct job *job)
 
     run.job = job;
     run.children = watch_children();
-    user_find(job->user, &user);
+    user_find(job->user, "/etc", &user);
     if (mounts_make_directory(job->work_directory, 0755) < 0)
         init_failed(errno, "work directory %s", job->work_directory);
     process_start(job, &user, &run.process);

@@ -100,8 +100,8 @@ struct user {
     char home[256];
 };
 
-/* SPEC is USER[:GROUP], names or numbers, by the root's own /etc/passwd and /etc/group. */
-void user_find(const char *spec, struct user *user);
+/* SPEC is USER[:GROUP], names or numbers, by passwd and group in FOLDER, the root's own /etc. */
+void user_find(const char *spec, const char *folder, struct user *user);
 
 /* ---- process.c: the job's main process ---- */
 
