@@ -221,13 +221,34 @@ static int add_devices(struct session *session, struct error *error)
     return result;
 }
 
+/* The initramfs has the modules for this job's disks and network. */
+static int make_initramfs(struct session *session, struct error *error)
+{
+    const struct rootfs *rootfs = &session->rootfs;
+    struct text_list wanted = { .count = 0 };
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
+        result = text_list_add(&wanted, rootfs->layers[i].file_system, error);
+    for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
+        result = text_list_add(&wanted, rootfs->volumes[i].file_system, error);
+    if (result == 0 && session->scratch >= 0)
+        result = text_list_add(&wanted, "ext4", error);
+    if (result == 0 && session->options.net == RUN_NET_USER)
+        result = text_list_add(&wanted, "virtio_net", error);
+    if (result == 0)
+        result = initramfs_create(&session->kernel, &wanted, &session->initramfs, error);
+    text_list_release(&wanted);
+    return result;
+}
+
 static int configure_vm(struct session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
     if (result == 0)
-        result = initramfs_create(&session->kernel, &session->initramfs, error);
+        result = make_initramfs(session, error);
     if (result < 0)
         return result;
     config->kernel = session->kernel.path;
