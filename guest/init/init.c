@@ -78,15 +78,22 @@ static int open_stream(enum run_port port)
     return fd;
 }
 
-static void open_streams(struct run *run)
+/* The host's ends first: while there is no job, nobody else connects. */
+static void start_with_streams(struct run *run, const struct user *user)
 {
+    uint32_t flags = run->job->head.flags;
+    int input = flags & RUN_STDIN ? open_stream(RUN_PORT_STDIN) : -1;
+    int output = open_stream(RUN_PORT_STDOUT);
+    int error = flags & RUN_TTY ? -1 : open_stream(RUN_PORT_STDERR);
+
+    process_start(run->job, user, &run->process);
     for (int i = 0; i < STREAMS; i++)
         run->streams[i].finished = true;
-    if (run->process.input >= 0)
-        relay_open(&run->streams[INPUT], open_stream(RUN_PORT_STDIN), run->process.input);
-    relay_open(&run->streams[OUTPUT], run->process.output, open_stream(RUN_PORT_STDOUT));
-    if (run->process.error >= 0)
-        relay_open(&run->streams[ERROR], run->process.error, open_stream(RUN_PORT_STDERR));
+    if (input >= 0)
+        relay_open(&run->streams[INPUT], input, run->process.input);
+    relay_open(&run->streams[OUTPUT], run->process.output, output);
+    if (error >= 0)
+        relay_open(&run->streams[ERROR], run->process.error, error);
 }
 
 /* ---- while it runs -------------------------------------------------------- */
@@ -226,11 +233,10 @@ static void run_job(const struct job *job)
 
     run.job = job;
     run.children = watch_children();
-    user_find(job->user, &user);
+    user_find(job->user, "/etc", &user);
     if (mounts_make_directory(job->work_directory, 0755) < 0)
         init_failed(errno, "work directory %s", job->work_directory);
-    process_start(job, &user, &run.process);
-    open_streams(&run);
+    start_with_streams(&run, &user);
     number = process_exec_result(&run.process);
     if (number) {
         exec_failed(job, number);
@@ -284,6 +290,7 @@ int main(void)
     open_console();
     modules_load();
     signal(SIGPIPE, SIG_IGN);
+    process_spare("-1000");
     if (!get_job(&job))
         plain_init(errno);
     machine_seed(job.head.seed, sizeof(job.head.seed));

@@ -100,8 +100,8 @@ struct user {
     char home[256];
 };
 
-/* SPEC is USER[:GROUP], names or numbers, by the root's own /etc/passwd and /etc/group. */
-void user_find(const char *spec, struct user *user);
+/* SPEC is USER[:GROUP], names or numbers, by passwd and group in FOLDER, the root's own /etc. */
+void user_find(const char *spec, const char *folder, struct user *user);
 
 /* ---- process.c: the job's main process ---- */
 
@@ -112,6 +112,8 @@ struct process {
 };
 
 void process_start(const struct job *job, const struct user *user, struct process *process);
+/* How the kernel chooses whom to kill when memory is used up: from "-1000", never, to "1000". */
+void process_spare(const char *score);
 /* 0 once the command runs, else the errno of execve(2). */
 int process_exec_result(const struct process *process);
 

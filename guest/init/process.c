@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -103,6 +104,7 @@ static _Noreturn void run(const struct job *job, const struct user *user,
     ssize_t written;
 
     cgroup_enter();
+    process_spare("0");
     reset_signals();
     if (take_streams(streams) && become(user) && chdir(job->work_directory) == 0) {
         environ = job->environment;
@@ -112,6 +114,16 @@ static _Noreturn void run(const struct job *job, const struct user *user,
     number = errno;
     written = write(status_fd, &number, sizeof(number));
     _exit(written == sizeof(number) ? 127 : 126);
+}
+
+void process_spare(const char *score)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, score, strlen(score)) < 0)
+        dprintf(STDERR_FILENO, "mote-init: oom_score_adj: %s\n", strerror(errno));
+    if (fd >= 0)
+        close(fd);
 }
 
 void process_start(const struct job *job, const struct user *user, struct process *process)

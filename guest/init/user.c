@@ -32,6 +32,14 @@ static bool read_id(const char *text, uint32_t *id)
     return true;
 }
 
+static FILE *open_file(const char *folder, const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return fopen(path, "re");
+}
+
 /* The next line of FILE in its fields; their number, 0 at the end.  Too long a line is cut. */
 static size_t read_line(FILE *file, char line[LINE_SIZE], char *fields[FIELDS_MAX])
 {
@@ -50,10 +58,10 @@ static size_t read_line(FILE *file, char line[LINE_SIZE], char *fields[FIELDS_MA
 }
 
 /* name:password:uid:gid:comment:home:shell.  False: not there. */
-static bool find_user(const char *name, struct user *user)
+static bool find_user(const char *folder, const char *name, struct user *user)
 {
     char line[LINE_SIZE], *fields[FIELDS_MAX];
-    FILE *file = fopen("/etc/passwd", "re");
+    FILE *file = open_file(folder, "passwd");
     uint32_t id, uid, gid;
     bool by_id = read_id(name, &id), found = false;
     size_t count;
@@ -83,10 +91,10 @@ static bool is_member(char *members, const char *name)
 }
 
 /* name:password:gid:members.  The group NAME into *GID; false: not there. */
-static bool find_group(const char *name, gid_t *gid)
+static bool find_group(const char *folder, const char *name, gid_t *gid)
 {
     char line[LINE_SIZE], *fields[FIELDS_MAX];
-    FILE *file = fopen("/etc/group", "re");
+    FILE *file = open_file(folder, "group");
     bool found = false;
     uint32_t id;
     size_t count;
@@ -102,10 +110,10 @@ static bool find_group(const char *name, gid_t *gid)
     return found;
 }
 
-static void add_memberships(const char *name, struct user *user)
+static void add_memberships(const char *folder, const char *name, struct user *user)
 {
     char line[LINE_SIZE], *fields[FIELDS_MAX];
-    FILE *file = fopen("/etc/group", "re");
+    FILE *file = open_file(folder, "group");
     uint32_t id;
     size_t count;
 
@@ -118,7 +126,7 @@ static void add_memberships(const char *name, struct user *user)
     fclose(file);
 }
 
-void user_find(const char *spec, struct user *user)
+void user_find(const char *spec, const char *folder, struct user *user)
 {
     char name[256];
     const char *colon = strchr(spec, ':');
@@ -128,7 +136,7 @@ void user_find(const char *spec, struct user *user)
     *user = (struct user){ .home = "/" };
     snprintf(name, sizeof(name), "%.*s", (int)(colon ? (size_t)(colon - spec) : strlen(spec)),
              spec);
-    if (!find_user(name[0] ? name : "0", user) && name[0]) {
+    if (!find_user(folder, name[0] ? name : "0", user) && name[0]) {
         /* A number needs no entry; its group is then 0, as container tools have it. */
         if (!read_id(name, &id))
             init_failed(0, "user %s: is not in the image's /etc/passwd; give a number or a name "
@@ -139,10 +147,10 @@ void user_find(const char *spec, struct user *user)
         strcpy(user->home, "/root");
     if (group && read_id(group, &id))
         user->gid = id;
-    else if (group && !find_group(group, &user->gid))
+    else if (group && !find_group(folder, group, &user->gid))
         init_failed(0, "group %s: is not in the image's /etc/group; give a number or a name from "
                     "there", group);
     user->groups[user->group_count++] = user->gid;
     if (!group)
-        add_memberships(name[0] ? name : "root", user);
+        add_memberships(folder, name[0] ? name : "root", user);
 }

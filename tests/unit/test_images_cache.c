@@ -207,7 +207,7 @@ static void test_after_a_failure(void **state)
         struct cache cache;
         struct cache_entry mine;
 
-        close(entry.fd); /* the lock is the open file's, which the child has too */
+        close(entry.lock); /* the lock is the open file's, which the child has too */
         if (cache_open(&cache, world->path, &error) < 0 ||
             get(&cache, "sha256-", &world->digest, &mine, &error) < 0 || mine.fd < 0 ||
             write(mine.fd, "image", 5) != 5 || cache_keep(&mine, &error) < 0)

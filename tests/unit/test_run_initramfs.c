@@ -107,12 +107,14 @@ static void test_modules(void **state)
         "net/vmw_vsock/vmw-vsock-virtio-transport.ko", "fs/mbcache.ko", "lib/crc16.ko",
         "fs/jbd2/jbd2.ko", "fs/ext4/ext4.ko",
     };
-    struct text_list modules = { .count = 0 };
+    struct text_list modules = { .count = 0 }, extra = { .count = 0 };
     struct error error = ERROR_INIT;
 
     (void)state;
     write_text("modules.dep", dependencies);
-    assert_int_equal(modules_resolve(directory.path, &modules, &error), 0);
+    assert_int_equal(text_list_add(&extra, "ext4", &error), 0);
+    assert_int_equal(text_list_add(&extra, "squashfs", &error), 0);
+    assert_int_equal(modules_resolve(directory.path, &extra, &modules, &error), 0);
     assert_int_equal(modules.count, ARRAY_LENGTH(wanted));
     for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
         char path[256];
@@ -120,8 +122,9 @@ static void test_modules(void **state)
         snprintf(path, sizeof(path), "%s/kernel/%s", directory.path, wanted[i]);
         assert_string_equal(modules.items[i], path);
     }
+    assert_true(modules_resolve("/nowhere", &extra, &modules, &error) < 0);
     text_list_release(&modules);
-    assert_true(modules_resolve("/nowhere", &modules, &error) < 0);
+    text_list_release(&extra);
 }
 
 static void test_named_kernel(void **state)

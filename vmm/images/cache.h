@@ -7,10 +7,12 @@
  * ~/.cache/mote/images.  An image's name is the digest of what it was made of,
  * so it never changes and serves everybody who wants the same.
  *
- * An image is written to NAME.tmp and renamed when it is whole and on the disk.
- * The temporary file is also the lock: its writer holds flock(2) on it, others
- * wait there and then find the image.  One whose lock is free has lost its
- * writer, and the next who makes an image sweeps it away.
+ * An image is written to a file without a name, which gets one when it is whole
+ * and on the disk: a writer that is killed leaves nothing that takes room.
+ * NAME.tmp is the lock: the writer holds flock(2) on it, others wait there and
+ * then find the image.  One whose lock is free has lost its writer, and the next
+ * who makes an image sweeps it away.  Where the file system has no files without
+ * names (O_TMPFILE), the image is written to NAME.tmp itself.
  */
 
 #include <stdbool.h>
@@ -38,7 +40,8 @@ struct cache_entry {
     char names[CACHE_NAMES][8 + DIGEST_HEX + 8]; /* sha256-….erofs */
     size_t count, chosen;                        /* the name that it has, or will have */
     char temporary[8 + DIGEST_HEX + 16];
-    int fd; /* of the temporary file; -1 when the image is there */
+    int lock; /* NAME.tmp, locked */
+    int fd;   /* to be written; can be the same file; -1 when the image is there */
 };
 
 /* PATH is the cache's folder, made when it is missing; NULL for the user's own. */

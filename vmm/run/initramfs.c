@@ -129,7 +129,8 @@ static int add_modules(struct cpio *cpio, const struct text_list *modules, struc
     return result;
 }
 
-static int fill(struct cpio *cpio, const struct kernel_choice *kernel, struct error *error)
+static int fill(struct cpio *cpio, const struct kernel_choice *kernel,
+                const struct text_list *wanted, struct error *error)
 {
     cleanup_free char *init = NULL;
     struct text_list modules = { .count = 0 };
@@ -138,7 +139,7 @@ static int fill(struct cpio *cpio, const struct kernel_choice *kernel, struct er
     if (result == 0)
         result = add_file(cpio, "init", S_IFREG | 0755, "guest init", init, error);
     if (result == 0 && kernel->modules) {
-        result = modules_resolve(kernel->modules, &modules, error);
+        result = modules_resolve(kernel->modules, wanted, &modules, error);
         if (result == 0)
             result = add_modules(cpio, &modules, error);
         text_list_release(&modules);
@@ -161,7 +162,8 @@ static int write_all(int fd, const uint8_t *bytes, size_t length)
     return 0;
 }
 
-int initramfs_create(const struct kernel_choice *kernel, int *fd, struct error *error)
+int initramfs_create(const struct kernel_choice *kernel, const struct text_list *wanted, int *fd,
+                     struct error *error)
 {
     struct cpio cpio = { .bytes = NULL };
     cleanup_fd int created = memfd_create("initramfs", MFD_CLOEXEC);
@@ -169,7 +171,7 @@ int initramfs_create(const struct kernel_choice *kernel, int *fd, struct error *
 
     if (created < 0)
         return error_system(error, errno, "initramfs");
-    result = fill(&cpio, kernel, error);
+    result = fill(&cpio, kernel, wanted, error);
     if (result == 0 && (result = write_all(created, cpio.bytes, cpio.used)) < 0)
         error_system(error, -result, "initramfs");
     cpio_release(&cpio);

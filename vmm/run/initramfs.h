@@ -17,6 +17,7 @@
 #include "vmm/error.h"
 
 struct kernel_choice;
+struct text_list;
 
 /* Grows as files are added; release by cpio_release(). */
 struct cpio {
@@ -33,9 +34,11 @@ int cpio_finish(struct cpio *cpio, struct error *error);
 void cpio_release(struct cpio *cpio);
 
 /*
- * A memory file with the initramfs for KERNEL, which the caller closes.  It is
- * a descriptor, not bytes, as the VM's process takes all that it reads so.
+ * A memory file with the initramfs for KERNEL and the modules that are WANTED
+ * (modules.h), which the caller closes.  It is a descriptor, not bytes, as the
+ * VM's process takes all that it reads so.
  */
-int initramfs_create(const struct kernel_choice *kernel, int *fd, struct error *error);
+int initramfs_create(const struct kernel_choice *kernel, const struct text_list *wanted, int *fd,
+                     struct error *error);
 
 #endif

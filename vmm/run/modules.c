@@ -8,10 +8,9 @@
 
 #include "vmm/cleanup.h"
 
-static const char *const wanted[] = {
-    "virtio_mmio", "virtio_blk", "vmw_vsock_virtio_transport", "virtio_net", "overlay", "erofs",
-    "squashfs", "ext4",
-    /* The checksums of ext4 and of compressed modules' users, found by name and not by symbol. */
+static const char *const always[] = {
+    "virtio_mmio", "virtio_blk", "vmw_vsock_virtio_transport", "overlay",
+    /* Checksums of file systems, which find them by name and not by symbol. */
     "crc32c_generic",
 };
 
@@ -84,7 +83,8 @@ static int add_wanted(struct text_list *list, const char *folder, FILE *file, co
     return ferror(file) ? error_system(error, errno, "modules %s", folder) : 0;
 }
 
-int modules_resolve(const char *folder, struct text_list *modules, struct error *error)
+int modules_resolve(const char *folder, const struct text_list *wanted, struct text_list *modules,
+                    struct error *error)
 {
     cleanup_free char *path = NULL;
     int result = 0;
@@ -95,8 +95,10 @@ int modules_resolve(const char *folder, struct text_list *modules, struct error 
     file = fopen(path, "re");
     if (!file)
         return error_system(error, errno, "modules %s", path);
-    for (size_t i = 0; result == 0 && i < ARRAY_LENGTH(wanted); i++)
-        result = add_wanted(modules, folder, file, wanted[i], error);
+    for (size_t i = 0; result == 0 && i < ARRAY_LENGTH(always); i++)
+        result = add_wanted(modules, folder, file, always[i], error);
+    for (size_t i = 0; result == 0 && i < wanted->count; i++)
+        result = add_wanted(modules, folder, file, wanted->items[i], error);
     fclose(file);
     return result;
 }

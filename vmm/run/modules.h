@@ -3,8 +3,8 @@
 #define MOTE_RUN_MODULES_H
 
 /*
- * Which modules of a stock kernel a job's guest needs: those of Mote's devices
- * and of the file systems, with what they depend on by the folder's
+ * Which modules of a stock kernel a job's guest needs: those of Mote's devices,
+ * the overlay and what else is WANTED, with what they depend on by the folder's
  * modules.dep (depmod(8)).  One that is not there is built in, or missed when
  * the guest needs it.
  */
@@ -13,6 +13,7 @@
 #include "vmm/run/job.h"
 
 /* The files' paths in FOLDER into *MODULES, each after those that it needs. */
-int modules_resolve(const char *folder, struct text_list *modules, struct error *error);
+int modules_resolve(const char *folder, const struct text_list *wanted, struct text_list *modules,
+                    struct error *error);
 
 #endif

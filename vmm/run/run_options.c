@@ -128,6 +128,8 @@ static const struct option_row rows[] = {
       set_positive_size, FIELD(output_limit) },
     { NULL, "disk-limit", "SIZE", "what it may write, in memory (default: half of that)",
       set_positive_size, FIELD(disk_limit) },
+    { NULL, "scratch", "SIZE", "what it may write, on a disk of the host's ($TMPDIR)",
+      set_positive_size, FIELD(scratch) },
     { "Network", "net", "KIND", "none (default) or user", option_set_choice, FIELD(net),
       .choices = net_names },
     { NULL, "publish", "HOST:GUEST", "forward a port of the host's, with /tcp or /udp;\nneeds "
@@ -175,6 +177,8 @@ static int check(const struct run_options *options, struct error *error)
     if (options->rootfs && !options->words[0])
         return error_set(error, EINVAL, "the command is missing; give it after the options, such "
                          "as -- sh -c 'echo hello'");
+    if (options->scratch && options->disk_limit)
+        return error_set(error, EINVAL, "--scratch and --disk-limit exclude each other; give one");
     if (options->publish_count > 0 && options->net != RUN_NET_USER)
         return error_set(error, EINVAL, "--publish: needs a network; add --net user");
     if (options->host_name && (!options->host_name[0] || strlen(options->host_name) > 64))

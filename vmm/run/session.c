@@ -15,6 +15,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/run/initramfs.h"
 #include "vmm/run/output.h"
+#include "vmm/run/scratch.h"
 #include "vmm/run/verdict.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -86,6 +87,8 @@ static uint32_t choose_flags(const struct run_options *options)
         flags |= RUN_TTY;
     if (options->output)
         flags |= RUN_OUTPUT;
+    if (options->scratch)
+        flags |= RUN_SCRATCH;
     return flags;
 }
 
@@ -165,7 +168,8 @@ static void put_path(FILE *stream, const char *path)
     }
 }
 
-static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, struct error *error)
+static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, bool read_only,
+                    struct error *error)
 {
     cleanup_free char *text = NULL;
     size_t length = 0;
@@ -174,7 +178,7 @@ static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, st
     if (!stream)
         return error_system(error, ENOMEM, "disk %s", disk->path);
     put_path(stream, disk->path);
-    fprintf(stream, ",ro,fd=%d", disk->fd);
+    fprintf(stream, "%s,fd=%d", read_only ? ",ro" : "", disk->fd);
     if (fclose(stream) != 0)
         return error_system(error, ENOMEM, "disk %s", disk->path);
     return vm_config_add_device(config, device_row("disk"), text, error);
@@ -201,15 +205,40 @@ static int add_network(struct session *session, struct error *error)
 static int add_devices(struct session *session, struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
+    char scratch_name[] = "scratch";
+    struct rootfs_disk scratch = { .fd = session->scratch, .path = scratch_name };
     struct vm_config *config = &session->options.vm;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
-        result = add_disk(config, &rootfs->layers[i], error);
+        result = add_disk(config, &rootfs->layers[i], true, error);
     for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
-        result = add_disk(config, &rootfs->volumes[i], error);
+        result = add_disk(config, &rootfs->volumes[i], true, error);
+    if (result == 0 && session->scratch >= 0)
+        result = add_disk(config, &scratch, false, error);
     if (result == 0 && session->options.net == RUN_NET_USER)
         result = add_network(session, error);
+    return result;
+}
+
+/* The initramfs has the modules for this job's disks and network. */
+static int make_initramfs(struct session *session, struct error *error)
+{
+    const struct rootfs *rootfs = &session->rootfs;
+    struct text_list wanted = { .count = 0 };
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
+        result = text_list_add(&wanted, rootfs->layers[i].file_system, error);
+    for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
+        result = text_list_add(&wanted, rootfs->volumes[i].file_system, error);
+    if (result == 0 && session->scratch >= 0)
+        result = text_list_add(&wanted, "ext4", error);
+    if (result == 0 && session->options.net == RUN_NET_USER)
+        result = text_list_add(&wanted, "virtio_net", error);
+    if (result == 0)
+        result = initramfs_create(&session->kernel, &wanted, &session->initramfs, error);
+    text_list_release(&wanted);
     return result;
 }
 
@@ -219,7 +248,7 @@ static int configure_vm(struct session *session, struct error *error)
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
     if (result == 0)
-        result = initramfs_create(&session->kernel, &session->initramfs, error);
+        result = make_initramfs(session, error);
     if (result < 0)
         return result;
     config->kernel = session->kernel.path;
@@ -264,6 +293,8 @@ int session_prepare(struct session *session, struct error *error)
         result = open_rootfs(session, error);
     if (result == 0)
         result = encode_job(session, error);
+    if (result == 0 && options->scratch)
+        result = scratch_create(options->scratch, &session->scratch, error);
     if (result == 0)
         result = configure_vm(session, error);
     timeline_mark(session->timeline, "job prepared");
@@ -293,6 +324,7 @@ void session_close(struct session *session)
     text_list_release(&session->environment);
     run_options_release(&session->options);
     cleanup_close(&session->initramfs);
+    cleanup_close(&session->scratch);
     free(session->job);
     if (session->timeline)
         munmap(session->timeline, sizeof(*session->timeline));

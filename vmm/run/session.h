@@ -19,6 +19,7 @@ struct session {
     struct kernel_choice kernel;
     struct rootfs rootfs;
     int initramfs;
+    int scratch; /* the job's writable disk; -1: it writes to memory */
     struct text_list arguments, environment;
     uint32_t flags; /* of the job */
     uint8_t *job;   /* as job_encode() made it */
@@ -27,7 +28,7 @@ struct session {
     struct timeline *timeline; /* shared with the VM's process */
 };
 
-#define SESSION_INIT { .initramfs = -1, .log = LOG_INIT }
+#define SESSION_INIT { .initramfs = -1, .scratch = -1, .log = LOG_INIT }
 
 /* Of OPTIONS, which are read already.  After a failure, too: session_close(). */
 int session_open(struct session *session, struct error *error);

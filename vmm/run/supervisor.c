@@ -86,6 +86,8 @@ static void clock_rang(void *context, uint32_t events)
         return;
     switch (supervisor->alarm) {
     case ALARM_TIMEOUT:
+        if (supervisor->phase == PHASE_ENDED)
+            break; /* in time, though its output is still on its way */
         log_warn(supervisor->options->log, "%s: ran longer than --timeout allows; it is ended",
                  supervisor->options->command);
         supervisor_stop_job(supervisor, CAUSE_TIMEOUT);
