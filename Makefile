@@ -88,6 +88,7 @@ install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
+	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
 
 clean:
 	rm -rf $(BUILD)
