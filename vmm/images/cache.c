@@ -269,7 +269,8 @@ void cache_drop(struct cache_entry *entry)
 
 char *cache_path(const struct cache_entry *entry)
 {
+    const char *name = entry->names[entry->chosen];
     char *path;
 
-    return asprintf(&path, "%s/%s", entry->cache->path, entry->names[entry->chosen]) < 0 ? NULL : path;
+    return asprintf(&path, "%s/%s", entry->cache->path, name) < 0 ? NULL : path;
 }

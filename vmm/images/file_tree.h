@@ -80,7 +80,7 @@ struct file_node *file_node_child(const struct file_node *folder, const char *na
 int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *name,
                   struct file_inode *inode, struct file_node **node, struct error *error);
 
-/* Makes NODE name INODE; refused with -ENOTEMPTY when NODE is a folder with children and INODE none. */
+/* Makes NODE name INODE; -ENOTEMPTY when NODE is a folder with children and INODE is no folder. */
 int file_node_replace(struct file_node *node, struct file_inode *inode);
 
 /* Forgets all that is below FOLDER. */

@@ -123,7 +123,7 @@ static int enter(const struct reading *reading, struct file_node **node, const c
     return 0;
 }
 
-/* The folder that PATH's last component is in; that component goes to NAME, "" for the root itself. */
+/* The folder that PATH's last component is in; that goes to NAME, "" for the root itself. */
 static int walk(const struct reading *reading, const char *path, struct file_node **folder,
                 char name[FILE_TREE_NAME_MAX + 1])
 {
