@@ -10,11 +10,11 @@ FUZZ_SHARED := $(BUILD)/obj/tests/fuzz/fuzz.o $(BUILD)/obj/tests/fuzz/fuzz_load.
 .PHONY: fuzz-programs fuzz-seeds
 fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libmote.a
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libimages.a $(BUILD)/libmote.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=pread -o $@ \
-		$(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+		$(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(IMAGES_LDLIBS)
 
 # Devices behind the hostile driver of virtio_harness.c.
 FUZZ_VIRTIO := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(shell grep -l virtio_fuzz_run tests/fuzz/fuzz_*.c))

@@ -18,6 +18,14 @@ struct world {
     struct digest digest;
 };
 
+static int get(const struct cache *cache, const char *prefix, const struct digest *digest,
+               struct cache_entry *entry, struct error *error)
+{
+    struct cache_name name = { prefix, *digest };
+
+    return cache_get(cache, &name, 1, entry, error);
+}
+
 static int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -62,7 +70,7 @@ static void test_kept_and_found(void **state)
     struct stat status;
     char *path;
 
-    assert_int_equal(cache_get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     assert_true(entry.fd >= 0);
     assert_int_equal(write(entry.fd, "image", 5), 5);
     assert_int_equal(cache_keep(&entry, &error), 0);
@@ -71,11 +79,34 @@ static void test_kept_and_found(void **state)
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0444);
     free(path);
-    assert_int_equal(cache_get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     assert_int_equal(entry.fd, -1);
     assert_int_equal(count_files(world), 1);
     /* Another way to make it is another image. */
-    assert_int_equal(cache_get(&world->cache, "folder-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "folder-", &world->digest, &entry, &error), 0);
+    assert_true(entry.fd >= 0);
+    cache_drop(&entry);
+    assert_int_equal(count_files(world), 1);
+}
+
+/* The same layer, made for itself or for what is below it. */
+static void test_two_names(void **state)
+{
+    struct world *world = *state;
+    struct cache_name names[2] = { { "sha256-", world->digest },
+                                   { "chain-", digest_of("chain", 5) } };
+    struct cache_entry entry;
+    struct error error = ERROR_INIT;
+
+    assert_int_equal(cache_get(&world->cache, names, 2, &entry, &error), 0);
+    assert_int_equal(write(entry.fd, "image", 5), 5);
+    entry.chosen = 1;
+    assert_int_equal(cache_keep(&entry, &error), 0);
+    assert_int_equal(cache_get(&world->cache, names, 2, &entry, &error), 0);
+    assert_int_equal(entry.fd, -1);
+    assert_int_equal(entry.chosen, 1);
+    names[1].digest = digest_of("other", 5);
+    assert_int_equal(cache_get(&world->cache, names, 2, &entry, &error), 0);
     assert_true(entry.fd >= 0);
     cache_drop(&entry);
     assert_int_equal(count_files(world), 1);
@@ -87,7 +118,7 @@ static void test_dropped_leaves_nothing(void **state)
     struct cache_entry entry;
     struct error error = ERROR_INIT;
 
-    assert_int_equal(cache_get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     assert_int_equal(write(entry.fd, "half", 4), 4);
     cache_drop(&entry);
     cache_drop(&entry);
@@ -105,16 +136,16 @@ static void test_stale_temporaries_are_swept(void **state)
     int status;
 
     if (child == 0) {
-        if (cache_get(&world->cache, "sha256-", &world->digest, &entry, &error) < 0 ||
+        if (get(&world->cache, "sha256-", &world->digest, &entry, &error) < 0 ||
             write(entry.fd, "half", 4) != 4 ||
-            cache_get(&world->cache, "sha256-", &other, &entry, &error) < 0)
+            get(&world->cache, "sha256-", &other, &entry, &error) < 0)
             _exit(1);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(count_files(world), 2);
-    assert_int_equal(cache_get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     assert_true(entry.fd >= 0);
     assert_int_equal(lseek(entry.fd, 0, SEEK_END), 0);
     assert_int_equal(count_files(world), 1);
@@ -137,7 +168,7 @@ static void test_made_once(void **state)
             struct cache cache;
 
             if (cache_open(&cache, world->path, &error) < 0 ||
-                cache_get(&cache, "sha256-", &world->digest, &entry, &error) < 0)
+                get(&cache, "sha256-", &world->digest, &entry, &error) < 0)
                 _exit(1);
             if (entry.fd < 0)
                 _exit(0);
@@ -170,15 +201,15 @@ static void test_after_a_failure(void **state)
     pid_t child;
     int status;
 
-    assert_int_equal(cache_get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     child = fork();
     if (child == 0) {
         struct cache cache;
         struct cache_entry mine;
 
-        close(entry.fd); /* the lock is the open file's, which the child has too */
+        close(entry.lock); /* the lock is the open file's, which the child has too */
         if (cache_open(&cache, world->path, &error) < 0 ||
-            cache_get(&cache, "sha256-", &world->digest, &mine, &error) < 0 || mine.fd < 0 ||
+            get(&cache, "sha256-", &world->digest, &mine, &error) < 0 || mine.fd < 0 ||
             write(mine.fd, "image", 5) != 5 || cache_keep(&mine, &error) < 0)
             _exit(1);
         _exit(0);
@@ -220,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kept_and_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropped_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stale_temporaries_are_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_made_once, set_up, tear_down),

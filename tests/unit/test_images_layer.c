@@ -209,6 +209,23 @@ static void test_whiteouts(void **state)
     assert_null(find(world, ".wh..wh.plnk"));
 }
 
+/* umoci hides the files of a folder that became a file, before or after that. */
+static void test_whiteouts_below_a_file(void **state)
+{
+    struct world *world = *state;
+
+    add(world, '0', "one", "x");
+    add(world, '0', "one/.wh.a", NULL);
+    add(world, '0', "one/deep/.wh.a", NULL);
+    add(world, '0', "two/.wh.a", NULL);
+    add(world, '0', "two/deep/.wh.a", NULL);
+    add(world, '0', "two/deep/.wh..wh..opq", NULL);
+    add(world, '0', "two", "x");
+    assert_int_equal(unpack(world), 0);
+    assert_true(S_ISREG(find(world, "one")->mode));
+    assert_true(S_ISREG(find(world, "two")->mode));
+}
+
 static void test_an_empty_layer(void **state)
 {
     struct world *world = *state;
@@ -374,6 +391,7 @@ int main(void)
         TEST(test_long_names_and_attributes),
         TEST(test_repeated_entries),
         TEST(test_whiteouts),
+        TEST(test_whiteouts_below_a_file),
         TEST(test_an_empty_layer),
         TEST(test_climbing),
         TEST(test_climbing_absolute),

@@ -165,15 +165,50 @@ static int cannot_write(const struct cache *cache, struct error *error)
     return error_system(error, errno, "cache %s", cache->path);
 }
 
-int cache_get(const struct cache *cache, const char *prefix, const struct digest *digest,
-              struct cache_entry *entry, struct error *error)
+/* Whether the image is there under one of its names, which is then chosen. */
+static bool find(struct cache_entry *entry)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        if (is_there(entry->cache, entry->names[i])) {
+            entry->chosen = i;
+            return true;
+        }
+    return false;
+}
+
+static void set_names(struct cache_entry *entry, const struct cache_name *names)
 {
     char hex[DIGEST_HEX + 1];
 
-    *entry = (struct cache_entry){ .cache = cache, .fd = -1 };
-    snprintf(entry->name, sizeof(entry->name), "%s%s.erofs", prefix, digest_hex(digest, hex));
-    snprintf(entry->temporary, sizeof(entry->temporary), "%s" TEMPORARY, entry->name);
-    while (!is_there(cache, entry->name)) {
+    for (size_t i = 0; i < entry->count; i++)
+        snprintf(entry->names[i], sizeof(entry->names[i]), "%s%s.erofs", names[i].prefix,
+                 digest_hex(&names[i].digest, hex));
+    snprintf(entry->temporary, sizeof(entry->temporary), "%s" TEMPORARY, entry->names[0]);
+}
+
+/* The file to write; the lock is held. */
+static int open_image(struct cache_entry *entry, struct error *error)
+{
+    const struct cache *cache = entry->cache;
+
+    entry->fd = openat(cache->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (entry->fd >= 0)
+        return 0;
+    if (ftruncate(entry->lock, 0) == 0)
+        entry->fd = fcntl(entry->lock, F_DUPFD_CLOEXEC, 0);
+    if (entry->fd >= 0)
+        return 0;
+    cannot_write(cache, error);
+    cache_drop(entry);
+    return -error->number;
+}
+
+int cache_get(const struct cache *cache, const struct cache_name *names, size_t count,
+              struct cache_entry *entry, struct error *error)
+{
+    *entry = (struct cache_entry){ .cache = cache, .count = count, .lock = -1, .fd = -1 };
+    set_names(entry, names);
+    while (!find(entry)) {
         cleanup_fd int fd = openat(cache->fd, entry->temporary,
                                    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
@@ -181,43 +216,61 @@ int cache_get(const struct cache *cache, const char *prefix, const struct digest
             return cannot_write(cache, error);
         if (!is_same(cache, entry->temporary, fd))
             continue;
-        if (is_there(cache, entry->name)) {
+        if (find(entry)) {
             unlinkat(cache->fd, entry->temporary, 0);
             return 0;
         }
-        if (ftruncate(fd, 0) < 0)
-            return cannot_write(cache, error);
-        entry->fd = steal_fd(&fd);
+        entry->lock = steal_fd(&fd);
         sweep(cache);
-        return 0;
+        return open_image(entry, error);
     }
     return 0;
+}
+
+/* Gives the image its name.  Nobody else has made it, as we hold the lock. */
+static int name_image(const struct cache_entry *entry)
+{
+    const char *name = entry->names[entry->chosen];
+    int folder = entry->cache->fd;
+    char path[64];
+    struct stat status;
+
+    if (is_same(entry->cache, entry->temporary, entry->fd))
+        return renameat(folder, entry->temporary, folder, name);
+    /* What has the name is no image: see is_there(). */
+    if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(folder, name, 0) < 0)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", entry->fd);
+    return linkat(AT_FDCWD, path, folder, name, AT_SYMLINK_FOLLOW);
 }
 
 int cache_keep(struct cache_entry *entry, struct error *error)
 {
     const struct cache *cache = entry->cache;
 
-    if (fchmod(entry->fd, 0444) < 0 || fsync(entry->fd) < 0 ||
-        renameat(cache->fd, entry->temporary, cache->fd, entry->name) < 0 || fsync(cache->fd) < 0)
+    if (fchmod(entry->fd, 0444) < 0 || fsync(entry->fd) < 0 || name_image(entry) < 0 ||
+        fsync(cache->fd) < 0)
         return cannot_write(cache, error);
-    close(entry->fd);
-    entry->fd = -1;
+    cache_drop(entry);
     return 0;
 }
 
 void cache_drop(struct cache_entry *entry)
 {
-    if (entry->fd < 0)
+    if (entry->lock < 0)
         return;
-    unlinkat(entry->cache->fd, entry->temporary, 0);
-    close(entry->fd);
-    entry->fd = -1;
+    /* After a rename there is none of that name, or another's, who has the lock on it. */
+    if (is_same(entry->cache, entry->temporary, entry->lock))
+        unlinkat(entry->cache->fd, entry->temporary, 0);
+    cleanup_close(&entry->fd);
+    close(entry->lock);
+    entry->lock = entry->fd = -1;
 }
 
 char *cache_path(const struct cache_entry *entry)
 {
+    const char *name = entry->names[entry->chosen];
     char *path;
 
-    return asprintf(&path, "%s/%s", entry->cache->path, entry->name) < 0 ? NULL : path;
+    return asprintf(&path, "%s/%s", entry->cache->path, name) < 0 ? NULL : path;
 }

@@ -7,10 +7,12 @@
  * ~/.cache/mote/images.  An image's name is the digest of what it was made of,
  * so it never changes and serves everybody who wants the same.
  *
- * An image is written to NAME.tmp and renamed when it is whole and on the disk.
- * The temporary file is also the lock: its writer holds flock(2) on it, others
- * wait there and then find the image.  One whose lock is free has lost its
- * writer, and the next who makes an image sweeps it away.
+ * An image is written to a file without a name, which gets one when it is whole
+ * and on the disk: a writer that is killed leaves nothing that takes room.
+ * NAME.tmp is the lock: the writer holds flock(2) on it, others wait there and
+ * then find the image.  One whose lock is free has lost its writer, and the next
+ * who makes an image sweeps it away.  Where the file system has no files without
+ * names (O_TMPFILE), the image is written to NAME.tmp itself.
  */
 
 #include <stdbool.h>
@@ -24,12 +26,22 @@ struct cache {
     int fd;
 };
 
+/* PREFIX says what kind of digest it is: "sha256-", "chain-", "folder-". */
+struct cache_name {
+    const char *prefix;
+    struct digest digest;
+};
+
+#define CACHE_NAMES 2
+
 /* An image that is being made, or is there already. */
 struct cache_entry {
     const struct cache *cache;
-    char name[8 + DIGEST_HEX + 8]; /* sha256-….erofs */
+    char names[CACHE_NAMES][8 + DIGEST_HEX + 8]; /* sha256-….erofs */
+    size_t count, chosen;                        /* the name that it has, or will have */
     char temporary[8 + DIGEST_HEX + 16];
-    int fd; /* of the temporary file; -1 when the image is there */
+    int lock; /* NAME.tmp, locked */
+    int fd;   /* to be written; can be the same file; -1 when the image is there */
 };
 
 /* PATH is the cache's folder, made when it is missing; NULL for the user's own. */
@@ -37,11 +49,12 @@ int cache_open(struct cache *cache, const char *path, struct error *error);
 void cache_close(struct cache *cache);
 
 /*
- * Looks for the image of DIGEST, made by the method that PREFIX names ("sha256-",
- * "folder-").  When it is there, ENTRY->fd is -1; else it is an empty file
- * to fill, and locked.  Waits while another process makes the same.
+ * Looks for an image under any of COUNT names.  When it is there, ENTRY->fd is
+ * -1; else it is an empty file to fill, and locked, to be kept under the name
+ * that ENTRY->chosen tells, the first unless it is changed.  Waits while another
+ * process makes what has the same first name.
  */
-int cache_get(const struct cache *cache, const char *prefix, const struct digest *digest,
+int cache_get(const struct cache *cache, const struct cache_name *names, size_t count,
               struct cache_entry *entry, struct error *error);
 
 /* Keeps the image that was written; it is on the disk when this returns 0. */

@@ -115,6 +115,13 @@ int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *
     return 0;
 }
 
+void file_node_clear(struct file_node *folder)
+{
+    tdestroy(folder->children, free_node);
+    folder->children = NULL;
+    folder->child_count = 0;
+}
+
 int file_node_replace(struct file_node *node, struct file_inode *inode)
 {
     struct file_inode *old = node->inode;

@@ -12,7 +12,7 @@
  * anything but a folder is refused.
  *
  * A node is a name; an inode is what it names, shared by hard links.  A node is
- * never taken out again: a later entry of the same name gets the node another
+ * not taken out again: a later entry of the same name gets the node another
  * inode, and only an empty folder can become something else.
  */
 
@@ -80,8 +80,11 @@ struct file_node *file_node_child(const struct file_node *folder, const char *na
 int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *name,
                   struct file_inode *inode, struct file_node **node, struct error *error);
 
-/* Makes NODE name INODE; refused with -ENOTEMPTY when NODE is a folder with children and INODE none. */
+/* Makes NODE name INODE; -ENOTEMPTY when NODE is a folder with children and INODE is no folder. */
 int file_node_replace(struct file_node *node, struct file_inode *inode);
+
+/* Forgets all that is below FOLDER. */
+void file_node_clear(struct file_node *folder);
 
 /* Calls VISIT for each child in the order of names as bytes; ends at the first result below 0. */
 int file_node_each(const struct file_node *folder,

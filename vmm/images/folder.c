@@ -111,7 +111,8 @@ static int scan_one(struct folder *folder, struct file_node *parent, int fd, con
     inode = inode_of(folder, &status);
     if (!inode)
         return error_system(error, ENOMEM, "the list of files");
-    other = S_ISDIR(status.st_mode) && (status.st_dev != folder->device || is_cache(folder, &status));
+    other = S_ISDIR(status.st_mode) &&
+            (status.st_dev != folder->device || is_cache(folder, &status));
     if (other) /* what goes on inside changes its times */
         inode->mtime = inode->ctime = (struct timespec){ .tv_sec = 0 };
     if (file_tree_add(&folder->tree, parent, name, inode, &node, error) < 0) {

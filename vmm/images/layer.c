@@ -59,6 +59,14 @@ static int named(const struct reading *reading)
 
 /* ---- places in the tree ---- */
 
+/* Below 0 for the first file of the layer's own. */
+static int only_hides(struct file_node *node, void *context)
+{
+    if (node->inode->whiteout)
+        return 0;
+    return node->inode->implied ? file_node_each(node, only_hides, context) : -1;
+}
+
 /* Gives NODE the INODE.  A folder keeps its children, and hides what it hid before. */
 static int replace(const struct reading *reading, struct file_node *node, struct file_inode *inode)
 {
@@ -66,6 +74,10 @@ static int replace(const struct reading *reading, struct file_node *node, struct
 
     if (S_ISDIR(inode->mode) && (old->whiteout || old->opaque))
         inode->opaque = true;
+    /* A file where lower layers have a folder hides all of that, be it told (by umoci) or not. */
+    if (!S_ISDIR(inode->mode) && node->inode->implied &&
+        file_node_each(node, only_hides, NULL) == 0)
+        file_node_clear(node);
     if (file_node_replace(node, inode) < 0)
         return refused(reading, ENOTEMPTY, "would replace a folder that has files; build the "
                        "archive anew without");
@@ -111,7 +123,7 @@ static int enter(const struct reading *reading, struct file_node **node, const c
     return 0;
 }
 
-/* The folder that PATH's last component is in; that component goes to NAME, "" for the root itself. */
+/* The folder that PATH's last component is in; that goes to NAME, "" for the root itself. */
 static int walk(const struct reading *reading, const char *path, struct file_node **folder,
                 char name[FILE_TREE_NAME_MAX + 1])
 {
@@ -154,28 +166,43 @@ static int hide(const struct reading *reading, struct file_node *folder, const c
     return node ? 0 : name_inode(reading, folder, name, reading->layer->whiteout);
 }
 
-/* Whether NAME says something about other files; *RESULT is then how that went. */
-static bool take_whiteout(const struct reading *reading, struct file_node *folder,
-                          const char *name, int *result)
+/* The last component of PATH; "" for the root. */
+static void last_name(const char *path, char name[FILE_TREE_NAME_MAX + 1])
 {
-    *result = 0;
-    switch (whiteout_kind(name)) {
-    case WHITEOUT_NONE:
-        return false;
+    name[0] = '\0';
+    while (entry_path_next(&path, name))
+        ;
+}
+
+/* What stands for KIND in FOLDER. */
+static int put_whiteout(const struct reading *reading, enum whiteout kind,
+                        struct file_node *folder, const char *name)
+{
+    switch (kind) {
     case WHITEOUT_NAME:
-        *result = hide(reading, folder, name + WHITEOUT_PREFIX_LENGTH);
-        break;
+        return hide(reading, folder, name + WHITEOUT_PREFIX_LENGTH);
     case WHITEOUT_OPAQUE:
         folder->inode->opaque = true;
-        break;
+        return 0;
+    case WHITEOUT_WRONG:
+        return refused(reading, EINVAL, "hides nothing that can be; build the archive anew without");
+    case WHITEOUT_NONE:
     case WHITEOUT_IGNORED:
         break;
-    case WHITEOUT_WRONG:
-        *result = refused(reading, EINVAL, "hides nothing that can be; build the archive anew "
-                          "without");
-        break;
     }
-    return true;
+    return 0;
+}
+
+/* An entry that says something about lower layers' files. */
+static int take_whiteout(const struct reading *reading, enum whiteout kind)
+{
+    struct file_node *folder;
+    char name[FILE_TREE_NAME_MAX + 1];
+
+    if (walk(reading, reading->path, &folder, name) < 0)
+        /* Below a file of this layer nothing of the lower ones shows. */
+        return reading->error->number == ENOTDIR ? 0 : -reading->error->number;
+    return put_whiteout(reading, kind, folder, name);
 }
 
 /* ---- attributes ---- */
@@ -221,6 +248,14 @@ static int take_attributes(const struct reading *reading, struct file_inode *ino
 
 /* ---- content ---- */
 
+static int unreadable(const struct reading *reading)
+{
+    const char *why = archive_error_string(reading->tar);
+
+    return error_set(reading->error, EIO, "entry %s: cannot be read (%s); build or fetch the image "
+                     "anew", reading->path, why ? why : "it is damaged");
+}
+
 static int copy_content(const struct reading *reading, const struct file_inode *inode)
 {
     for (;;) {
@@ -234,9 +269,7 @@ static int copy_content(const struct reading *reading, const struct file_inode *
         if (state == ARCHIVE_RETRY)
             continue;
         if (state < ARCHIVE_WARN)
-            return refused(reading, EIO, archive_error_string(reading->tar)
-                                             ? archive_error_string(reading->tar)
-                                             : "cannot be read");
+            return unreadable(reading);
         if (length > 0 && (offset < 0 || erofs_data(reading->image, inode, (uint64_t)offset, bytes,
                                                     length, reading->error) < 0))
             return named(reading);
@@ -327,13 +360,16 @@ static int take_entry(const struct reading *reading)
     char name[FILE_TREE_NAME_MAX + 1];
     struct file_node *folder;
     struct file_inode *inode;
-    int result;
+    enum whiteout kind;
 
-    if (entry_path_check(reading->path, reading->error) < 0 ||
-        walk(reading, reading->path, &folder, name) < 0)
+    if (entry_path_check(reading->path, reading->error) < 0)
         return -reading->error->number;
-    if (take_whiteout(reading, folder, name, &result))
-        return result;
+    last_name(reading->path, name);
+    kind = whiteout_kind(name);
+    if (kind != WHITEOUT_NONE)
+        return take_whiteout(reading, kind);
+    if (walk(reading, reading->path, &folder, name) < 0)
+        return -reading->error->number;
     if (link)
         return take_hard_link(reading, folder, name, link);
     inode = file_inode_new(archive_entry_mode(reading->entry) & (S_IFMT | 07777));

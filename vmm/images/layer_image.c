@@ -2,9 +2,16 @@
 #include "vmm/images/layer_image.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/images/erofs_reader.h"
 #include "vmm/images/layer.h"
+#include "vmm/images/layer_inherit.h"
+
+enum { NAME_OF_LAYER, NAME_OF_CHAIN };
 
 /* "layer sha256:…: " before the message; the blob's digest where there is one. */
 static int named(const struct layer_input *input, struct error *error)
@@ -58,8 +65,51 @@ static void prefer_mismatch(const struct layer_input *input, struct layer_stream
         *error = inner;
 }
 
-static int unpack(const struct layer_input *input, struct layer_stream *stream,
-                  struct erofs *image, struct error *error)
+/* What is made at a time. */
+struct making {
+    const struct resolution *resolution;
+    const struct layer_input *input;
+    const struct digest *chain; /* of this layer and those below */
+    struct cache_entry *entry;
+};
+
+/* Completes the folders that the archive only implies from the layers below. */
+static int inherit(const struct making *making, struct layer *layer, struct error *error)
+{
+    size_t count = resolution_layers(making->resolution), opened = 0;
+    cleanup_free int *images = calloc(count + 1, sizeof(*images));
+    int result = 0;
+
+    if (!images)
+        return error_system(error, ENOMEM, "the layer");
+    for (; result == 0 && opened < count; opened += result == 0) {
+        const char *path = resolution_path(making->resolution, opened);
+
+        images[opened] = open(path, O_RDONLY | O_CLOEXEC);
+        if (images[opened] < 0)
+            result = error_system(error, errno, "%s", path);
+    }
+    if (result == 0)
+        result = layer_inherit(layer, images, count, error);
+    while (opened-- > 0)
+        close(images[opened]);
+    return result;
+}
+
+static int finish(const struct making *making, struct layer *layer, struct erofs *image,
+                  struct error *error)
+{
+    bool implies = layer_implies_folders(layer);
+
+    making->entry->chosen = implies ? NAME_OF_CHAIN : NAME_OF_LAYER;
+    if (implies && inherit(making, layer, error) < 0)
+        return -error->number;
+    return layer_finish(layer, image,
+                        implies ? making->chain->bytes : making->input->diff_id.bytes, error);
+}
+
+static int unpack(const struct making *making, struct layer_stream *stream, struct erofs *image,
+                  struct error *error)
 {
     struct layer layer;
     int result = layer_init(&layer, error);
@@ -67,16 +117,17 @@ static int unpack(const struct layer_input *input, struct layer_stream *stream,
     if (result == 0)
         result = layer_unpack(&layer, stream->tar, image, error);
     if (result == 0)
-        result = check_digests(input, stream, error);
+        result = check_digests(making->input, stream, error);
     if (result == 0)
-        result = layer_finish(&layer, image, input->diff_id.bytes, error);
+        result = finish(making, &layer, image, error);
     layer_release(&layer);
     return result;
 }
 
-static int make(struct resolution *resolution, const struct layer_input *input, int fd,
-                struct error *error)
+static int make(const struct making *making, struct error *error)
 {
+    const struct resolution *resolution = making->resolution;
+    const struct layer_input *input = making->input;
     struct erofs_limits limits = resolution_limits(resolution);
     struct byte_source source;
     struct layer_stream stream;
@@ -87,12 +138,12 @@ static int make(struct resolution *resolution, const struct layer_input *input, 
         return -error->number;
     progress_begin(resolution->progress, input->size, "unpacking layer %u of %u", input->number,
                    input->count);
-    result = erofs_begin(&image, fd, &limits, error);
+    result = erofs_begin(&image, making->entry->fd, &limits, error);
     if (result == 0) {
         result = layer_stream_open(&stream, &source, resolution->limit, resolution->progress,
                                    error);
         if (result == 0)
-            result = unpack(input, &stream, &image, error);
+            result = unpack(making, &stream, &image, error);
         /* A full disk says nothing of the blob. */
         if (result < 0 && error->number != ENOSPC && error->number != EDQUOT)
             prefer_mismatch(input, &stream, error);
@@ -103,21 +154,59 @@ static int make(struct resolution *resolution, const struct layer_input *input, 
     return result;
 }
 
+/* ChainID(stack, layer) = SHA-256(ChainID(stack) + " " + DiffID(layer)). */
+static struct digest chain_of(const struct resolution *resolution,
+                              const struct layer_input *input)
+{
+    char text[2 * DIGEST_TEXT];
+
+    if (input->number == 1)
+        return input->diff_id;
+    digest_text(&resolution->chain, text);
+    text[DIGEST_TEXT - 1] = ' ';
+    digest_text(&input->diff_id, text + DIGEST_TEXT);
+    return digest_of(text, strlen(text));
+}
+
+/* Overlayfs merges the roots whatever their attributes; a root that hides the rest stands alone. */
+static int heed_opaque_root(struct resolution *resolution, const char *path, struct error *error)
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct erofs_view root;
+    bool opaque;
+
+    if (fd < 0)
+        return error_system(error, errno, "%s", path);
+    if (erofs_view_root(fd, &root, error) < 0 || erofs_view_is_opaque(&root, &opaque, error) < 0)
+        return -error->number;
+    if (opaque)
+        resolution_clear(resolution);
+    return 0;
+}
+
 int layer_image(struct resolution *resolution, const struct layer_input *input,
                 struct error *error)
 {
+    struct digest chain = chain_of(resolution, input);
+    const struct cache_name names[] = {
+        [NAME_OF_LAYER] = { "sha256-", input->diff_id },
+        [NAME_OF_CHAIN] = { "chain-", chain },
+    };
     struct cache_entry entry;
+    struct making making = { resolution, input, &chain, &entry };
     cleanup_free char *path = NULL;
 
-    if (cache_get(resolution->cache, "sha256-", &input->diff_id, &entry, error) < 0)
+    if (cache_get(resolution->cache, names, ARRAY_LENGTH(names), &entry, error) < 0)
         return -error->number;
-    if (entry.fd >= 0 && (make(resolution, input, entry.fd, error) < 0 ||
-                          cache_keep(&entry, error) < 0)) {
+    if (entry.fd >= 0 && (make(&making, error) < 0 || cache_keep(&entry, error) < 0)) {
         cache_drop(&entry);
         return named(input, error);
     }
     path = cache_path(&entry);
     if (!path)
         return error_system(error, ENOMEM, "the cache");
+    resolution->chain = chain;
+    if (heed_opaque_root(resolution, path, error) < 0)
+        return -error->number;
     return resolution_add_layer(resolution, path, &input->diff_id, "erofs", error);
 }

@@ -5,8 +5,9 @@
 /*
  * The disk image of one layer in the cache, made if it is not there.  It is
  * kept under the digest of the unpacked archive (diff_id), so that it is the
- * same however a registry or tool compressed it.  Nothing is kept whose digests
- * do not match.
+ * same however a registry or tool compressed it; one that has folders which only
+ * lower layers describe (layer_inherit.h), under the digest of the whole stack,
+ * the specification's ChainID.  Nothing is kept whose digests do not match.
  */
 
 #include "vmm/images/layer_stream.h"
@@ -23,7 +24,7 @@ struct layer_input {
     void *context;
 };
 
-/* Adds the layer to the result. */
+/* Adds the layer to the result, above those that are in it. */
 int layer_image(struct resolution *resolution, const struct layer_input *input,
                 struct error *error);
 

@@ -106,13 +106,18 @@ int layer_stream_drain(struct layer_stream *stream, struct digest *packed, struc
     ssize_t length;
 
     do
-        length = stream->error.number ? -stream->error.number : take_packed(stream, &bytes);
+        length = stream->error.number ? -stream->error.number
+                 : stream->drained    ? 0
+                                      : take_packed(stream, &bytes);
     while (length > 0);
     if (length < 0) {
         *error = stream->error;
         return -error->number;
     }
-    *packed = digest_end(&stream->packed_state);
+    if (!stream->drained)
+        stream->digest = digest_end(&stream->packed_state);
+    stream->drained = true;
+    *packed = stream->digest;
     return 0;
 }
 

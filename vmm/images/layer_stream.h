@@ -14,6 +14,7 @@
  */
 
 #include <archive.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,6 +36,8 @@ struct layer_stream {
     struct archive *packed, *tar;
     struct sha256_ctx packed_state, unpacked_state;
     uint64_t packed_bytes, unpacked_bytes;
+    struct digest digest; /* of the packed bytes, once they have come to their end */
+    bool drained;
     struct error error; /* of the source, which libarchive cannot carry */
 };
 

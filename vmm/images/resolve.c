@@ -45,6 +45,11 @@ void resolution_set_config(struct resolution *resolution, struct json_object *co
     json_object_object_add(resolution->result, "config", config);
 }
 
+static struct json_object *layers(const struct resolution *resolution)
+{
+    return json_object_object_get(resolution->result, "layers");
+}
+
 int resolution_add_layer(struct resolution *resolution, const char *path,
                          const struct digest *digest, const char *format, struct error *error)
 {
@@ -60,8 +65,24 @@ int resolution_add_layer(struct resolution *resolution, const char *path,
     if (digest)
         json_object_object_add(layer, "digest", json_object_new_string(digest_text(digest, text)));
     json_object_object_add(layer, "format", json_object_new_string(format));
-    json_object_array_add(json_object_object_get(resolution->result, "layers"), layer);
+    json_object_array_add(layers(resolution), layer);
     return 0;
+}
+
+size_t resolution_layers(const struct resolution *resolution)
+{
+    return json_object_array_length(layers(resolution));
+}
+
+const char *resolution_path(const struct resolution *resolution, size_t layer)
+{
+    return json_object_get_string(json_object_object_get(
+        json_object_array_get_idx(layers(resolution), layer), "path"));
+}
+
+void resolution_clear(struct resolution *resolution)
+{
+    json_object_object_add(resolution->result, "layers", json_object_new_array());
 }
 
 struct erofs_limits resolution_limits(const struct resolution *resolution)
@@ -106,9 +127,10 @@ static int write_folder(struct resolution *resolution, struct folder *folder,
 static int folder_image(struct resolution *resolution, struct folder *folder, struct error *error)
 {
     struct digest stamp = folder_stamp(folder);
+    struct cache_name name = { "folder-", stamp };
     struct cache_entry entry;
     cleanup_free char *path = NULL;
-    int result = cache_get(resolution->cache, "folder-", &stamp, &entry, error);
+    int result = cache_get(resolution->cache, &name, 1, &entry, error);
 
     if (result == 0 && entry.fd >= 0)
         result = write_folder(resolution, folder, &stamp, entry.fd, error);

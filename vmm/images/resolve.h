@@ -27,6 +27,7 @@ struct resolution {
     struct progress *progress;
     uint64_t limit;             /* bytes that an image may have, holes included */
     struct json_object *result; /* the object above */
+    struct digest chain;        /* ChainID of the layers in it */
 };
 
 /* SPEC is dir:PATH, disk:FILE, oci:PATH[:TAG] or docker-archive:FILE[:TAG]. */
@@ -42,6 +43,12 @@ int resolve_disk(struct resolution *resolution, const char *what, struct error *
 /* DIGEST is NULL for a disk image of the user's own. */
 int resolution_add_layer(struct resolution *resolution, const char *path,
                          const struct digest *digest, const char *format, struct error *error);
+
+/* The layers so far, and the path of one's image. */
+size_t resolution_layers(const struct resolution *resolution);
+const char *resolution_path(const struct resolution *resolution, size_t layer);
+/* Takes all layers out. */
+void resolution_clear(struct resolution *resolution);
 
 /* Replaces the empty configuration by CONFIG, which is taken. */
 void resolution_set_config(struct resolution *resolution, struct json_object *config);

@@ -12,6 +12,8 @@
 #define VALUE_MAX UINT16_MAX
 #define NAME_MAX_LENGTH 255
 
+static const char opaque_name[] = "overlay.opaque";
+
 static const struct prefix {
     const char *text;
     uint8_t index;
@@ -102,11 +104,68 @@ int xattrs_add(struct xattrs *xattrs, const char *name, const void *value, size_
 
 int xattrs_add_opaque(struct xattrs *xattrs, struct error *error)
 {
-    static const char name[] = "overlay.opaque";
-
-    if (present(xattrs, EROFS_XATTR_TRUSTED, name, strlen(name)))
+    if (present(xattrs, EROFS_XATTR_TRUSTED, opaque_name, strlen(opaque_name)))
         return 0;
-    return append(xattrs, EROFS_XATTR_TRUSTED, name, "y", 1, error);
+    return append(xattrs, EROFS_XATTR_TRUSTED, opaque_name, "y", 1, error);
+}
+
+/* The length of the entry at BYTES, of which LEFT remain; 0 when it is none. */
+static size_t entry_at(const uint8_t *bytes, size_t left, struct erofs_xattr_entry *entry)
+{
+    size_t length;
+
+    if (left < sizeof(*entry))
+        return 0;
+    memcpy(entry, bytes, sizeof(*entry));
+    length = entry_length(entry->name_length, le16toh(entry->value_size));
+    return length <= left ? length : 0;
+}
+
+static bool is_opaque(const uint8_t *bytes, const struct erofs_xattr_entry *entry)
+{
+    return entry->name_index == EROFS_XATTR_TRUSTED && entry->name_length == strlen(opaque_name) &&
+           memcmp(bytes + sizeof(*entry), opaque_name, strlen(opaque_name)) == 0;
+}
+
+int xattrs_find_opaque(const uint8_t *bytes, size_t length, bool *opaque)
+{
+    size_t at = 0;
+
+    *opaque = false;
+    while (at < length) {
+        struct erofs_xattr_entry entry;
+        size_t step = entry_at(bytes + at, length - at, &entry);
+
+        if (step == 0)
+            return -EBADMSG;
+        *opaque = *opaque || is_opaque(bytes + at, &entry);
+        at += step;
+    }
+    return 0;
+}
+
+int xattrs_copy(struct xattrs *xattrs, const uint8_t *bytes, size_t length, struct error *error)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        struct erofs_xattr_entry entry;
+        size_t step = entry_at(bytes + at, length - at, &entry);
+        const uint8_t *name = bytes + at + sizeof(entry);
+        char text[NAME_MAX_LENGTH + 1];
+
+        if (step == 0)
+            return error_set(error, EBADMSG, "a lower layer's image in the cache is damaged; "
+                             "remove it");
+        memcpy(text, name, entry.name_length);
+        text[entry.name_length] = '\0';
+        if (!is_opaque(bytes + at, &entry) &&
+            append(xattrs, entry.name_index, text, name + entry.name_length,
+                   le16toh(entry.value_size), error) < 0)
+            return -error->number;
+        at += step;
+    }
+    return 0;
 }
 
 void xattrs_release(struct xattrs *xattrs)

@@ -8,6 +8,7 @@
  * padded to 4 bytes.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,12 @@ int xattrs_add(struct xattrs *xattrs, const char *name, const void *value, size_
 
 /* Marks a folder as opaque for overlayfs: nothing of lower layers shows in it. */
 int xattrs_add_opaque(struct xattrs *xattrs, struct error *error);
+
+/* Whether LENGTH bytes of entries mark an opaque folder; -EBADMSG when they are no entries. */
+int xattrs_find_opaque(const uint8_t *bytes, size_t length, bool *opaque);
+
+/* Adds the entries in LENGTH bytes, but for that mark. */
+int xattrs_copy(struct xattrs *xattrs, const uint8_t *bytes, size_t length, struct error *error);
 
 void xattrs_release(struct xattrs *xattrs);
 
