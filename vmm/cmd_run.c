@@ -79,8 +79,8 @@ static void note_failure(const struct session *session, const struct error *fail
 }
 
 /* Runs the job and tells how it ended; STARTED_FD and ENTRY are as for those below. */
-static int run_to_the_end(struct session *session, const struct store_entry *entry,
-                          int started_fd)
+static struct outcome run_to_the_end(struct session *session, const struct store_entry *entry,
+                                     int started_fd)
 {
     struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
     struct error error = ERROR_INIT;
@@ -89,13 +89,13 @@ static int run_to_the_end(struct session *session, const struct store_entry *ent
     if (result < 0)
         command_failed(&error);
     give_verdict(session, entry, &outcome, result < 0 ? error.message : NULL);
-    return outcome.status;
+    return outcome;
 }
 
 /* ---- with a name, and apart from us ---------------------------------------- */
 
-/* The job's streams are files; what Mote itself says goes to the user until the job has begun. */
-static int redirect(struct session *session, const struct store_entry *entry, struct error *error)
+/* Away from the user's terminal and pipes, which somebody may read to their end. */
+static int redirect(const struct store_entry *entry, struct error *error)
 {
     cleanup_fd int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     cleanup_fd int output = store_open_file(entry, "stdout", error);
@@ -103,8 +103,7 @@ static int redirect(struct session *session, const struct store_entry *entry, st
 
     if (output < 0 || errors < 0)
         return -EIO;
-    session->log.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (input < 0 || session->log.fd < 0 || dup2(input, STDIN_FILENO) < 0 ||
+    if (input < 0 || dup2(input, STDIN_FILENO) < 0 ||
         dup2(output, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
         return error_system(error, errno, "job %s", entry->name);
     return 0;
@@ -113,17 +112,27 @@ static int redirect(struct session *session, const struct store_entry *entry, st
 static _Noreturn void be_detached(struct session *session, struct store_entry *entry,
                                   int started_fd)
 {
+    struct outcome outcome = { .status = STATUS_FAILED };
     struct error error = ERROR_INIT;
-    int status = STATUS_FAILED;
 
     setsid();
-    if (redirect(session, entry, &error) == 0 && store_claim(entry, &error) == 0)
-        status = run_to_the_end(session, entry, started_fd);
+    if (redirect(entry, &error) == 0 && store_claim(entry, &error) == 0)
+        outcome = run_to_the_end(session, entry, started_fd);
     else
         command_failed(&error);
-    if (session->options.remove)
-        store_remove(entry, &error);
-    _exit(status);
+    /* One that did not begin is the parent's, who tells why. */
+    if (outcome.began && session->options.remove && store_remove(entry, &error) < 0)
+        outcome.status = command_failed(&error);
+    _exit(outcome.status);
+}
+
+/* What was said before the job could begin. */
+static void show_errors(const struct store_entry *entry)
+{
+    char text[4096];
+
+    store_read(entry, "stderr", text, sizeof(text));
+    dprintf(STDERR_FILENO, "%s", text);
 }
 
 /* Returns when the job has begun, or cannot. */
@@ -152,6 +161,7 @@ static int detach(struct session *session, struct store_entry *entry, struct err
     }
     if (waitpid(process, &status, 0) != process || !WIFEXITED(status))
         return error_set(error, ECHILD, "--detach: the job's process was killed; try again");
+    show_errors(entry);
     store_remove(entry, error);
     return WEXITSTATUS(status);
 }
@@ -166,8 +176,9 @@ static int run_named(struct session *session, struct error *error)
     if (result == 0 && options->detach) {
         result = detach(session, &entry, error);
     } else if (result == 0 && (result = store_claim(&entry, error)) == 0) {
-        result = run_to_the_end(session, &entry, -1);
-        store_remove(&entry, error);
+        result = run_to_the_end(session, &entry, -1).status;
+        if (store_remove(&entry, error) < 0)
+            result = -error->number;
     }
     store_close(&entry);
     return result;
@@ -189,7 +200,7 @@ int cmd_run(int argc, char **argv)
     if (result == 0)
         result = session.options.name || session.options.detach
                      ? run_named(&session, &error)
-                     : run_to_the_end(&session, NULL, -1);
+                     : run_to_the_end(&session, NULL, -1).status;
     session_close(&session);
     if (result >= 0)
         return result;

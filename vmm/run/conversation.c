@@ -255,14 +255,10 @@ static void job_ended(struct supervisor *supervisor, const struct run_ended *end
     supervisor_conclude(supervisor);
 }
 
-/* To whoever waits for it; from now on they do not hear from us. */
 static void tell_start(const struct supervisor_options *options)
 {
-    if (options->started_fd < 0)
-        return;
-    if (write(options->started_fd, "", 1) != 1)
+    if (options->started_fd >= 0 && write(options->started_fd, "", 1) != 1)
         log_warn(options->log, "nobody waits any more for the job to begin");
-    options->log->fd = STDERR_FILENO;
 }
 
 static void record_came(void *context, const struct record *record)
@@ -278,6 +274,7 @@ static void record_came(void *context, const struct record *record)
     case RUN_STARTED:
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;
+        supervisor->outcome->began = true;
         tell_start(supervisor->options);
         supervisor_send_window(supervisor); /* it may have changed meanwhile */
         break;

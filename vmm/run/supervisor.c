@@ -86,8 +86,12 @@ static void clock_rang(void *context, uint32_t events)
         return;
     switch (supervisor->alarm) {
     case ALARM_TIMEOUT:
-        if (supervisor->phase == PHASE_ENDED)
-            break; /* in time, though its output is still on its way */
+        if (supervisor->phase == PHASE_ENDED) {
+            /* In time, says the guest; but its streams have to end some day, too. */
+            supervisor->alarm = ALARM_LAST;
+            set_clock(supervisor, LAST_WORDS_MS);
+            break;
+        }
         log_warn(supervisor->options->log, "%s: ran longer than --timeout allows; it is ended",
                  supervisor->options->command);
         supervisor_stop_job(supervisor, CAUSE_TIMEOUT);
@@ -98,6 +102,8 @@ static void clock_rang(void *context, uint32_t events)
         set_clock(supervisor, LAST_WORDS_MS);
         break;
     case ALARM_LAST:
+        if (supervisor->stop_cause == CAUSE_COUNT)
+            supervisor->stop_cause = CAUSE_TIMEOUT;
         supervisor_end(supervisor, supervisor->stop_cause,
                        supervisor_stop_status(supervisor->stop_cause));
         break;

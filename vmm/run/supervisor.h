@@ -53,6 +53,7 @@ struct supervisor_options {
 struct outcome {
     enum cause cause;
     int status;    /* for exit(3) */
+    bool began;    /* the command ran */
     int signal;    /* that ended the job's main process, or 0 */
     uint64_t wall_ms;
     struct run_ended usage; /* all 0 where the guest did not tell */
