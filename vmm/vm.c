@@ -31,6 +31,7 @@ struct vm {
     struct machine_device records[MACHINE_DEVICES_MAX]; /* of DEVICES, same order */
     struct io_thread *io; /* serves the virtio devices; NULL without any */
     struct vcpus *vcpus;
+    bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
 
     pthread_mutex_t lock; /* guards what follows; innermost */
     struct vm_end end;
@@ -205,7 +206,8 @@ static void detach_doorbell(void *context, uint64_t address, uint32_t value, int
 {
     struct vm *vm = context;
 
-    kvm_doorbell(&vm->kvm, address, value, event_fd, false);
+    if (!vm->ending)
+        kvm_doorbell(&vm->kvm, address, value, event_fd, false);
 }
 
 /* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
@@ -231,7 +233,8 @@ static void hide_window(void *context, uint64_t address)
 {
     struct vm *vm = context;
 
-    kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
+    if (!vm->ending)
+        kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
 }
 
 /* A guest that never uses a device never pays for the thread. */
@@ -402,6 +405,7 @@ void vm_destroy(struct vm *vm)
     if (!vm)
         return;
     vcpus_destroy(vm->vcpus);
+    vm->ending = true;
     io_thread_stop(vm->io);
     for (size_t i = 0; i < vm->device_count; i++)
         vm->devices[i]->ops->destroy(vm->devices[i]);
