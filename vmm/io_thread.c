@@ -10,7 +10,6 @@
 
 struct io_thread {
     struct event_loop *loop;
-    pthread_mutex_t lock; /* guards what follows */
     pthread_t thread;
     bool started;
 };
@@ -27,7 +26,6 @@ int io_thread_create(struct io_thread **io, struct error *error)
         free(created);
         return result;
     }
-    pthread_mutex_init(&created->lock, NULL);
     *io = created;
     return 0;
 }
@@ -47,8 +45,7 @@ static void *io_main(void *context)
     return NULL;
 }
 
-/* With the signals of the process blocked, which the main loop takes. */
-static int create_thread(struct io_thread *io)
+int io_thread_start(struct io_thread *io, struct error *error)
 {
     sigset_t all, before;
     int result;
@@ -63,20 +60,10 @@ static int create_thread(struct io_thread *io)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     result = pthread_create(&io->thread, NULL, io_main, io);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
-int io_thread_start(struct io_thread *io, struct error *error)
-{
-    int result = 0;
-
-    pthread_mutex_lock(&io->lock);
-    if (!io->started)
-        result = create_thread(io);
-    if (result == 0)
-        io->started = true;
-    pthread_mutex_unlock(&io->lock);
-    return result == 0 ? 0 : error_set(error, result, "I/O thread: %s", strerror(result));
+    if (result != 0)
+        return error_set(error, result, "I/O thread: %s", strerror(result));
+    io->started = true;
+    return 0;
 }
 
 void io_thread_stop(struct io_thread *io)
@@ -94,6 +81,5 @@ void io_thread_destroy(struct io_thread *io)
         return;
     io_thread_stop(io);
     event_loop_destroy(io->loop);
-    pthread_mutex_destroy(&io->lock);
     free(io);
 }

@@ -16,7 +16,6 @@ int io_thread_create(struct io_thread **io, struct error *error);
 
 struct event_loop *io_thread_loop(struct io_thread *io);
 
-/* Starts the thread, unless it runs.  Any thread; what became ready before is served then. */
 int io_thread_start(struct io_thread *io, struct error *error);
 
 /* Ends the thread and waits for it.  NULL, not started and already stopped are fine. */

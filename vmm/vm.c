@@ -237,18 +237,6 @@ static void hide_window(void *context, uint64_t address)
         kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
 }
 
-/* A guest that never uses a device never pays for the thread. */
-static int need_io_loop(void *context)
-{
-    struct vm *vm = context;
-    struct error error = ERROR_INIT;
-    int result = io_thread_start(vm->io, &error);
-
-    if (result < 0)
-        log_error(vm->host.log, "%s", error.message);
-    return result;
-}
-
 static int create_virtio_devices(struct vm *vm, struct error *error)
 {
     int result = 0;
@@ -260,10 +248,9 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
         struct virtio_mmio_options options = {
             .class = request->row->class,
             .device_options = request->options,
-            .host = {
+            .doorbell = {
                 .attach = attach_doorbell, .detach = detach_doorbell,
-                .show = show_window, .hide = hide_window, .need_loop = need_io_loop,
-                .context = vm,
+                .show = show_window, .hide = hide_window, .context = vm,
             },
         };
         struct machine_device record;
@@ -386,9 +373,7 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
     int result;
 
     timeline_mark(vm->host.timeline, "vCPUs start");
-    /* The terminal is served there then, Ctrl-A x included. */
-    if (vm->io && vm->config->console == CONSOLE_VIRTIO &&
-        (result = io_thread_start(vm->io, error)) < 0)
+    if (vm->io && (result = io_thread_start(vm->io, error)) < 0)
         return result;
     result = vcpus_start(vm->vcpus, error);
     if (result < 0)

@@ -102,11 +102,6 @@ static void activate(struct virtio_mmio *mmio)
             return;
         }
     }
-    if (mmio->options.host.need_loop &&
-        mmio->options.host.need_loop(mmio->options.host.context) < 0) {
-        needs_reset(&mmio->transport, "the thread that serves devices cannot start");
-        return;
-    }
     mmio->status |= STATUS_DRIVER_OK;
     if (virtio->class->activate)
         virtio->class->activate(virtio);

@@ -20,20 +20,15 @@
 
 #define VIRTIO_MMIO_SIZE 0x1000
 
-/*
- * What the VM does for the transport: KVM takes accesses off it for queues and
- * devices that are busy, and the loop runs once a driver does.  All optional.
- */
-struct virtio_mmio_host {
-    /* KVM writes EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
+/* What KVM does in the transport's place, for queues and devices that are busy. */
+struct virtio_doorbell {
+    /* Writes EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
     int (*attach)(void *context, uint64_t address, uint32_t value, int event_fd);
     void (*detach)(void *context, uint64_t address, uint32_t value, int event_fd);
-    /* KVM answers reads of the window at ADDRESS from PAGE, which has VIRTIO_MMIO_SIZE bytes, stays
-     * in place and is aligned so; writes come as before. */
+    /* Answers reads of the window at ADDRESS from PAGE, which has VIRTIO_MMIO_SIZE bytes, stays
+     * in place and is aligned so; writes come as before.  Optional. */
     int (*show)(void *context, uint64_t address, void *page);
     void (*hide)(void *context, uint64_t address);
-    /* A driver runs its device: from now on the loop must.  On a vCPU's thread. */
-    int (*need_loop)(void *context);
     void *context;
 };
 
@@ -41,7 +36,7 @@ struct virtio_mmio_options {
     const struct virtio_device_class *class;
     const void *device_options;
     uint64_t base;                   /* the window's guest address */
-    struct virtio_mmio_host host;
+    struct virtio_doorbell doorbell; /* attach NULL: plain exits for ever */
 };
 
 extern const struct device_ops virtio_mmio_ops;

@@ -65,7 +65,7 @@ void doorbell_detach(struct virtio_mmio *mmio, unsigned int queue)
     struct doorbell *doorbell = &mmio->doorbells[queue];
 
     if (doorbell->attached)
-        mmio->options.host.detach(mmio->options.host.context,
+        mmio->options.doorbell.detach(mmio->options.doorbell.context,
                                       mmio->options.base + QUEUE_NOTIFY, queue,
                                       doorbell->event_fd);
     doorbell->attached = false;
@@ -89,12 +89,12 @@ void doorbell_notified(struct virtio_mmio *mmio, uint32_t queue)
     if (doorbell->event_fd < 0)
         return;
     doorbell_ring(mmio, queue);
-    if (doorbell->attached || ++doorbell->kicks < BUSY || !mmio->options.host.attach)
+    if (doorbell->attached || ++doorbell->kicks < BUSY || !mmio->options.doorbell.attach)
         return;
     /* Where KVM refuses, plain exits go on serving; do not ask each time. */
     doorbell->kicks = 0;
     doorbell->attached =
-        mmio->options.host.attach(mmio->options.host.context,
+        mmio->options.doorbell.attach(mmio->options.doorbell.context,
                                       mmio->options.base + QUEUE_NOTIFY, queue,
                                       doorbell->event_fd) == 0;
 }

@@ -40,7 +40,7 @@ static void take_photograph(struct virtio_mmio *mmio)
 
 static void begin(struct virtio_mmio *mmio)
 {
-    const struct virtio_mmio_host *kvm = &mmio->options.host;
+    const struct virtio_doorbell *kvm = &mmio->options.doorbell;
     struct shortcut *shortcut = &mmio->shortcut;
 
     if (!kvm->show || !prepare(shortcut))
@@ -70,7 +70,7 @@ void shortcut_status_read(struct virtio_mmio *mmio)
 
 void shortcut_end(struct virtio_mmio *mmio)
 {
-    const struct virtio_mmio_host *kvm = &mmio->options.host;
+    const struct virtio_doorbell *kvm = &mmio->options.doorbell;
     struct shortcut *shortcut = &mmio->shortcut;
 
     shortcut->reads = 0;

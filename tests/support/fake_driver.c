@@ -77,14 +77,6 @@ static void hide(void *context, uint64_t address)
     driver->shortcut.page = NULL;
 }
 
-static int need_loop(void *context)
-{
-    struct fake_driver *driver = context;
-
-    driver->loop_needed++;
-    return driver->refuse_loop;
-}
-
 void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
                         const struct virtio_device_class *class, const void *options)
 {
@@ -92,9 +84,8 @@ void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
         .class = class,
         .device_options = options,
         .base = FAKE_WINDOW_BASE,
-        .host = {
-            .attach = attach, .detach = detach, .show = show, .hide = hide,
-            .need_loop = need_loop, .context = driver,
+        .doorbell = {
+            .attach = attach, .detach = detach, .show = show, .hide = hide, .context = driver,
         },
     };
 

@@ -88,8 +88,6 @@ struct fake_driver {
     struct device *device;
     struct fake_doorbell doorbell;
     struct fake_shortcut shortcut;
-    unsigned int loop_needed; /* times that the device asked for the loop to run */
-    int refuse_loop;          /* what it was told, when not 0 */
     uint64_t features; /* negotiated */
     uint64_t next;     /* of fake_alloc() */
     unsigned int edges_seen;

@@ -479,26 +479,6 @@ static void test_a_driver_that_never_learns_fills_no_log(void **state)
     assert_in_range(memory_log_lines(&fixture.log), 1, 11);
 }
 
-/* A device that no driver runs needs no thread; one that cannot have it says so. */
-static void test_the_loop_runs_when_a_driver_does(void **state)
-{
-    (void)state;
-    fake_driver_reset(&driver);
-    assert_int_equal(driver.loop_needed, 0);
-    fake_driver_start(&driver, 0, 1);
-    assert_int_equal(driver.loop_needed, 1);
-    driver.refuse_loop = -EAGAIN;
-    fake_driver_reset(&driver);
-    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1));
-    fake_driver_queue(&driver, 0, 8);
-    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, FAKE_DRIVER_OK);
-    assert_true(fake_driver_needs_reset(&driver));
-    assert_int_equal(echo()->activations, 1);
-    driver.refuse_loop = 0;
-    fake_driver_start(&driver, 0, 1);
-    echo_once(0, FAKE_DIRECT);
-}
-
 /* ---- doorbells ---------------------------------------------------------- */
 
 static void kick_times(unsigned int queue, unsigned int times)
@@ -607,7 +587,6 @@ int main(void)
         MMIO_TEST(test_reset_with_chains_in_flight),
         MMIO_TEST(test_needs_reset),
         MMIO_TEST(test_a_driver_that_never_learns_fills_no_log),
-        MMIO_TEST(test_the_loop_runs_when_a_driver_does),
         MMIO_TEST(test_a_busy_queue_gets_a_doorbell),
         MMIO_TEST(test_a_reset_forgets_how_busy_a_queue_was),
         MMIO_TEST(test_a_doorbell_that_is_refused),
