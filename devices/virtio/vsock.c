@@ -27,6 +27,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/vsock_table.h"
 #include "vmm/cleanup.h"
@@ -215,17 +216,28 @@ static void connections_serve(struct vsock_owner *owner)
 
 /* ---- from the guest ------------------------------------------------------- */
 
+/* The host's end of a connection to PORT, or a negative errno. */
+static int connect_host(const struct vsock_options *options, uint32_t port)
+{
+    size_t size = strlen(options->path) + VSOCK_PATH_SUFFIX + 1;
+    cleanup_free char *path = NULL;
+
+    if (options->broker)
+        return socket_broker_connect(options->broker, port);
+    path = malloc(size);
+    if (!path)
+        return -ENOMEM;
+    snprintf(path, size, "%s_%u", options->path, port);
+    return unix_connect(path);
+}
+
 static void open_connection(struct vsock *vsock, const struct vsock_header *request)
 {
-    size_t size = strlen(vsock->options->path) + VSOCK_PATH_SUFFIX + 1;
     struct vsock_connection *connection = NULL;
-    cleanup_free char *path = malloc(size);
     int fd = -1;
 
-    if (path && vsock->table.count < VSOCK_CONNECTIONS_MAX) {
-        snprintf(path, size, "%s_%u", vsock->options->path, request->destination_port);
-        fd = unix_connect(path);
-    }
+    if (vsock->table.count < VSOCK_CONNECTIONS_MAX)
+        fd = connect_host(vsock->options, request->destination_port);
     if (fd >= 0)
         connection = vsock_connection_of_guest(&vsock->owner, fd, request);
     if (!connection) {
@@ -418,7 +430,10 @@ static int open_host(struct vsock *vsock, struct error *error)
     vsock->reaper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (vsock->reaper_fd < 0)
         return error_system(error, errno, "--vsock");
-    result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
+    if (vsock->options->listener)
+        result = unix_listener_borrow(&vsock->listener, vsock->options->listener, error);
+    else
+        result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
     if (result < 0)
         return result;
     reaper.fd = vsock->reaper_fd;
@@ -500,6 +515,8 @@ const struct virtio_device_class virtio_vsock_class = {
     .single = true,
     .parse = virtio_vsock_parse,
     .release = virtio_vsock_release,
+    .open_host = virtio_vsock_open_host,
+    .close_host = virtio_vsock_close_host,
     .create = vsock_create,
     .destroy = vsock_destroy,
     .activate = vsock_activate,

@@ -30,7 +30,7 @@ struct boot_config {
 };
 
 /* Runs VMs until one ends for good; *STATUS is the exit status then. */
-int boot_supervise(const struct boot_config *config, struct log *log, struct timeline *timeline,
+int boot_supervise(struct boot_config *config, struct log *log, struct timeline *timeline,
                    int *status, struct error *error);
 
 /* ---- between the two ------------------------------------------------------ */

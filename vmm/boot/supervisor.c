@@ -23,7 +23,7 @@
 
 struct supervisor {
     struct boot_monitor monitor; /* what the child gets */
-    const struct boot_config *config;
+    struct boot_config *config;
     struct log *log;
     struct event_loop *loop;
     struct terminal *terminal;
@@ -181,7 +181,6 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_system(error, errno, "the VM's process");
-    supervisor->channel = ends[0];
     pid = sandbox_fork(supervisor->sandbox, error);
     if (pid == 0) {
         supervisor->monitor.channel = ends[1];
@@ -191,32 +190,38 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
         event_loop_destroy(supervisor->loop);
         boot_monitor(&supervisor->monitor);
     }
+    supervisor->channel = ends[0];
     close(ends[1]);
     return pid < 0 ? pid : 0;
 }
 
-/* From the monitor's start to its end.  Its error is ours. */
-static int run_monitor(struct supervisor *supervisor, struct error *error)
+static void close_channel(struct supervisor *supervisor)
 {
-    struct boot_report *report = &supervisor->report;
-    int result = start_monitor(supervisor, error), status;
-
-    supervisor->reported = false;
-    report->end = VM_RUNNING;
-    if (result == 0)
-        result = watch(supervisor, supervisor->channel, message_arrived, error);
-    if (result == 0)
-        result = watch(supervisor, sandbox_end_fd(supervisor->sandbox), monitor_ended, error);
-    if (result == 0)
-        result = event_loop_run(supervisor->loop, error);
-    if (result < 0)
-        return result;
-    event_loop_remove(supervisor->loop, sandbox_end_fd(supervisor->sandbox));
-    message_arrived(supervisor, 0);
     event_loop_remove(supervisor->loop, supervisor->channel);
-    close(supervisor->channel);
+    cleanup_close(&supervisor->channel);
     supervisor->channel = -1;
-    status = sandbox_wait(supervisor->sandbox, error);
+}
+
+/* Until the monitor's process has ended.  Returns its exit status. */
+static int attend(struct supervisor *supervisor, struct error *error)
+{
+    int end_fd = sandbox_end_fd(supervisor->sandbox), result;
+
+    if ((result = watch(supervisor, supervisor->channel, message_arrived, error)) < 0 ||
+        (result = watch(supervisor, end_fd, monitor_ended, error)) < 0 ||
+        (result = event_loop_run(supervisor->loop, error)) < 0)
+        return result;
+    event_loop_remove(supervisor->loop, end_fd);
+    /* Its last message may have come in the same moment. */
+    message_arrived(supervisor, 0);
+    return sandbox_wait(supervisor->sandbox, error);
+}
+
+/* What came of it: the monitor's error is ours. */
+static int judge(const struct supervisor *supervisor, int status, struct error *error)
+{
+    const struct boot_report *report = &supervisor->report;
+
     if (supervisor->overdue)
         return error_set(error, ETIMEDOUT, "the VM did not end within %d s and was killed; see "
                          "what its disk or network waits for", PATIENCE_SECONDS);
@@ -229,6 +234,23 @@ static int run_monitor(struct supervisor *supervisor, struct error *error)
         return error_set(error, report->error_number > 0 ? report->error_number : EINVAL, "%s",
                          report->message);
     return 0;
+}
+
+/* One monitor, from what it needs of the host to its end. */
+static int run_monitor(struct supervisor *supervisor, struct error *error)
+{
+    struct vm_config *vm = &supervisor->config->vm;
+    int result = vm_config_open_host(vm, supervisor->loop, error);
+
+    supervisor->reported = false;
+    supervisor->report.end = VM_RUNNING;
+    if (result == 0)
+        result = start_monitor(supervisor, error);
+    if (result == 0)
+        result = judge(supervisor, attend(supervisor, error), error);
+    close_channel(supervisor);
+    vm_config_close_host(vm);
+    return result;
 }
 
 /* ---- the verdict ---------------------------------------------------------- */
@@ -349,7 +371,7 @@ static void close_supervisor(struct supervisor *supervisor)
     cleanup_close(&supervisor->channel);
 }
 
-int boot_supervise(const struct boot_config *config, struct log *log, struct timeline *timeline,
+int boot_supervise(struct boot_config *config, struct log *log, struct timeline *timeline,
                    int *status, struct error *error)
 {
     struct supervisor supervisor = {

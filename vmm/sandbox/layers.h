@@ -7,6 +7,8 @@
  * when all of it stands, else an error "what: reason; remedy".
  */
 
+#include <pthread.h>
+
 #include "vmm/sandbox/sandbox.h"
 
 enum sandbox_layer {
@@ -39,6 +41,9 @@ struct sandbox {
     bool user_namespace;         /* the child has one */
     bool privileged;             /* the child is root, and becomes another */
     pid_t supervisor;
+    bool network_begun;          /* NETWORK_MAKER is to be joined, then there is NETWORK_FD */
+    pthread_t network_maker;
+    int network_fd;              /* or a negative errno */
     pid_t pid;                   /* the child's; 0: none */
     int words_fd;                /* last words: the supervisor reads, the child writes */
     bool active[LAYER_COUNT];
@@ -51,6 +56,7 @@ int layer_limits(struct sandbox *sandbox, struct error *error);
 int layer_descriptors(struct sandbox *sandbox, struct error *error);
 /* ---- namespaces.c: the child's first, by its creation, then the others ---- */
 uint64_t namespaces_clone_flags(bool with_user);
+void namespaces_begin(struct sandbox *sandbox);
 int namespaces_map_user(uid_t uid, gid_t gid, struct error *error);
 int layer_namespaces(struct sandbox *sandbox, struct error *error);
 /* ---- root.c ---- */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,9 @@
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/layers.h"
 
-#define LATER (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define LATER (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define OWN_NETWORK "/proc/thread-self/ns/net"
+#define STACK_SIZE (64u << 10)
 
 uint64_t namespaces_clone_flags(bool with_user)
 {
@@ -46,14 +49,59 @@ int namespaces_map_user(uid_t uid, gid_t gid, struct error *error)
     return write_own("/proc/self/gid_map", text, error);
 }
 
+/*
+ * A network namespace takes the kernel longer than all the rest together.  A
+ * thread makes it while the first one sets up KVM, which waits a good deal; that
+ * one then goes there.  The thread has ended before any layer is entered.
+ */
+static void *make_network(void *context)
+{
+    struct sandbox *sandbox = context;
+
+    if (unshare(CLONE_NEWNET) < 0 ||
+        (sandbox->network_fd = open(OWN_NETWORK, O_RDONLY | O_CLOEXEC)) < 0)
+        sandbox->network_fd = -errno;
+    return NULL;
+}
+
+void namespaces_begin(struct sandbox *sandbox)
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sandbox->network_begun = pthread_create(&sandbox->network_maker, &attributes, make_network,
+                                            sandbox) == 0;
+    pthread_attr_destroy(&attributes);
+}
+
+static int enter_network(struct sandbox *sandbox)
+{
+    cleanup_fd int fd = -1;
+
+    if (!sandbox->network_begun)
+        return unshare(CLONE_NEWNET) < 0 ? -errno : 0;
+    pthread_join(sandbox->network_maker, NULL);
+    sandbox->network_begun = false;
+    if (sandbox->network_fd < 0)
+        return sandbox->network_fd;
+    fd = sandbox->network_fd;
+    return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
 int layer_namespaces(struct sandbox *sandbox, struct error *error)
 {
+    int result;
+
     if (sandbox->fork_refused.number) {
         *error = sandbox->fork_refused;
         return -error->number;
     }
-    if (unshare(LATER) < 0)
-        return error_set(error, errno, "unshare: %s; allow mount and network namespaces here",
-                         strerror(errno));
+    result = enter_network(sandbox);
+    if (result == 0 && unshare(LATER) < 0)
+        result = -errno;
+    if (result < 0)
+        return error_set(error, -result, "mount and network namespaces: %s; allow them here",
+                         strerror(-result));
     return 0;
 }

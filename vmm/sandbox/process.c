@@ -72,10 +72,12 @@ static pid_t make_child(struct sandbox *sandbox, struct error *why)
 static void begin(struct sandbox *sandbox, uid_t uid, gid_t gid)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (!sandbox->user_namespace)
-        return;
-    namespaces_map_user(uid, gid, &sandbox->fork_refused);
-    sandbox->privileged = false; /* there is nobody else to become */
+    if (sandbox->user_namespace) {
+        namespaces_map_user(uid, gid, &sandbox->fork_refused);
+        sandbox->privileged = false; /* there is nobody else to become */
+    }
+    if (sandbox->config.mode == SANDBOX_ON && !sandbox->fork_refused.number)
+        namespaces_begin(sandbox);
 }
 
 pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
