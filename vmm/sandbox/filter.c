@@ -86,27 +86,42 @@ static void translate_rule(struct program *program, const struct filter_rule *ru
         jump_here(program, jumps[i]);
 }
 
+/* Whether an earlier rule is of the same call: then all of them have been translated with that. */
+static bool is_done(const struct filter_rule *rules, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (rules[i].call == rules[index].call)
+            return true;
+    return false;
+}
+
+/* All rules of the call of rule FIRST. */
+static void translate_call(struct program *program, const struct filter_rule *rules, size_t count,
+                           size_t first, uint32_t otherwise)
+{
+    size_t jump = program->length;
+
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rules[first].call, 0, 0);
+    for (size_t i = first; i < count && !program->full; i++)
+        if (rules[i].call == rules[first].call)
+            translate_rule(program, &rules[i]);
+    answer(program, otherwise);
+    if (!program->full)
+        jump_here(program, jump);
+}
+
 size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *code)
 {
     struct program program = { .code = code };
-    size_t rule = 0;
 
     load(&program, offsetof(struct seccomp_data, arch));
     add(&program, BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0);
     answer(&program, SECCOMP_RET_KILL_PROCESS);
     load(&program, offsetof(struct seccomp_data, nr));
-    while (rule < count && !program.full) {
-        int call = rules[rule].call;
-        size_t jump = program.length;
-
-        add(&program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 0);
-        for (; rule < count && rules[rule].call == call && !program.full; rule++)
-            translate_rule(&program, &rules[rule]);
-        answer(&program, otherwise);
-        if (!program.full)
-            jump_here(&program, jump);
-    }
+    for (size_t i = 0; i < count && !program.full; i++)
+        if (!is_done(rules, i))
+            translate_call(&program, rules, count, i, otherwise);
     answer(&program, otherwise);
     return program.full ? 0 : program.length;
 }

@@ -7,7 +7,7 @@
  * kernel runs before each call.
  *
  * A rule allows a call, or refuses it with an errno; a call that matches no rule
- * ends the process.  Rules of one call stand together; one of them must match.
+ * ends the process.  Of several rules of one call the first that matches counts.
  * A condition compares the low 32 bits of an argument after a mask: every
  * argument that the lists look at is an int in the kernel's eyes.
  */

@@ -30,7 +30,7 @@
 /* How the C library ends a thread, or the process. */
 #define ENDING                                                                      \
     ALLOW(rt_sigprocmask),                                                          \
-    ALLOW_IF(madvise, IS(3, MADV_DONTNEED)),                                        \
+    ALLOW_IF(madvise, IS(3, MADV_DONTNEED)), /* its stack; the balloon's pages */   \
     ALLOW(exit),                                                                    \
     ALLOW(exit_group)
 
@@ -84,7 +84,6 @@ static const struct filter_rule io_rules[] = {
     ALLOW(newfstatat),
     ALLOW(poll),
     ALLOW(getrandom), /* the guest's entropy */
-    ALLOW_IF(madvise, IS(3, MADV_REMOVE)),
     /* The disks' engine of threads, whose workers inherit this list. */
     ALLOW(preadv),
     ALLOW(pwritev),
