@@ -58,4 +58,5 @@ $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,BENCH)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
+include tests/sandbox/sandbox.mk
 include tests/fuzz/fuzz.mk
