@@ -37,6 +37,7 @@ struct sandbox {
     struct log *log;
     struct cgroup *cgroup;       /* NULL where there is none */
     struct error cgroup_missing; /* why */
+    bool in_cgroup;              /* the child began in it */
     struct error fork_refused;   /* why the child has no namespaces of its own */
     bool user_namespace;         /* the child has one */
     bool privileged;             /* the child is root, and becomes another */
@@ -70,7 +71,7 @@ int layer_landlock(struct sandbox *sandbox, struct error *error);
 int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
                   struct error *error);
 int cgroup_fd(const struct cgroup *cgroup); /* for CLONE_INTO_CGROUP, or -1 */
-int cgroup_join(const struct cgroup *cgroup, pid_t pid, struct error *error);
+int cgroup_join(const struct cgroup *cgroup, struct error *error); /* the calling process */
 bool cgroup_out_of_memory(const struct cgroup *cgroup);
 void cgroup_destroy(struct cgroup *cgroup);
 int layer_cgroup(struct sandbox *sandbox, struct error *error);

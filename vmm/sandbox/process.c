@@ -22,21 +22,22 @@
  * stays the parent's in its books, where nobody looks for a thread by itself.
  * Containers often lack clone3: only it can begin in another cgroup.
  */
-static pid_t make(uint64_t flags, int cgroup)
+static pid_t make(struct sandbox *sandbox, uint64_t flags)
 {
+    struct clone_args arguments = {
+        .flags = flags | CLONE_INTO_CGROUP,
+        .exit_signal = SIGCHLD,
+        .cgroup = (uint64_t)cgroup_fd(sandbox->cgroup),
+    };
     long pid = -1;
 
-    if (cgroup >= 0) {
-        struct clone_args arguments = {
-            .flags = flags | CLONE_INTO_CGROUP,
-            .exit_signal = SIGCHLD,
-            .cgroup = (uint64_t)cgroup,
-        };
-
+    sandbox->in_cgroup = cgroup_fd(sandbox->cgroup) >= 0;
+    if (sandbox->in_cgroup)
         pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
-    }
-    if (pid < 0)
+    if (pid < 0) {
+        sandbox->in_cgroup = false;
         pid = syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, NULL, NULL);
+    }
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
@@ -46,32 +47,34 @@ static pid_t make(uint64_t flags, int cgroup)
  */
 static pid_t make_child(struct sandbox *sandbox, struct error *why)
 {
-    int cgroup = cgroup_fd(sandbox->cgroup);
     pid_t pid = -EPERM;
 
     *why = (struct error)ERROR_INIT;
     sandbox->user_namespace = false;
     if (sandbox->config.mode == SANDBOX_OFF)
-        return make(0, -1);
+        return make(sandbox, 0);
     if (sandbox->privileged)
-        pid = make(namespaces_clone_flags(false), cgroup);
+        pid = make(sandbox, namespaces_clone_flags(false));
     /* Also root without its capabilities, as in a container. */
     if (pid == -EPERM) {
         sandbox->user_namespace = true;
-        pid = make(namespaces_clone_flags(true), cgroup);
+        pid = make(sandbox, namespaces_clone_flags(true));
     }
     if (pid >= 0)
         return pid;
     sandbox->user_namespace = false;
     error_set(why, -pid, "user and PID namespaces: %s; run: sudo sysctl "
               "user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1", strerror(-pid));
-    return make(0, cgroup);
+    return make(sandbox, 0);
 }
 
 /* The child's first steps. */
 static void begin(struct sandbox *sandbox, uid_t uid, gid_t gid)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    /* First of all, so that what it starts is in there too. */
+    if (!sandbox->in_cgroup && cgroup_join(sandbox->cgroup, &sandbox->cgroup_missing) < 0)
+        sandbox->cgroup = NULL;
     if (sandbox->user_namespace) {
         namespaces_map_user(uid, gid, &sandbox->fork_refused);
         sandbox->privileged = false; /* there is nobody else to become */
