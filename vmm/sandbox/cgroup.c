@@ -5,9 +5,13 @@
  *
  * Version 2 wants a group to have either processes or limits for groups below
  * it.  Where Mote is alone in a group that is its user's (systemd calls that
- * delegated), it moves itself into one below, and then limits others.  Root may
- * have to use the top of the hierarchy instead.  Version 1 has a hierarchy for
- * each kind of limit, and no such rule.
+ * delegated), it moves itself into one below, and then limits others.  Else the
+ * group above may do, as among the programs of a desktop session; and for root
+ * the top of the hierarchy.
+ *
+ * Version 1 has a hierarchy for each kind of limit, and no such rule.  But a
+ * process cannot begin in its groups, only move there, for which the kernel
+ * waits some ten milliseconds: that is done only where the sandbox is required.
  */
 
 #include <dirent.h>
@@ -155,6 +159,15 @@ static bool has_controllers(const char *base)
     return strstr(text, "memory") && strstr(text, "pids") && strstr(text, "cpu");
 }
 
+/* Whether this process is all that is in BASE. */
+static bool is_alone(const char *base)
+{
+    char text[64];
+
+    read_file(base, "cgroup.procs", text, sizeof(text));
+    return atoi(text) == getpid() && strchr(text, '\n') == strrchr(text, '\n');
+}
+
 /* Lets groups below BASE have limits; the supervisor makes way for that. */
 static int enable_controllers(const char *base)
 {
@@ -165,7 +178,7 @@ static int enable_controllers(const char *base)
     if (has_controllers(base))
         return 0;
     result = write_file(base, "cgroup.subtree_control", wanted);
-    if (result != -EBUSY)
+    if (result != -EBUSY || !is_alone(base))
         return result;
     snprintf(path, sizeof(path), "%s/" SUPERVISORS, base);
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
@@ -174,19 +187,19 @@ static int enable_controllers(const char *base)
     return result < 0 ? result : write_file(base, "cgroup.subtree_control", wanted);
 }
 
-static int make_v2(struct cgroup *cgroup, const struct limit *limits, size_t count,
-                   const char *base)
+static int make_v2(struct cgroup *cgroup, const struct limit *limits, const char *base)
 {
-    int result = enable_controllers(base);
+    int result = add_group(cgroup, base);
 
-    if (result == 0)
-        result = add_group(cgroup, base);
-    for (size_t i = 0; result == 0 && i < count; i++)
+    for (size_t i = 0; result == 0 && limits[i].file; i++)
         result = set_limit(cgroup->paths[0], &limits[i]);
-    if (result < 0)
-        return result;
-    cgroup->fd = open(cgroup->paths[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return cgroup->fd < 0 ? -errno : 0;
+    if (result == 0) {
+        cgroup->fd = open(cgroup->paths[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        result = cgroup->fd < 0 ? -errno : 0;
+    }
+    if (result < 0 && cgroup->count > 0)
+        rmdir(cgroup->paths[--cgroup->count]);
+    return result;
 }
 
 static int create_v2(struct cgroup *cgroup, const struct sandbox_config *config)
@@ -196,17 +209,23 @@ static int create_v2(struct cgroup *cgroup, const struct sandbox_config *config)
         { NULL, "memory.swap.max", 0, "", .optional = true },
         { NULL, "pids.max", config->cpus + OWN_TASKS, "" },
         { NULL, "cpu.max", (config->cpus + OWN_CPUS) * PERIOD_US, " 100000" },
+        { .file = NULL },
     };
     char group[PATH_SIZE / 2], base[PATH_SIZE];
-    int result = -ENOENT;
+    int result;
 
     cgroup->version = 2;
-    if (own_group("", group, sizeof(group))) {
-        snprintf(base, sizeof(base), TOP "%s", group);
-        result = make_v2(cgroup, limits, ARRAY_LENGTH(limits), base);
-    }
-    if (result < 0 && geteuid() == 0 && cgroup->count == 0)
-        result = make_v2(cgroup, limits, ARRAY_LENGTH(limits), TOP);
+    if (!own_group("", group, sizeof(group)))
+        return -ENOENT;
+    snprintf(base, sizeof(base), TOP "%s", group);
+    result = enable_controllers(base);
+    if (result == 0)
+        return make_v2(cgroup, limits, base);
+    *strrchr(base, '/') = '\0'; /* that of TOP at the least */
+    if (strlen(base) > strlen(TOP) && has_controllers(base))
+        result = make_v2(cgroup, limits, base);
+    if (result < 0 && geteuid() == 0)
+        result = make_v2(cgroup, limits, TOP);
     return result;
 }
 
@@ -223,6 +242,8 @@ static int create_v1(struct cgroup *cgroup, const struct sandbox_config *config)
     int result = 0;
 
     cgroup->version = 1;
+    if (!config->required)
+        return -EOPNOTSUPP;
     for (size_t i = 0; result == 0 && i < GROUPS_MAX; i++) {
         if (!own_group(limits[i].controller, group, sizeof(group)) &&
             !(strcmp(limits[i].controller, "cpu") == 0 &&
@@ -253,7 +274,12 @@ int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
     else
         result = create_v1(created, config);
     if (result < 0) {
+        bool old = created->version == 1 && !config->required;
+
         cgroup_destroy(created);
+        if (old)
+            return error_set(error, -result, "this host has version 1, which delays each start; "
+                             "--require-sandbox uses it all the same");
         return error_set(error, -result, "none can be made here (%s); start by: systemd-run --user "
                          "--scope -p Delegate=yes mote ...", strerror(-result));
     }
