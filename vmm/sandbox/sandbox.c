@@ -138,6 +138,7 @@ int sandbox_probe(void (*told)(void *context, const char *layer, const char *why
     result = sandbox_create(&sandbox, &config, &silent, error);
     if (result < 0)
         return result;
+    fflush(NULL); /* or the child would print it again */
     pid = sandbox_fork(sandbox, error);
     if (pid == 0)
         probe(sandbox, to);
