@@ -44,16 +44,7 @@ static int become(const struct sandbox *sandbox, struct error *error)
     return 0;
 }
 
-/* Ends at the first that this kernel does not know, or where they are not ours to
- * drop: then there are none, and no_new_privs keeps it so. */
-static void empty_bounding_set(void)
-{
-    unsigned long number = 0;
-
-    while (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
-        number++;
-}
-
+/* The bounding set stays: it matters only to exec, from which no_new_privs lets nothing come. */
 static int drop_capabilities(struct error *error)
 {
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -70,8 +61,6 @@ int layer_privileges(struct sandbox *sandbox, struct error *error)
 {
     int result = 0;
 
-    /* While it may: becoming another user takes the capabilities away. */
-    empty_bounding_set();
     if (sandbox->privileged)
         result = become(sandbox, error);
     if (result == 0)
