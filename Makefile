@@ -41,7 +41,8 @@ CPPFLAGS += -D_FORTIFY_SOURCE=2
 CFLAGS  += -ffunction-sections -fdata-sections
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/run/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c \
+                                           vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 # mote-image: what knows of archives and container images, kept out of mote itself.
@@ -72,6 +73,15 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The names of system calls, for a message: the C library has none.
+$(BUILD)/generated/vmm/sandbox/call_names.inc:
+	@mkdir -p $(@D)
+	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
+	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | sort >$@
+
+$(BUILD)/obj/vmm/sandbox/last_words.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
+$(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
 
 include guest/payloads/payloads.mk
 include guest/init/init.mk

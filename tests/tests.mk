@@ -72,4 +72,11 @@ $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,BENCH)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
+# Needs Debian's libseccomp-dev, which nothing else does.
+$(BUILD)/bench/seccomp: $(BUILD)/obj/tests/bench/seccomp.o $(BUILD)/libmote.a
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lseccomp
+
+include tests/sandbox/sandbox.mk
 include tests/fuzz/fuzz.mk

@@ -101,6 +101,29 @@ int vm_config_complete(struct vm_config *config, struct error *error)
     return 0;
 }
 
+int vm_config_open_host(struct vm_config *config, struct event_loop *loop, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < config->device_count; i++) {
+        const struct virtio_device_class *class = config->devices[i].row->class;
+
+        if (class->open_host && config->devices[i].options)
+            result = class->open_host(config->devices[i].options, loop, error);
+    }
+    return result;
+}
+
+void vm_config_close_host(struct vm_config *config)
+{
+    for (size_t i = 0; i < config->device_count; i++) {
+        const struct virtio_device_class *class = config->devices[i].row->class;
+
+        if (class->close_host && config->devices[i].options)
+            class->close_host(config->devices[i].options);
+    }
+}
+
 void vm_config_release(struct vm_config *config)
 {
     for (size_t i = 0; i < config->device_count; i++)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
+#include "vmm/event_loop.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 
@@ -54,6 +55,13 @@ int vm_config_add_device(struct vm_config *config, const struct virtio_row *row,
 
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
+
+/*
+ * Has the devices open what the supervisor keeps for a monitor in its jail, and
+ * close it again; in the supervisor, whose loop LOOP is, around each monitor.
+ */
+int vm_config_open_host(struct vm_config *config, struct event_loop *loop, struct error *error);
+void vm_config_close_host(struct vm_config *config);
 
 /* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);

@@ -272,6 +272,7 @@ static int create_vcpus(struct vm *vm, const struct machine *machine, struct err
         .mmio = &vm->mmio,
         .ports = &vm->ports,
         .log = vm->host.log,
+        .sandbox = vm->host.sandbox,
         .ended = vcpu_ended,
         .context = vm,
     };
@@ -297,6 +298,11 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
         (result = create_virtio_devices(vm, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "devices created");
+    /* All is open.  What is read from here on is the guest's. */
+    result = sandbox_enter(vm->host.sandbox, error);
+    if (result < 0)
+        return result;
+    timeline_mark(vm->host.timeline, "sandbox entered");
     machine.memory = vm->memory;
     machine.device_count = vm->device_count;
     result = arch_boot_load(vm->arch, source, &machine, error);
@@ -373,7 +379,7 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
     int result;
 
     timeline_mark(vm->host.timeline, "vCPUs start");
-    if (vm->io && (result = io_thread_start(vm->io, error)) < 0)
+    if (vm->io && (result = io_thread_start(vm->io, vm->host.sandbox, error)) < 0)
         return result;
     result = vcpus_start(vm->vcpus, error);
     if (result < 0)

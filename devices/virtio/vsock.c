@@ -30,6 +30,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "devices/backend/socket_broker.h"
 #include "devices/backend/socket_handoff.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/vsock_table.h"
@@ -225,6 +226,8 @@ static int connect_host(const struct vsock_options *options, uint32_t port)
 {
     cleanup_free char *path = NULL;
 
+    if (options->broker)
+        return socket_broker_connect(options->broker, port);
     if (!options->path)
         return socket_handoff_send(options->handoff, port);
     if (asprintf(&path, "%s_%u", options->path, port) < 0)
@@ -444,7 +447,10 @@ static int open_host(struct vsock *vsock, struct error *error)
     result = add_source(vsock, vsock->reaper_fd, EPOLLIN, reap, error);
     if (result < 0 || !vsock->options->path)
         return result;
-    result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
+    if (vsock->options->listener)
+        result = unix_listener_borrow(&vsock->listener, vsock->options->listener, error);
+    else
+        result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
     if (result < 0)
         return result;
     return add_source(vsock, vsock->listener.fd, 0, clients_arrived, error);
@@ -519,6 +525,8 @@ const struct virtio_device_class virtio_vsock_class = {
     .single = true,
     .parse = virtio_vsock_parse,
     .release = virtio_vsock_release,
+    .open_host = virtio_vsock_open_host,
+    .close_host = virtio_vsock_close_host,
     .create = vsock_create,
     .destroy = vsock_destroy,
     .activate = vsock_activate,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/settings.h"
 #include "devices/virtio/vsock.h"
@@ -109,4 +110,24 @@ int virtio_vsock_parse(const char *text, void **options, struct error *error)
     else
         *options = parsed;
     return result;
+}
+
+int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error)
+{
+    struct vsock_options *vsock = options;
+    int result = unix_listener_make(&vsock->listener, "vsock", vsock->path, error);
+
+    if (result == 0)
+        result = socket_broker_create(&vsock->broker, vsock->path, loop, error);
+    return result;
+}
+
+void virtio_vsock_close_host(void *options)
+{
+    struct vsock_options *vsock = options;
+
+    socket_broker_destroy(vsock->broker);
+    unix_listener_destroy(vsock->listener);
+    vsock->broker = NULL;
+    vsock->listener = NULL;
 }
