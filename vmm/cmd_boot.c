@@ -13,6 +13,7 @@
 #include "vmm/command.h"
 #include "vmm/config_file.h"
 #include "vmm/options.h"
+#include "vmm/sandbox/sandbox_options.h"
 #include "vmm/timeline.h"
 
 struct boot_options {
@@ -39,9 +40,6 @@ static const char *const log_level_names[] = {
     [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
     [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
 };
-static const char *const sandbox_names[] = {
-    [SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_MODE_COUNT] = NULL,
-};
 static const char *const on_reboot_names[] = { "exit", "restart", NULL };
 
 static int set_cpus(void *target, const struct option_row *row, const char *value,
@@ -53,14 +51,6 @@ static int set_cpus(void *target, const struct option_row *row, const char *valu
     if (result == 0)
         ((struct boot_options *)target)->boot.vm.cpus = (unsigned int)number;
     return result;
-}
-
-/* A user or group. */
-static int set_id(void *target, const struct option_row *row, const char *value,
-                  struct error *error)
-{
-    return options_number(row->name, value, 1, UINT32_MAX - 1,
-                          (uint64_t *)(void *)((char *)target + row->offset), error);
 }
 
 static int add_device(void *target, const struct option_row *row, const char *value,
@@ -106,14 +96,7 @@ static const struct option_row machine_rows[] = {
       FIELD(boot.vm.kvm_path) },
 };
 static const struct option_row session_rows[] = {
-    { "Sandbox", "sandbox", "HOW", "on (default): the monitor jails itself; or off", option_set_choice,
-      FIELD(boot.sandbox.mode), .choices = sandbox_names },
-    { NULL, "require-sandbox", NULL, "refuse to start unless every layer of it stands",
-      option_set_flag, FIELD(boot.sandbox.required) },
-    { NULL, "uid", "N", "as root: the user to become (default: one of the VM's own)", set_id,
-      FIELD(boot.sandbox.uid) },
-    { NULL, "gid", "N", "as root: the group to become (default: as the user)", set_id,
-      FIELD(boot.sandbox.gid) },
+    SANDBOX_OPTION_ROWS(struct boot_options, boot.sandbox),
     { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(boot.vm.console), .choices = console_names },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,

@@ -21,6 +21,7 @@ static int run_job(struct session *session, int started_fd, struct outcome *outc
 {
     struct supervisor_options options = {
         .config = &session->options.vm,
+        .sandbox = &session->options.sandbox,
         .job = session->job,
         .job_length = session->job_length,
         .flags = session->flags,

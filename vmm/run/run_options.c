@@ -8,6 +8,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/options.h"
+#include "vmm/sandbox/sandbox_options.h"
 #include "vmm/run/env_file.h"
 #include "vmm/run/store.h"
 
@@ -140,6 +141,7 @@ static const struct option_row rows[] = {
       "cmdline", option_set_choice, FIELD(describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(vm.kvm_path) },
+    SANDBOX_OPTION_ROWS(struct run_options, sandbox),
     { "Jobs with a name", "name", "NAME", "for mote ps, logs, wait, stop, kill and rm", option_set_text,
       FIELD(name) },
     { NULL, "detach", NULL, "print the name and return once the job has begun", option_set_flag,
@@ -204,11 +206,15 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
 {
     int words, result;
 
-    *options = (struct run_options){ .vm = vm_config_default() };
+    *options = (struct run_options){
+        .vm = vm_config_default(), .sandbox = SANDBOX_CONFIG_DEFAULT,
+    };
     result = options_parse_words(&table, options, argc, argv, &words, helped, error);
     if (result < 0 || *helped)
         return result;
     options->words = argv + words;
+    options->sandbox.memory = options->vm.memory;
+    options->sandbox.cpus = options->vm.cpus;
     return check(options, error);
 }
 

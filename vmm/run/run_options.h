@@ -10,6 +10,7 @@
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/run/job.h"
+#include "vmm/sandbox/sandbox.h"
 
 struct run_volume {
     char *source, *target;
@@ -17,6 +18,7 @@ struct run_volume {
 
 struct run_options {
     struct vm_config vm;
+    struct sandbox_config sandbox;
     const char *rootfs, *image;
     size_t volume_count;
     struct run_volume volumes[RUN_VOLUMES_MAX];

@@ -181,8 +181,7 @@ static void vm_ended(struct supervisor *supervisor)
     if (supervisor->vm.status == STATUS_FAILED) /* it told why itself */
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
     else if (supervisor->vm.status < 0)
-        log_error(supervisor->options->log, "the VM's process was killed; look for the reason in "
-                                            "the host's log (dmesg)");
+        log_error(supervisor->options->log, "%s", supervisor->vm.error.message);
     else
         log_error(supervisor->options->log, "the guest's kernel %s before the job had ended%s%s; "
                   "--verbose shows its messages",
@@ -277,7 +276,7 @@ static int start(struct supervisor *supervisor, struct error *error)
     supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (supervisor->clock < 0)
         return error_system(error, errno, "the clock");
-    if ((result = vm_process_start(&supervisor->vm, options->config, options->log,
+    if ((result = vm_process_start(&supervisor->vm, options->config, options->sandbox, options->log,
                                    options->timeline, error)) < 0 ||
         (result = watch(supervisor, supervisor->signals, signal_ready, error)) < 0 ||
         (result = watch(supervisor, supervisor->clock, clock_rang, error)) < 0 ||

@@ -37,6 +37,7 @@ enum cause {
 
 struct supervisor_options {
     struct vm_config *config;
+    const struct sandbox_config *sandbox;
     const uint8_t *job; /* as job_encode() made it */
     size_t job_length;
     uint32_t flags;     /* of the job: enum run_flags */

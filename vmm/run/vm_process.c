@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "devices/backend/console.h"
@@ -62,16 +61,11 @@ static int run_vm(const struct vm_config *config, struct vm_host *host, int cons
 }
 
 static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
-                                int console_fd, pid_t parent)
+                                int console_fd)
 {
     struct error error = ERROR_INIT;
-    int result;
+    int result = run_vm(config, host, console_fd, &error);
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* It may have died before we asked. */
-    if (getppid() != parent)
-        _exit(STATUS_FAILED);
-    result = run_vm(config, host, console_fd, &error);
     if (result < 0)
         result = command_failed(&error);
     _exit(result); /* the kernel takes the VM down */
@@ -98,13 +92,14 @@ static int add_vsock(struct vm_config *config, int handoff, struct error *error)
     return vm_config_add_device(config, vsock_row(), text, error);
 }
 
-int vm_process_start(struct vm_process *process, struct vm_config *config, struct log *log,
+int vm_process_start(struct vm_process *process, struct vm_config *config,
+                     const struct sandbox_config *sandbox, struct log *log,
                      struct timeline *timeline, struct error *error)
 {
     struct vm_host host = { .log = log, .timeline = timeline };
     cleanup_fd int their_handoff = -1, their_console = -1;
-    pid_t parent = getpid();
     int ends[2], result;
+    pid_t pid;
 
     *process = (struct vm_process)VM_PROCESS_INIT;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -116,52 +111,51 @@ int vm_process_start(struct vm_process *process, struct vm_config *config, struc
     process->console = ends[0];
     their_console = ends[1];
     fcntl(process->console, F_SETFL, O_NONBLOCK);
-    result = add_vsock(config, their_handoff, error);
-    if (result < 0)
+    if ((result = add_vsock(config, their_handoff, error)) < 0 ||
+        (result = sandbox_create(&process->sandbox, sandbox, log, error)) < 0 ||
+        (result = pid = sandbox_fork(process->sandbox, error)) < 0)
         return result;
-    process->pid = fork();
-    if (process->pid < 0)
-        return error_system(error, errno, "the VM's process");
-    if (process->pid == 0) {
+    if (pid == 0) {
         close(process->handoff);
         close(process->console);
-        be_the_vm(config, &host, their_console, parent);
+        host.sandbox = process->sandbox;
+        be_the_vm(config, &host, their_console);
     }
+    process->runs = true;
     return 0;
 }
 
-static void note_status(struct vm_process *process, int status)
+static void await(struct vm_process *process)
 {
-    process->pid = 0;
-    process->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    process->runs = false;
+    process->status = sandbox_wait(process->sandbox, &process->error);
 }
 
 bool vm_process_ended(struct vm_process *process)
 {
-    int status;
+    struct pollfd end = { .events = POLLIN };
 
-    if (process->pid > 0 && waitpid(process->pid, &status, WNOHANG) == process->pid)
-        note_status(process, status);
-    return process->pid == 0;
+    if (!process->runs)
+        return true;
+    end.fd = sandbox_end_fd(process->sandbox);
+    if (poll(&end, 1, 0) > 0)
+        await(process);
+    return !process->runs;
 }
 
 void vm_process_end(struct vm_process *process)
 {
-    int status;
-    pid_t pid;
-
-    if (process->pid <= 0)
+    if (!process->runs)
         return;
-    kill(process->pid, SIGKILL);
-    do
-        pid = waitpid(process->pid, &status, 0);
-    while (pid < 0 && errno == EINTR);
-    note_status(process, pid > 0 ? status : SIGKILL);
+    sandbox_signal(process->sandbox, SIGKILL);
+    await(process);
 }
 
 void vm_process_close(struct vm_process *process)
 {
     vm_process_end(process);
+    sandbox_destroy(process->sandbox);
+    process->sandbox = NULL;
     cleanup_close(&process->handoff);
     cleanup_close(&process->console);
     process->handoff = process->console = -1;

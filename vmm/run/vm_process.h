@@ -3,37 +3,39 @@
 #define MOTE_RUN_VM_PROCESS_H
 
 /*
- * The VM in a process of its own.
+ * The VM in a process of its own, and that in its jail (sandbox.h).
  *
  * The process that the user started supervises: it has the terminal, the
  * signals, the clock and the verdict.  Its child has the VM and nothing else.
- * The child dies with its parent (PR_SET_PDEATHSIG), and what the two share are
- * inherited descriptors: whichever is killed, and whenever, nothing is left.
+ * The child dies with its parent, and what the two share are inherited
+ * descriptors: whichever is killed, and whenever, nothing is left.
  */
-
-#include <sys/types.h>
 
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/log.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/timeline.h"
 
 struct vm_process {
-    pid_t pid;      /* 0: none, or waited for */
+    struct sandbox *sandbox;
+    bool runs;      /* not waited for yet */
     int handoff;    /* the guest's connections, by socket_handoff_receive() */
     int console;    /* what the guest's kernel prints; non-blocking */
     int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
-                       or less than 0, if a signal ended it */
+                       or less than 0, if it did not end by itself: ERROR tells what did */
+    struct error error;
 };
 
-#define VM_PROCESS_INIT { .handoff = -1, .console = -1 }
+#define VM_PROCESS_INIT { .handoff = -1, .console = -1, .error = ERROR_INIT }
 
 /*
- * Forks; the child makes a VM of CONFIG, to which a vsock device is added, runs
- * it and tells of its errors itself.  TIMELINE lies in shared memory.  All of
+ * Forks; the child makes a VM of CONFIG, to which a vsock device is added, enters
+ * the jail that SANDBOX describes, runs the VM and tells of its errors itself.  TIMELINE lies in shared memory.  All of
  * the caller's signals are blocked by then.
  */
-int vm_process_start(struct vm_process *process, struct vm_config *config, struct log *log,
+int vm_process_start(struct vm_process *process, struct vm_config *config,
+                     const struct sandbox_config *sandbox, struct log *log,
                      struct timeline *timeline, struct error *error);
 
 /* Ends it, if it still runs, and waits for it.  As often as you like. */

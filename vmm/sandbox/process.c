@@ -71,7 +71,12 @@ static pid_t make_child(struct sandbox *sandbox, struct error *why)
 /* The child's first steps. */
 static void begin(struct sandbox *sandbox, uid_t uid, gid_t gid)
 {
+    struct pollfd supervisor = { .fd = sandbox->words_fd };
+
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    /* It may have died before we asked; its PID is of no use, from within a PID namespace. */
+    if (poll(&supervisor, 1, 0) > 0)
+        _exit(1);
     /* First of all, so that what it starts is in there too. */
     if (!sandbox->in_cgroup && cgroup_join(sandbox->cgroup, &sandbox->cgroup_missing) < 0)
         sandbox->cgroup = NULL;
