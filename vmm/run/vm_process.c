@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -62,7 +63,7 @@ static int run_vm(const struct vm_config *config, struct vm_host *host, int cons
 }
 
 static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
-                                int console_fd, pid_t parent)
+                                struct vm_failure *failure, int console_fd, pid_t parent)
 {
     struct error error = ERROR_INIT;
     int result;
@@ -72,8 +73,10 @@ static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *
     if (getppid() != parent)
         _exit(STATUS_FAILED);
     result = run_vm(config, host, console_fd, &error);
-    if (result < 0)
-        result = command_failed(&error);
+    if (result < 0) {
+        snprintf(failure->message, sizeof(failure->message), "%s", error.message);
+        result = STATUS_FAILED;
+    }
     _exit(result); /* the kernel takes the VM down */
 }
 
@@ -107,6 +110,14 @@ int vm_process_start(struct vm_process *process, struct vm_config *config, struc
     int ends[2], result;
 
     *process = (struct vm_process)VM_PROCESS_INIT;
+    process->failure = mmap(NULL, sizeof(*process->failure), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (process->failure == MAP_FAILED) {
+        process->failure = NULL;
+        return error_system(error, errno, "the VM's process");
+    }
+    snprintf(process->failure->message, sizeof(process->failure->message),
+             "KVM stopped the guest; the messages above tell more");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_system(error, errno, "the VM's process");
     process->handoff = ends[0];
@@ -125,7 +136,7 @@ int vm_process_start(struct vm_process *process, struct vm_config *config, struc
     if (process->pid == 0) {
         close(process->handoff);
         close(process->console);
-        be_the_vm(config, &host, their_console, parent);
+        be_the_vm(config, &host, process->failure, their_console, parent);
     }
     return 0;
 }
@@ -165,4 +176,7 @@ void vm_process_close(struct vm_process *process)
     cleanup_close(&process->handoff);
     cleanup_close(&process->console);
     process->handoff = process->console = -1;
+    if (process->failure)
+        munmap(process->failure, sizeof(*process->failure));
+    process->failure = NULL;
 }

@@ -18,7 +18,13 @@
 #include "vmm/log.h"
 #include "vmm/timeline.h"
 
+/* Why the VM's process failed; in memory that both share. */
+struct vm_failure {
+    char message[sizeof(((struct error *)0)->message)];
+};
+
 struct vm_process {
+    struct vm_failure *failure;
     pid_t pid;      /* 0: none, or waited for */
     int handoff;    /* the guest's connections, by socket_handoff_receive() */
     int console;    /* what the guest's kernel prints; non-blocking */
@@ -26,11 +32,11 @@ struct vm_process {
                        or less than 0, if a signal ended it */
 };
 
-#define VM_PROCESS_INIT { .handoff = -1, .console = -1 }
+#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1 }
 
 /*
  * Forks; the child makes a VM of CONFIG, to which a vsock device is added, runs
- * it and tells of its errors itself.  TIMELINE lies in shared memory.  All of
+ * it and leaves its error in `failure`.  TIMELINE lies in shared memory.  All of
  * the caller's signals are blocked by then.
  */
 int vm_process_start(struct vm_process *process, struct vm_config *config, struct log *log,
