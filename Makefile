@@ -6,7 +6,7 @@
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)
-#   make install    DESTDIR= PREFIX=/usr/local
+#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/bzImage
 
 ARCH    ?= $(shell uname -m)
 BUILD   ?= build
@@ -97,6 +97,9 @@ install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
+ifneq ($(GUEST_KERNEL),)
+	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
+endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
 

@@ -47,7 +47,7 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 $(BUILD)/tests/tools/craft_tar: $(BUILD)/obj/tests/support/tar.o
 
 # Runs in guests, which have no libraries.
-$(BUILD)/tests/tools/vsock_cat: LDFLAGS := -static -pthread
+$(BUILD)/tests/tools/vsock_cat $(BUILD)/tests/tools/hostile_init: LDFLAGS := -static -pthread
 
 test-tools: $(TEST_TOOLS)
 all: test-tools

@@ -87,9 +87,12 @@ static struct outcome run_to_the_end(struct session *session, const struct store
     struct error error = ERROR_INIT;
     int result = run_job(session, started_fd, &outcome, &error);
 
-    if (result < 0)
+    if (result < 0) {
         command_failed(&error);
-    give_verdict(session, entry, &outcome, result < 0 ? error.message : NULL);
+        give_verdict(session, entry, &outcome, error.message);
+    } else {
+        give_verdict(session, entry, &outcome, outcome.message[0] ? outcome.message : NULL);
+    }
     return outcome;
 }
 

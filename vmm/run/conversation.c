@@ -70,7 +70,7 @@ static void input_ended(void *context, enum relay_end end, int number)
     struct stream *stream = context;
 
     if (end == RELAY_INPUT_FAILED) {
-        log_error(stream->supervisor->options->log, "standard input: %s; the job sees its end",
+        supervisor_complain(stream->supervisor, "standard input: %s; the job sees its end",
                   strerror(number));
         stream->supervisor->failed = true;
     }
@@ -85,7 +85,7 @@ static void output_ended(void *context, enum relay_end end, int number)
 
     /* Nobody reads any more: the job gets SIGPIPE, as it would without us. */
     if (end == RELAY_OUTPUT_FAILED && number != EPIPE && number != ECONNRESET) {
-        log_error(supervisor->options->log, "standard %s: %s; the rest of it is lost",
+        supervisor_complain(supervisor, "standard %s: %s; the rest of it is lost",
                   is_error ? "error" : "output", strerror(number));
         supervisor->failed = true;
     }
@@ -124,7 +124,7 @@ static bool accept_stream(struct supervisor *supervisor, int fd, enum stream_nam
     stream->connected = true;
     stream->fd = fd;
     if (relay_create(&stream->relay, supervisor->loop, &options, &error) < 0) {
-        log_error(supervisor->options->log, "%s", error.message);
+        supervisor_complain(supervisor, "%s", error.message);
         supervisor->failed = true;
         return false;
     }
@@ -188,7 +188,7 @@ static bool accept_output(struct supervisor *supervisor, int fd)
         return false;
     supervisor->output_connected = true;
     if (output_start(&supervisor->output_process, supervisor->options->output, fd, &error) < 0) {
-        log_error(supervisor->options->log, "%s", error.message);
+        supervisor_complain(supervisor, "%s", error.message);
         supervisor->failed = true;
         supervisor_conclude(supervisor);
     }
@@ -213,7 +213,7 @@ static void guest_is_ready(struct supervisor *supervisor, const struct run_hello
 {
     timeline_mark(supervisor->options->timeline, "guest ready");
     if (hello->version != RUN_VERSION) {
-        log_error(supervisor->options->log, "the guest's init is of another version of Mote; "
+        supervisor_complain(supervisor, "the guest's init is of another version of Mote; "
                   "build or install both anew");
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
         return;
@@ -228,18 +228,17 @@ static void job_failed(struct supervisor *supervisor, const struct record *recor
 {
     int number = (int)record->failed.number;
     const char *command = supervisor->options->command;
-    struct log *log = supervisor->options->log;
 
     if (record->failed.failure == RUN_FAILED_SETUP) {
-        log_error(log, "the guest could not make ready for the job: %s%s%s", record->text,
+        supervisor_complain(supervisor, "the guest could not make ready for the job: %s%s%s", record->text,
                   number ? ": " : "", number ? strerror(number) : "");
         supervisor_end(supervisor, CAUSE_NOT_STARTED, STATUS_FAILED);
     } else if (number == ENOENT || number == ENOTDIR) {
-        log_error(log, "%s: is not found in the root file system; give its path or check --rootfs "
+        supervisor_complain(supervisor, "%s: is not found in the root file system; give its path or check --rootfs "
                   "and PATH", command);
         supervisor_end(supervisor, CAUSE_NOT_STARTED, STATUS_NOT_FOUND);
     } else {
-        log_error(log, "%s: cannot be executed in the guest: %s; check its permissions and "
+        supervisor_complain(supervisor, "%s: cannot be executed in the guest: %s; check its permissions and "
                   "architecture", command, strerror(number));
         supervisor_end(supervisor, CAUSE_NOT_STARTED, STATUS_NOT_EXECUTABLE);
     }
@@ -296,7 +295,7 @@ static void control_closed(void *context, int reason)
 
     if (supervisor->over || reason != -EPROTO)
         return; /* SIGCHLD will tell */
-    log_error(supervisor->options->log, "the guest broke the protocol; its job is ended");
+    supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
     supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);
 }
 
@@ -311,7 +310,7 @@ static bool accept_control(struct supervisor *supervisor, int fd)
         return false;
     if (control_create(&supervisor->control, supervisor->loop, fd, &peer, &error) == 0)
         return true;
-    log_error(supervisor->options->log, "%s", error.message);
+    supervisor_complain(supervisor, "%s", error.message);
     supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
     return false;
 }

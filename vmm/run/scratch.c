@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -25,6 +26,22 @@ static const char *find_program(void)
     return NULL;
 }
 
+/* Not every file system has files without a name: there it loses its name at once. */
+static int open_nameless(const char *folder)
+{
+    int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    cleanup_free char *path = NULL;
+
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    if (asprintf(&path, "%s/mote-scratch.XXXXXX", folder) < 0)
+        return -1;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
 static int open_file(uint64_t size, int *fd, struct error *error)
 {
     const char *folder = getenv("TMPDIR");
@@ -32,7 +49,7 @@ static int open_file(uint64_t size, int *fd, struct error *error)
 
     if (!folder || !*folder)
         folder = "/var/tmp";
-    opened = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    opened = open_nameless(folder);
     if (opened < 0)
         return error_set(error, errno, "--scratch: no file can be made in %s: %s; set TMPDIR to a "
                          "folder on a disk", folder, strerror(errno));

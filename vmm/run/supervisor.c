@@ -2,6 +2,8 @@
 #include "vmm/run/supervisor_internal.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -26,6 +28,22 @@ uint64_t supervisor_now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void supervisor_complain(struct supervisor *supervisor, const char *format, ...)
+{
+    struct error error = ERROR_INIT;
+    va_list arguments;
+    char text[sizeof(error.message)];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    error_set(&error, EIO, "%s", text); /* one printable line */
+    log_error(supervisor->options->log, "%s", error.message);
+    if (!supervisor->outcome->message[0])
+        snprintf(supervisor->outcome->message, sizeof(supervisor->outcome->message), "%.255s",
+                 error.message);
 }
 
 /* ---- its end -------------------------------------------------------------- */
@@ -108,7 +126,7 @@ static void clock_rang(void *context, uint32_t events)
                        supervisor_stop_status(supervisor->stop_cause));
         break;
     case ALARM_OUTPUT:
-        log_error(supervisor->options->log, "--output: /output took longer than %u s to come "
+        supervisor_complain(supervisor, "--output: /output took longer than %u s to come "
                   "back; write less", OUTPUT_MS / 1000);
         supervisor->failed = true;
         supervisor_conclude(supervisor);
@@ -170,6 +188,8 @@ static void console_ready(void *context, uint32_t events)
 
 static void vm_ended(struct supervisor *supervisor)
 {
+    bool fault;
+
     /* The reader of the console may be behind. */
     for (ssize_t count = 1; count > 0;) {
         char bytes[1024];
@@ -178,17 +198,15 @@ static void vm_ended(struct supervisor *supervisor)
         if (count > 0)
             console_tail_add(&supervisor->tail, bytes, (size_t)count);
     }
-    if (supervisor->vm.status == STATUS_FAILED) /* it told why itself */
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
-    else if (supervisor->vm.status < 0)
-        log_error(supervisor->options->log, "%s", supervisor->vm.error.message);
+    if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
+        supervisor_complain(supervisor, "%s", supervisor->vm.error.message);
     else
-        log_error(supervisor->options->log, "the guest's kernel %s before the job had ended%s%s; "
+        supervisor_complain(supervisor, "the guest's kernel %s before the job had ended%s%s; "
                   "--verbose shows its messages",
                   supervisor->vm.status == STATUS_PANIC ? "panicked" : "ended",
                   supervisor->tail.line[0] ? ", with the words " : "", supervisor->tail.line);
-    supervisor_end(supervisor, supervisor->vm.status < 0 ? CAUSE_VMM_FAULT : CAUSE_GUEST_PANIC,
-                   STATUS_FAILED);
+    fault = supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED;
+    supervisor_end(supervisor, fault ? CAUSE_VMM_FAULT : CAUSE_GUEST_PANIC, STATUS_FAILED);
 }
 
 /* ---- signals -------------------------------------------------------------- */

@@ -55,6 +55,7 @@ struct outcome {
     enum cause cause;
     int status;    /* for exit(3) */
     bool began;    /* the command ran */
+    char message[256]; /* the first thing that went wrong with Mote or the guest; or empty */
     int signal;    /* that ended the job's main process, or 0 */
     uint64_t wall_ms;
     struct run_ended usage; /* all 0 where the guest did not tell */

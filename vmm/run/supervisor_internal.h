@@ -60,6 +60,10 @@ struct supervisor {
 
 uint64_t supervisor_now_ms(void);
 
+/* Tells the user and the verdict what went wrong. */
+void supervisor_complain(struct supervisor *supervisor, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* The outcome: the first one counts. */
 void supervisor_end(struct supervisor *supervisor, enum cause cause, int status);
 /* SIGTERM to the job, and what follows where that does not help. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,13 +62,15 @@ static int run_vm(const struct vm_config *config, struct vm_host *host, int cons
 }
 
 static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
-                                int console_fd)
+                                struct vm_failure *failure, int console_fd)
 {
     struct error error = ERROR_INIT;
     int result = run_vm(config, host, console_fd, &error);
 
-    if (result < 0)
-        result = command_failed(&error);
+    if (result < 0) {
+        snprintf(failure->message, sizeof(failure->message), "%s", error.message);
+        result = STATUS_FAILED;
+    }
     _exit(result); /* the kernel takes the VM down */
 }
 
@@ -102,6 +105,14 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
     pid_t pid;
 
     *process = (struct vm_process)VM_PROCESS_INIT;
+    process->failure = mmap(NULL, sizeof(*process->failure), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (process->failure == MAP_FAILED) {
+        process->failure = NULL;
+        return error_system(error, errno, "the VM's process");
+    }
+    snprintf(process->failure->message, sizeof(process->failure->message),
+             "KVM stopped the guest; the messages above tell more");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_system(error, errno, "the VM's process");
     process->handoff = ends[0];
@@ -119,7 +130,7 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
         close(process->handoff);
         close(process->console);
         host.sandbox = process->sandbox;
-        be_the_vm(config, &host, their_console);
+        be_the_vm(config, &host, process->failure, their_console);
     }
     process->runs = true;
     return 0;
@@ -129,6 +140,10 @@ static void await(struct vm_process *process)
 {
     process->runs = false;
     process->status = sandbox_wait(process->sandbox, &process->error);
+    /* It can write there what it likes. */
+    if (process->status == STATUS_FAILED)
+        error_set(&process->error, EINVAL, "%.*s", (int)sizeof(process->failure->message) - 1,
+                  process->failure->message);
 }
 
 bool vm_process_ended(struct vm_process *process)
@@ -159,4 +174,7 @@ void vm_process_close(struct vm_process *process)
     cleanup_close(&process->handoff);
     cleanup_close(&process->console);
     process->handoff = process->console = -1;
+    if (process->failure)
+        munmap(process->failure, sizeof(*process->failure));
+    process->failure = NULL;
 }

@@ -17,22 +17,29 @@
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/timeline.h"
 
+/* Why the VM's process failed; in memory that both share. */
+struct vm_failure {
+    char message[sizeof(((struct error *)0)->message)];
+};
+
 struct vm_process {
+    struct vm_failure *failure;
     struct sandbox *sandbox;
     bool runs;      /* not waited for yet */
     int handoff;    /* the guest's connections, by socket_handoff_receive() */
     int console;    /* what the guest's kernel prints; non-blocking */
     int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
-                       or less than 0, if it did not end by itself: ERROR tells what did */
-    struct error error;
+                       or less than 0, if it did not end by itself */
+    struct error error; /* why it failed */
 };
 
-#define VM_PROCESS_INIT { .handoff = -1, .console = -1, .error = ERROR_INIT }
+#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1, .error = ERROR_INIT }
 
 /*
  * Forks; the child makes a VM of CONFIG, to which a vsock device is added, enters
- * the jail that SANDBOX describes, runs the VM and tells of its errors itself.  TIMELINE lies in shared memory.  All of
- * the caller's signals are blocked by then.
+ * the jail that SANDBOX describes, runs the VM and leaves its error in `failure`.
+ * TIMELINE lies in shared memory.  All of the caller's signals are blocked by
+ * then.
  */
 int vm_process_start(struct vm_process *process, struct vm_config *config,
                      const struct sandbox_config *sandbox, struct log *log,
