@@ -20,15 +20,16 @@
 #include "vmm/cleanup.h"
 
 #define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
+#define ARENAS "malloc(), unless another thread left an arena with room"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 
 /* Memory of the process alone, and never code. */
 #define PRIVATE_MEMORY                                                              \
-    ALLOW_IF(mmap, MASKED(3, PROT_EXEC, 0),                                         \
-             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),  \
-    ALLOW_IF(mprotect, MASKED(3, PROT_EXEC, 0)),                                    \
-    ALLOW(munmap),                                                                  \
-    RARE(brk, "many threads share the C library's first arena")
+    RARE_IF(mmap, ARENAS, MASKED(3, PROT_EXEC, 0),                                  \
+            MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),   \
+    RARE_IF(mprotect, ARENAS, MASKED(3, PROT_EXEC, 0)),                             \
+    RARE(munmap, ARENAS),                                                           \
+    RARE(brk, ARENAS)
 
 /* How the C library ends a thread. */
 #define ENDING                                                                      \
