@@ -290,6 +290,8 @@ static void walk(struct checks *checks, struct virtio *v, const struct attack *a
         attack->act(v);
         if (started)
             notify(v);
+        if (started && attack->verdict == LIVES)
+            await(v, 1, TAKE_MS);
         gave_up = attack->verdict == GIVES_UP && !await(v, UINT16_MAX, GIVE_UP_MS) &&
                   get_register(v, REG_STATUS) & NEEDS_RESET;
         if (attack->verdict == GIVES_UP && !gave_up)
@@ -303,6 +305,7 @@ void payload_main(int protocol, const void *argument)
 {
     struct boot_info info = boot_info(protocol, argument);
     struct checks checks = { .passed = 0 };
+    struct virtio last = { .base = VIRTIO_WINDOWS };
 
     map_memory();
     print("started\n");
@@ -322,8 +325,9 @@ void payload_main(int protocol, const void *argument)
              false);
         own = device_attacks(v.id, &count);
         walk(&checks, &v, own, count, true);
-        set_register(&v, REG_STATUS, 0);
+        last = v;
     }
+    notify_storm(&last); /* its end finds a busy device */
     print("hostile: ");
     print_checks(&checks);
     power_off();

@@ -10,6 +10,7 @@
 #define TABLE ((uint64_t)table)
 #define GIVE_UP_MS 300
 #define WORK_MS 2000
+#define TAKE_MS 50 /* for the device to take up what may not be answered */
 
 enum verdict {
     GIVES_UP, /* the device must ask for its reset */

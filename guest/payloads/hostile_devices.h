@@ -41,6 +41,24 @@ static void disk_discard_beyond(struct virtio *v) { (void)v; disk_discard(2000, 
 static void disk_discard_flags(struct virtio *v) { (void)v; disk_discard(0, 1, UINT32_MAX, 16); }
 static void disk_discard_odd(struct virtio *v) { (void)v; disk_discard(0, 1, 0, 15); }
 static void disk_discard_many(struct virtio *v) { (void)v; disk_discard(0, 1, 0, 4096); }
+/* These three are right: the host's calls for them. */
+static void disk_write(struct virtio *v) { (void)v; disk(1, 0, 4096, 0); }
+static void disk_flush(struct virtio *v)
+{
+    (void)v;
+    *(uint32_t *)buffers[0] = 4;
+    describe(0, BUFFER(0), 16, DESC_NEXT, 1);
+    describe(1, BUFFER(2), 1, DESC_WRITE, 0);
+    offer(0);
+}
+static void disk_write_zeroes(struct virtio *v)
+{
+    (void)v;
+    *(uint64_t *)buffers[1] = 8;
+    *(uint32_t *)(buffers[1] + 8) = 8;
+    *(uint32_t *)(buffers[1] + 12) = 0;
+    disk(13, 0, 16, 0);
+}
 static void disk_no_status(struct virtio *v) { (void)v; describe(0, BUFFER(0), 16, 0, 0); offer(0); }
 static void disk_short_header(struct virtio *v)
 {
@@ -61,6 +79,7 @@ static void disk_split_header(struct virtio *v)
 }
 
 static const struct attack disk_attacks[] = {
+    A(disk_write, LIVES), A(disk_flush, LIVES), A(disk_write_zeroes, LIVES),
     A(disk_unknown_type, LIVES), A(disk_beyond_end, LIVES), A(disk_write_beyond_end, LIVES),
     A(disk_sector_overflows, LIVES), A(disk_bytes_overflow, LIVES), A(disk_across_end, LIVES),
     A(disk_part_of_sector, LIVES), A(disk_read_into_readable, LIVES),

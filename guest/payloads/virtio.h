@@ -27,6 +27,7 @@ enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET 
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
 
 #define FEATURE_INDIRECT (1u << 28)
+#define FEATURES_OF_DISKS (1u << 9 | 1u << 13 | 1u << 14) /* flush, discard, write zeroes */
 #define FEATURE_VERSION_1 1u /* in the upper half */
 
 struct descriptor {
@@ -86,7 +87,10 @@ static inline void negotiate(const struct virtio *v)
     set_register(v, REG_DRIVER_FEATURES_SEL, 1);
     set_register(v, REG_DRIVER_FEATURES, FEATURE_VERSION_1);
     set_register(v, REG_DRIVER_FEATURES_SEL, 0);
-    set_register(v, REG_DRIVER_FEATURES, FEATURE_INDIRECT);
+    set_register(v, REG_FEATURES_SEL, 0);
+    set_register(v, REG_DRIVER_FEATURES,
+                 get_register(v, REG_FEATURES) &
+                     (FEATURE_INDIRECT | (v->id == ID_BLOCK ? FEATURES_OF_DISKS : 0)));
     set_register(v, REG_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
     set_register(v, REG_QUEUE_SEL, v->queue);
 }

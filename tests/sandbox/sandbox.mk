@@ -11,4 +11,12 @@ $(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/main.o $(ACTS_OBJECTS) $(BUILD)/libm
 	    -Wl,--wrap=bus_write,--wrap=bus_read,--wrap=epoll_wait,--wrap=sandbox_thread \
 	    -o $@ $^ $(LDLIBS)
 
-test-tools: $(BUILD)/tests/tools/acts
+$(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/libmote.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/obj/tests/sandbox/rule_use.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
+$(BUILD)/obj/tests/sandbox/rule_use.o: CPPFLAGS += -I$(BUILD)/generated
+
+test-tools: $(BUILD)/tests/tools/acts $(BUILD)/tests/tools/rule_use

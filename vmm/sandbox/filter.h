@@ -28,6 +28,7 @@ struct filter_condition {
 struct filter_rule {
     int call;     /* SYS_… */
     int refusal;  /* the errno, 0 to allow */
+    const char *rare; /* when it is needed, of a rule that no test uses; else NULL */
     struct filter_condition conditions[FILTER_CONDITIONS_MAX];
 };
 
@@ -38,6 +39,8 @@ struct filter_rule {
 
 #define ALLOW(name) { .call = SYS_##name }
 #define ALLOW_IF(name, ...) { .call = SYS_##name, .conditions = { __VA_ARGS__ } }
+#define RARE(name, when) { .call = SYS_##name, .rare = when }
+#define RARE_IF(name, when, ...) { .call = SYS_##name, .rare = when, .conditions = { __VA_ARGS__ } }
 #define REFUSE(name, number) { .call = SYS_##name, .refusal = number }
 
 /*

@@ -3,8 +3,8 @@
  * What each kind of thread may ask of the kernel, once the guest runs.
  *
  * Nothing here opens a file, makes a socket or a process, or connects: all of
- * that was done before.  tests/sandbox fails for a rule that no test uses; what
- * only rare errors use is marked so: "rare".
+ * that was done before.  tests/sandbox/rules fails for a rule that its guests do not
+ * bring about, unless the rule says when it is needed: RARE.
  */
 
 #include "vmm/sandbox/lists.h"
@@ -19,42 +19,42 @@
 
 #include "vmm/cleanup.h"
 
+#define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
+#define ARENAS "malloc(), unless another thread left an arena with room"
+#define SLOW_DISK "a reset or an end amid disk I/O that is slow"
+
 /* Memory of the process alone, and never code. */
 #define PRIVATE_MEMORY                                                              \
-    ALLOW_IF(mmap, MASKED(3, PROT_EXEC, 0),                                         \
-             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),  \
-    ALLOW_IF(mprotect, MASKED(3, PROT_EXEC, 0)),                                    \
-    ALLOW(munmap),                                                                  \
-    ALLOW(brk)
+    RARE_IF(mmap, ARENAS, MASKED(3, PROT_EXEC, 0),                                  \
+            MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),   \
+    RARE_IF(mprotect, ARENAS, MASKED(3, PROT_EXEC, 0)),                             \
+    RARE(munmap, ARENAS),                                                           \
+    RARE(brk, ARENAS)
 
-/* How the C library ends a thread, or the process. */
+/* How the C library ends a thread. */
 #define ENDING                                                                      \
     ALLOW(rt_sigprocmask),                                                          \
     ALLOW_IF(madvise, IS(3, MADV_DONTNEED)), /* its stack; the balloon's pages */   \
-    ALLOW(exit),                                                                    \
-    ALLOW(exit_group)
+    ALLOW(exit)
 
 static const struct filter_rule vcpu_rules[] = {
     ALLOW_IF(ioctl, IS(2, KVM_RUN)),
     ALLOW_IF(ioctl, IS(2, KVM_SIGNAL_MSI)),
-    ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)),   /* a queue's doorbell comes and goes */
-    ALLOW_IF(ioctl, IS(2, TUNSETOFFLOAD)),   /* the driver chose; a reset */
-    ALLOW_IF(ioctl, IS(2, TUNSETQUEUE)),
-    ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)),    /* a vCPU's last words */
+    ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)), /* a queue's doorbell comes and goes */
+    ALLOW_IF(ioctl, IS(2, TUNSETOFFLOAD)), /* the driver chose */
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
+    ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)), /* a vCPU's last words */
     ALLOW_IF(ioctl, IS(2, KVM_GET_SREGS)),
     ALLOW(futex),
     ALLOW(write), /* event descriptors, the log */
     ALLOW(timerfd_settime),
     ALLOW(epoll_ctl),
     ALLOW(eventfd2),
-    ALLOW(close),
-    ALLOW(read),
+    RARE(close, BOOT_TESTS), /* a reset ends the guest's connections */
     ALLOW(rt_sigreturn), /* from the kick that ends it */
-    /* A reset waits for what is under way. */
-    ALLOW(io_uring_enter),
-    ALLOW(sched_yield),
-    ALLOW(shutdown),
-    ALLOW(getrandom), /* the C library's, once a thread */
+    RARE(io_uring_enter, SLOW_DISK),
+    RARE(sched_yield, SLOW_DISK),
+    RARE(exit_group, "memory that the host cannot supply"),
     PRIVATE_MEMORY,
     ENDING,
 };
@@ -64,25 +64,24 @@ static const struct filter_rule io_rules[] = {
     ALLOW(io_uring_enter),
     ALLOW(read),
     ALLOW(write),
-    ALLOW(readv),
+    RARE(readv, BOOT_TESTS), /* frames and streams to the guest */
     ALLOW(writev),
-    ALLOW(recvfrom),
+    RARE(recvfrom, BOOT_TESTS),
     ALLOW(sendto),
     ALLOW(sendmsg),
     ALLOW(recvmsg), /* a connection from the supervisor */
-    ALLOW_IF(ioctl, IS(2, KVM_SIGNAL_MSI)),
-    ALLOW_IF(ioctl, IS(2, TUNSETOFFLOAD)),
-    ALLOW_IF(ioctl, IS(2, TUNSETQUEUE)),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
     ALLOW(futex),
     ALLOW(epoll_ctl),
     ALLOW(timerfd_settime),
     ALLOW(eventfd2),
     ALLOW(accept4),
-    ALLOW(shutdown),
+    RARE(shutdown, BOOT_TESTS), /* half of a connection ends */
     ALLOW(close),
     ALLOW(fcntl), /* of a connection that came: its flags, a second descriptor */
     ALLOW(newfstatat),
-    ALLOW(poll),
+    RARE(poll, "a port's descriptor that cannot be opened anew"),
     ALLOW(getrandom), /* the guest's entropy */
     /* The disks' engine of threads, whose workers inherit this list. */
     ALLOW(preadv),
@@ -95,8 +94,8 @@ static const struct filter_rule io_rules[] = {
                               CLONE_CHILD_CLEARTID)),
     ALLOW(set_robust_list),
     ALLOW(rseq),
-    ALLOW(rt_sigreturn),
-    ALLOW(sched_yield),
+    RARE(sched_yield, SLOW_DISK),
+    RARE(exit_group, "memory that the host cannot supply"),
     PRIVATE_MEMORY,
     ENDING,
 };
@@ -105,28 +104,30 @@ static const struct filter_rule control_rules[] = {
     ALLOW(epoll_wait),
     ALLOW(read),
     ALLOW(write),
-    ALLOW(sendto), /* a console that is a socket */
-    ALLOW(recvfrom),
-    ALLOW_IF(ioctl, IS(2, KVM_SIGNAL_MSI)),
+    ALLOW(sendto), /* the report; a console that is a socket */
+    RARE(recvfrom, "a console that is a socket"),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)),
-    ALLOW_IF(ioctl, IS(2, TIOCGWINSZ)),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, TIOCGWINSZ)),
     ALLOW(futex),
     ALLOW(epoll_ctl),
     ALLOW(timerfd_settime),
-    ALLOW(poll),
-    ALLOW(lseek), /* the size of a disk that may have grown */
+    RARE(poll, "output or input that cannot be opened anew"),
+    RARE(lseek, BOOT_TESTS), /* the size of a disk that may have grown */
     /* The VM's end. */
     ALLOW_IF(tgkill, OWN_PID(1)), /* vCPUs are kicked */
     ALLOW(getpid),
-    ALLOW(io_uring_enter),
+    RARE(io_uring_enter, SLOW_DISK),
+    RARE(sched_yield, SLOW_DISK),
     ALLOW(fcntl),
     ALLOW(close),
-    ALLOW(shutdown),
-    ALLOW(sched_yield),
     REFUSE(pidfd_open, EPERM), /* passt leaves when its socket is closed */
-    REFUSE(newfstatat, ENOENT), /* of sockets' paths, which the supervisor removes */
-    PRIVATE_MEMORY,
-    ENDING,
+    ALLOW(exit_group),
+    ALLOW(munmap),
+    ALLOW(rt_sigprocmask),
+    RARE_IF(mmap, "the C library needs more memory", MASKED(3, PROT_EXEC, 0),
+            MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),
+    RARE(brk, "the C library needs more memory"),
 };
 
 #define LIST(text, table) { .name = text, .rules = table, .count = ARRAY_LENGTH(table) }
