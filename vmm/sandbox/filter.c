@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The program compares the call's number with one call after the other, the
- * first of the list first.  Behind each comparison stand that call's rules:
+ * The program searches for the call's number in a tree of comparisons, at whose
+ * leaves stand the rules of one call each:
  *
  *       load number
- *       if not CALL: go to the next call
+ *       if it is at least MIDDLE: go to the upper half of the calls
+ *       …
+ *       if it is not CALL: go to the leaf's end
  *       load argument; and MASK; if not VALUE: go to the next rule of CALL
  *       return "allow"
  *       …
  *       return OTHERWISE
+ *
+ * A tree, since the kernel tries every number there is when it takes a program,
+ * to know those that are always allowed: a list of comparisons takes it longer.
  */
 
 #include "vmm/sandbox/filter.h"
@@ -19,6 +24,7 @@
 
 /* A jump's reach is a byte. */
 #define REACH_MAX 255
+#define CALLS_MAX 128
 
 struct program {
     struct sock_filter *code;
@@ -86,42 +92,87 @@ static void translate_rule(struct program *program, const struct filter_rule *ru
         jump_here(program, jumps[i]);
 }
 
-/* Whether an earlier rule is of the same call: then all of them have been translated with that. */
-static bool is_done(const struct filter_rule *rules, size_t index)
+/* A list's calls, each once, by number. */
+struct calls {
+    size_t count;
+    int numbers[CALLS_MAX];
+};
+
+static bool add_call(struct calls *calls, int number)
 {
-    for (size_t i = 0; i < index; i++)
-        if (rules[i].call == rules[index].call)
+    size_t at = calls->count;
+
+    for (size_t i = 0; i < calls->count; i++)
+        if (calls->numbers[i] == number)
             return true;
-    return false;
+    if (calls->count == CALLS_MAX)
+        return false;
+    for (; at > 0 && calls->numbers[at - 1] > number; at--)
+        calls->numbers[at] = calls->numbers[at - 1];
+    calls->numbers[at] = number;
+    calls->count++;
+    return true;
 }
 
-/* All rules of the call of rule FIRST. */
-static void translate_call(struct program *program, const struct filter_rule *rules, size_t count,
-                           size_t first, uint32_t otherwise)
+struct translation {
+    struct program program;
+    const struct filter_rule *rules;
+    size_t count;
+    uint32_t otherwise;
+};
+
+static void translate_leaf(struct translation *translation, int call)
 {
+    struct program *program = &translation->program;
     size_t jump = program->length;
 
-    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rules[first].call, 0, 0);
-    for (size_t i = first; i < count && !program->full; i++)
-        if (rules[i].call == rules[first].call)
-            translate_rule(program, &rules[i]);
-    answer(program, otherwise);
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 0);
+    for (size_t i = 0; i < translation->count && !program->full; i++)
+        if (translation->rules[i].call == call)
+            translate_rule(program, &translation->rules[i]);
     if (!program->full)
         jump_here(program, jump);
+    answer(program, translation->otherwise);
+}
+
+/* COUNT of the calls, from NUMBERS on.  Recursion ends after the logarithm of their number. */
+static void translate_tree(struct translation *translation, const int *numbers, size_t count)
+{
+    struct program *program = &translation->program;
+    size_t half = count / 2, jump;
+
+    if (count == 1) {
+        translate_leaf(translation, numbers[0]);
+        return;
+    }
+    add(program, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)numbers[half], 0, 1);
+    jump = program->length;
+    add(program, BPF_JMP | BPF_JA, 0, 0, 0);
+    translate_tree(translation, numbers, half);
+    if (!program->full)
+        program->code[jump].k = (uint32_t)(program->length - jump - 1);
+    translate_tree(translation, numbers + half, count - half);
 }
 
 size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *code)
 {
-    struct program program = { .code = code };
+    struct translation translation = {
+        .program = { .code = code }, .rules = rules, .count = count, .otherwise = otherwise,
+    };
+    struct program *program = &translation.program;
+    struct calls calls = { .count = 0 };
 
-    load(&program, offsetof(struct seccomp_data, arch));
-    add(&program, BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0);
-    answer(&program, SECCOMP_RET_KILL_PROCESS);
-    load(&program, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < count && !program.full; i++)
-        if (!is_done(rules, i))
-            translate_call(&program, rules, count, i, otherwise);
-    answer(&program, otherwise);
-    return program.full ? 0 : program.length;
+    for (size_t i = 0; i < count; i++)
+        if (!add_call(&calls, rules[i].call))
+            return 0;
+    load(program, offsetof(struct seccomp_data, arch));
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0);
+    answer(program, SECCOMP_RET_KILL_PROCESS);
+    load(program, offsetof(struct seccomp_data, nr));
+    if (calls.count > 0)
+        translate_tree(&translation, calls.numbers, calls.count);
+    else
+        answer(program, otherwise);
+    return program->full ? 0 : program->length;
 }

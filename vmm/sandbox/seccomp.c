@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * seccomp: each thread gets the list of its kind.  The programs are translated
- * here, at the start, from the tables in lists.c: a few microseconds each, where
- * libseccomp takes some hundred (tests/bench/seccomp.c).
+ * here, at the start, from the tables in lists.c: some ten microseconds each,
+ * where libseccomp takes over a hundred (tests/bench/seccomp.c).
  *
  * A call that is not in the list raises SIGSYS, whose handler tells the
  * supervisor the call's name and makes the call again: SIGSYS is blocked by
