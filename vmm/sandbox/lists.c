@@ -15,12 +15,14 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "vmm/cleanup.h"
 
 #define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
 #define ARENAS "malloc(), unless another thread left an arena with room"
+#define JOBS "tests/run: a job's streams"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 
 /* Memory of the process alone, and never code. */
@@ -41,6 +43,8 @@ static const struct filter_rule vcpu_rules[] = {
     ALLOW_IF(ioctl, IS(2, KVM_RUN)),
     ALLOW_IF(ioctl, IS(2, KVM_SIGNAL_MSI)),
     ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)), /* a queue's doorbell comes and goes */
+    /* A busy device's registers become a page of the guest's; of this process's own memory at worst. */
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)),
     ALLOW_IF(ioctl, IS(2, TUNSETOFFLOAD)), /* the driver chose */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
     ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)), /* a vCPU's last words */
@@ -71,17 +75,22 @@ static const struct filter_rule io_rules[] = {
     ALLOW(sendmsg),
     ALLOW(recvmsg), /* a connection from the supervisor */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)), /* as above, taken away */
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_IOEVENTFD)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
     ALLOW(futex),
     ALLOW(epoll_ctl),
     ALLOW(timerfd_settime),
     ALLOW(eventfd2),
+    RARE_IF(socketpair, JOBS, IS(1, AF_UNIX)), /* a connection for the supervisor */
     ALLOW(accept4),
     RARE(shutdown, BOOT_TESTS), /* half of a connection ends */
     ALLOW(close),
     ALLOW(fcntl), /* of a connection that came: its flags, a second descriptor */
     ALLOW(newfstatat),
     RARE(poll, "a port's descriptor that cannot be opened anew"),
+    RARE(pidfd_open, BOOT_TESTS), /* how passt ended */
+    RARE(waitid, BOOT_TESTS),
     ALLOW(getrandom), /* the guest's entropy */
     /* The disks' engine of threads, whose workers inherit this list. */
     ALLOW(preadv),
@@ -108,6 +117,7 @@ static const struct filter_rule control_rules[] = {
     RARE(recvfrom, "a console that is a socket"),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)),
+    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TIOCGWINSZ)),
     ALLOW(futex),
     ALLOW(epoll_ctl),
