@@ -21,6 +21,7 @@
 #define PROGRAM "passt"
 #define CHILD_SOCKET 3
 #define END_TIMEOUT_MS 1000
+#define LAST_WORDS_MS 100
 #define ARGUMENTS_MAX 12
 /* "65535:65535," for each forward. */
 #define PORTS_SIZE (PASST_FORWARDS_MAX * 12 + 1)
@@ -76,13 +77,34 @@ static void read_last_words(struct passt *passt, char *words, size_t size)
             snprintf(words, size, "%s", line);
 }
 
+/* The signal that ended it, 0 for none; its socket closes a moment before it can be waited for. */
+static int ended_by_signal(pid_t pid)
+{
+    cleanup_fd int process = pidfd_open(pid, 0);
+    struct pollfd ended = { .fd = process, .events = POLLIN };
+    siginfo_t info = { .si_pid = 0 };
+
+    if (process >= 0)
+        poll(&ended, 1, LAST_WORDS_MS);
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+        return 0;
+    return info.si_code == CLD_EXITED ? 0 : info.si_status;
+}
+
 static const char *passt_reason(struct uplink *uplink)
 {
     struct passt *passt = (struct passt *)uplink;
     char words[200];
+    int number;
 
     if (passt->reason[0])
         return passt->reason;
+    number = ended_by_signal(passt->pid);
+    if (number) {
+        snprintf(passt->reason, sizeof(passt->reason), "passt was ended by SIG%s",
+                 sigabbrev_np(number));
+        return passt->reason;
+    }
     read_last_words(passt, words, sizeof(words));
     snprintf(passt->reason, sizeof(passt->reason), "passt ended%s%s%s", words[0] ? " ('" : "",
              words, words[0] ? "')" : "");

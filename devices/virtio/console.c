@@ -20,6 +20,9 @@
 
 #include "devices/backend/console.h"
 
+/* More than the lines of a kernel that sets up its console. */
+#define SIZE_REMINDERS 128
+
 /* What is owed to the driver, in the order of sending. */
 enum { OWE_ADD, OWE_CONSOLE, OWE_NAME, OWE_RESIZE, OWE_OPEN, OWE_COUNT };
 
@@ -296,12 +299,28 @@ static void console_device_reset(struct virtio_device *device)
 {
     struct virtio_console *console = (struct virtio_console *)device;
 
+    console->outputs = 0;
     for (size_t i = 0; i < console->port_count; i++) {
         struct console_port *port = &console->ports[i];
 
         port->owed = 0;
         port->guest_open = port->told_open = port->holds = false;
     }
+}
+
+/*
+ * Linux reads the size in the configuration space only after an interrupt that
+ * says it changed, and forgets one that comes before its console is set up,
+ * which no register tells.  So its first outputs each bring one: the console
+ * was there before whatever may ask for the size.
+ */
+static void remind_of_size(struct virtio_console *console)
+{
+    if (console->outputs >= SIZE_REMINDERS || !virtio_has(&console->virtio, CONSOLE_F_SIZE) ||
+        virtio_has(&console->virtio, CONSOLE_F_MULTIPORT))
+        return;
+    console->outputs++;
+    virtio_config_changed(&console->virtio);
 }
 
 static void console_kick(struct virtio_device *device, unsigned int queue)
@@ -317,6 +336,8 @@ static void console_kick(struct virtio_device *device, unsigned int queue)
         console_port_serve_input(port);
     else
         console_port_serve_output(port);
+    if (queue == 1)
+        remind_of_size(console);
 }
 
 const struct virtio_device_class virtio_console_class = {

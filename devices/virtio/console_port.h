@@ -39,6 +39,7 @@ struct virtio_console {
     struct console *terminal; /* NULL: it is elsewhere */
     struct console_config config;
     struct log_limit misdirected;
+    unsigned int outputs; /* kicks since the reset, up to SIZE_REMINDERS */
     size_t port_count;
     struct console_port ports[];
 };

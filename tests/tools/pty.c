@@ -70,7 +70,7 @@ static bool take_output(int master)
         memcpy(seen + seen_length, bytes, (size_t)length);
         seen_length += (size_t)length;
     }
-    return fwrite(bytes, 1, (size_t)length, stdout) == (size_t)length;
+    return fwrite(bytes, 1, (size_t)length, stdout) == (size_t)length && fflush(stdout) == 0;
 }
 
 static bool came(const char *wanted)
@@ -82,11 +82,17 @@ static bool came(const char *wanted)
     return at != NULL;
 }
 
-static int exit_status(pid_t child)
+/* Copies what is printed until the child ends. */
+static int exit_status(pid_t child, int master)
 {
+    struct pollfd output = { .fd = master, .events = POLLIN };
+    pid_t ended;
     int status;
 
-    if (waitpid(child, &status, 0) < 0)
+    while ((ended = waitpid(child, &status, WNOHANG)) == 0)
+        if (poll(&output, 1, 50) > 0)
+            take_output(master);
+    if (ended < 0)
         return 127;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -120,12 +126,12 @@ int main(int argc, char **argv)
             return 127;
         at += 2;
     }
-    status = exit_status(child);
+    alarm(0);
+    status = exit_status(child, master);
     tcgetattr(kept, &after);
     for (struct pollfd rest = { .fd = master, .events = POLLIN }; poll(&rest, 1, 0) > 0;)
         if (!take_output(master))
             break;
-    fflush(stdout);
     if (before.c_iflag != after.c_iflag || before.c_oflag != after.c_oflag ||
         before.c_lflag != after.c_lflag || before.c_cflag != after.c_cflag) {
         fprintf(stderr, "pty: the terminal's settings were not restored\n");

@@ -270,6 +270,9 @@ int main(int argc, char **argv)
         if (pthread_create(&stream->thread, &attributes, run_stream, stream) != 0)
             return wrong("no thread", i);
     }
+    /* Whoever connects from now on means the next listener, and shall try again. */
+    if (listener >= 0)
+        close(listener);
     for (unsigned int i = 0; i < count; i++) {
         pthread_join(streams[i].thread, NULL);
         if (streams[i].wrong)

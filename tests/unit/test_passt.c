@@ -152,6 +152,18 @@ static void test_it_ends_and_says_why(void **state)
     assert_string_equal(uplink->ops->reason(uplink), "passt ended ('No external interface')");
 }
 
+/* What it said before is not the reason then. */
+static void test_it_is_killed(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(start("#!/bin/sh\necho 'No external interface' >&2\nkill -KILL $$\n", NULL, 0,
+                           &error), 0);
+    assert_int_equal(receive(), -EPIPE);
+    assert_string_equal(uplink->ops->reason(uplink), "passt was ended by SIGKILL");
+}
+
 static void test_it_lies_about_a_length(void **state)
 {
     static const char *const lies[] = {
@@ -218,6 +230,7 @@ int main(void)
         PASST_TEST(test_its_arguments_and_descriptors),
         PASST_TEST(test_frames_both_ways),
         PASST_TEST(test_it_ends_and_says_why),
+        PASST_TEST(test_it_is_killed),
         PASST_TEST(test_it_lies_about_a_length),
         PASST_TEST(test_it_does_not_want_to_end),
         PASST_TEST(test_a_port_in_use),
