@@ -21,7 +21,7 @@ struct world {
 static int get(const struct cache *cache, const char *prefix, const struct digest *digest,
                struct cache_entry *entry, struct error *error)
 {
-    struct cache_name name = { prefix, *digest };
+    struct cache_name name = { prefix, *digest, false };
 
     return cache_get(cache, &name, 1, entry, error);
 }
@@ -93,8 +93,8 @@ static void test_kept_and_found(void **state)
 static void test_two_names(void **state)
 {
     struct world *world = *state;
-    struct cache_name names[2] = { { "sha256-", world->digest },
-                                   { "chain-", digest_of("chain", 5) } };
+    struct cache_name names[2] = { { "sha256-", world->digest, false },
+                                   { "chain-", digest_of("chain", 5), false } };
     struct cache_entry entry;
     struct error error = ERROR_INIT;
 
@@ -137,20 +137,56 @@ static void test_stale_temporaries_are_swept(void **state)
 
     if (child == 0) {
         if (get(&world->cache, "sha256-", &world->digest, &entry, &error) < 0 ||
-            write(entry.fd, "half", 4) != 4 ||
+            write(entry.fd, "half", 4) != 4 || mkdirat(entry.parts, "deep", 0700) < 0 ||
+            symlinkat("/etc", entry.parts, "deep/link") < 0 ||
             get(&world->cache, "sha256-", &other, &entry, &error) < 0)
             _exit(1);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_int_equal(count_files(world), 2);
+    assert_int_equal(count_files(world), 4); /* locks, and folders of parts */
     assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
     assert_true(entry.fd >= 0);
     assert_int_equal(lseek(entry.fd, 0, SEEK_END), 0);
-    assert_int_equal(count_files(world), 1);
+    assert_int_equal(count_files(world), 2);
+    assert_int_equal(faccessat(entry.parts, "deep", F_OK, 0), -1);
     cache_drop(&entry);
     assert_int_equal(count_files(world), 0);
+}
+
+/* An image without its listing is not there; a listing without its image is swept. */
+static void test_listings(void **state)
+{
+    struct world *world = *state;
+    struct cache_name name = { "sha256-", world->digest, true };
+    struct cache_entry entry;
+    struct error error = ERROR_INIT;
+    char *path, *listing;
+
+    assert_int_equal(cache_get(&world->cache, &name, 1, &entry, &error), 0);
+    assert_int_equal(write(entry.fd, "image", 5), 5);
+    assert_int_equal(write(entry.listing, "list", 4), 4);
+    assert_int_equal(cache_keep(&entry, &error), 0);
+    path = cache_path(&entry);
+    listing = cache_listing_path(path);
+    assert_int_equal(count_files(world), 2);
+    assert_int_equal(cache_get(&world->cache, &name, 1, &entry, &error), 0);
+    assert_int_equal(entry.fd, -1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(get(&world->cache, "folder-", &world->digest, &entry, &error), 0);
+    assert_int_equal(access(listing, F_OK), -1);
+    assert_int_equal(entry.listing, -1);
+    cache_drop(&entry);
+    assert_int_equal(count_files(world), 0);
+    assert_int_equal(get(&world->cache, "sha256-", &world->digest, &entry, &error), 0);
+    assert_int_equal(write(entry.fd, "image", 5), 5);
+    assert_int_equal(cache_keep(&entry, &error), 0);
+    assert_int_equal(cache_get(&world->cache, &name, 1, &entry, &error), 0);
+    assert_true(entry.fd >= 0);
+    cache_drop(&entry);
+    free(path);
+    free(listing);
 }
 
 /* Of many that want the same at once, one makes it. */
@@ -254,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropped_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stale_temporaries_are_swept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_listings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_made_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_after_a_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_of_others_is_refused, set_up, tear_down),

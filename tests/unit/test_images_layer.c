@@ -1,49 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Archives of layers, good and hostile, into trees and images. */
+/* Archives of layers, good and hostile, into trees and private folders. */
 #include "tests/support/fixture.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "tests/support/tar.h"
+#include "vmm/images/fake_files.h"
 #include "vmm/images/layer.h"
+#include "vmm/images/layer_inherit.h"
+#include "vmm/images/listing.h"
 
 #define LIMIT (64u << 20)
 
 struct world {
     struct tar tar;
     struct layer layer;
-    struct erofs image;
+    struct staging staging;
     struct error error;
+    char path[32];
     int fd;
 };
 
 static int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    static const struct erofs_limits limits = { LIMIT, LIMIT };
+    static const struct staging_limits limits = { LIMIT, 2 * LIMIT };
 
     *state = world;
-    world->fd = memfd_create("image", 0);
+    strcpy(world->path, "/tmp/mote-test-XXXXXX");
+    world->fd = mkdtemp(world->path) ? open(world->path, O_RDONLY | O_DIRECTORY) : -1;
     return layer_init(&world->layer, &world->error) < 0 ||
-           erofs_begin(&world->image, world->fd, &limits, &world->error) < 0;
+           staging_begin(&world->staging, world->fd, &limits, &world->error) < 0;
 }
 
 static int tear_down(void **state)
 {
     struct world *world = *state;
+    char command[64];
 
-    erofs_end(&world->image);
+    staging_end(&world->staging);
     layer_release(&world->layer);
     close(world->fd);
+    snprintf(command, sizeof(command), "rm -rf %s", world->path);
     free(world->tar.bytes);
     free(world);
-    return 0;
+    return system(command);
 }
 
 static void add(struct world *world, char type, const char *name, const char *rest)
@@ -68,20 +76,19 @@ static int unpack_open(struct world *world)
     archive_read_support_format_tar(tar);
     assert_int_equal(archive_read_open_memory(tar, world->tar.bytes, world->tar.length),
                      ARCHIVE_OK);
-    result = layer_unpack(&world->layer, tar, &world->image, &world->error);
+    result = layer_unpack(&world->layer, tar, &world->staging, &world->error);
     archive_read_free(tar);
     return result;
 }
 
 static int unpack(struct world *world)
 {
-    static const uint8_t uuid[16];
     int result;
 
     tar_end(&world->tar);
     result = unpack_open(world);
     return result < 0 ? result
-                      : layer_finish(&world->layer, &world->image, uuid, &world->error);
+                      : staging_tree(&world->staging, world->layer.tree.root, &world->error);
 }
 
 static void refused(struct world *world, const char *text)
@@ -205,7 +212,6 @@ static void test_whiteouts(void **state)
     assert_false(find(world, "own")->whiteout);
     assert_false(find(world, "late")->whiteout);
     assert_true(find(world, "opaque")->opaque);
-    assert_true(find(world, "opaque")->xattrs.length > 0);
     assert_null(find(world, ".wh..wh.plnk"));
 }
 
@@ -229,11 +235,160 @@ static void test_whiteouts_below_a_file(void **state)
 static void test_an_empty_layer(void **state)
 {
     struct world *world = *state;
-    uint8_t magic[4];
+    struct stat status;
 
     assert_int_equal(unpack(world), 0);
-    assert_int_equal(pread(world->fd, magic, 4, 1024), 4);
-    assert_memory_equal(magic, "\xe2\xe1\xf5\xe0", 4);
+    assert_int_equal(fstatat(world->fd, STAGING_ROOT, &status, 0), 0);
+    assert_int_equal(status.st_nlink, 2);
+}
+
+/* ---- on the disk ---- */
+
+/* The file at PATH of root/, not what a link leads to. */
+static struct stat staged(const struct world *world, const char *path)
+{
+    struct stat status;
+    char whole[256];
+
+    snprintf(whole, sizeof(whole), STAGING_ROOT "/%s", path);
+    assert_int_equal(fstatat(world->fd, whole, &status, AT_SYMLINK_NOFOLLOW), 0);
+    return status;
+}
+
+/* The text of a file of the private folder; NULs become spaces. */
+static const char *text_of(const struct world *world, const char *name, char text[4096])
+{
+    int fd = openat(world->fd, name, O_RDONLY);
+    ssize_t length = read(fd, text, 4095);
+
+    close(fd);
+    assert_true(length >= 0);
+    for (ssize_t i = 0; i < length; i++)
+        text[i] = text[i] ? text[i] : ' ';
+    text[length] = '\0';
+    return text;
+}
+
+/* No device and no setuid file is made, whoever runs this; fakeroot is told of them. */
+static void test_only_plain_files_are_made(void **state)
+{
+    struct world *world = *state;
+    struct tar_entry device = { .name = "null", .type = '3', .major = 1, .minor = 3, .mode = 0666 };
+    struct tar_entry setuid = { .name = "su", .type = '0', .mode = 06755, .uid = 7, .gid = 8,
+                                .content = "x", .size = 1 };
+    char text[4096];
+
+    tar_add(&world->tar, &device);
+    tar_add(&world->tar, &setuid);
+    add(world, '1', "su2", "su");
+    add(world, '6', "fifo", NULL);
+    add(world, '0', ".wh.gone", NULL);
+    add(world, '0', "dir/.wh..wh..opq", NULL);
+    add(world, '2', "soft", "../../etc");
+    assert_int_equal(unpack(world), 0);
+    assert_int_equal(staged(world, "null").st_mode, S_IFREG | 0600);
+    assert_int_equal(staged(world, "su").st_mode, S_IFREG | 0600);
+    assert_int_equal(staged(world, "su").st_uid, geteuid());
+    assert_int_equal(staged(world, "su").st_ino, staged(world, "su2").st_ino);
+    assert_int_equal(staged(world, "fifo").st_mode, S_IFREG | 0600);
+    assert_int_equal(staged(world, "gone").st_mode, S_IFREG | 0600);
+    assert_int_equal(staged(world, "dir").st_mode, S_IFDIR | 0700);
+    assert_true(S_ISLNK(staged(world, "soft").st_mode));
+    text_of(world, FAKE_STATE, text);
+    assert_non_null(strstr(text, "mode=20666,uid=0,gid=0,nlink=1,rdev=259\n"));
+    assert_non_null(strstr(text, "mode=106755,uid=7,gid=8,nlink=2,rdev=0\n"));
+    assert_non_null(strstr(text, "mode=20000,"));
+    assert_null(strstr(strstr(text, "mode=106755") + 1, "mode=106755"));
+    assert_non_null(strstr(text_of(world, FAKE_XATTRS, text),
+                           "root/dir trusted.overlay.opaque \1 y"));
+}
+
+/* ---- the listing ---- */
+
+/* Writes the world's listing and reads it into LAYER. */
+static void read_back(struct world *world, struct layer *layer)
+{
+    int fd = memfd_create("listing", 0);
+
+    assert_int_equal(listing_write(&world->layer, fd, &world->error), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(layer_init(layer, &world->error), 0);
+    assert_int_equal(listing_read(layer, fd, &world->error), 0);
+    close(fd);
+}
+
+static void test_listing(void **state)
+{
+    struct world *world = *state, lower = { .fd = -1 };
+    struct tar_entry folder = { .name = "tmp", .type = '5', .mode = 01777, .uid = 3, .gid = 2000000,
+                                .mtime = 77 };
+    struct layer upper;
+
+    tar_add(&world->tar, &folder);
+    tar_add_pax(&world->tar, "SCHILY.xattr.user.mote", "yes", 3);
+    add(world, '5', "opaque\xff", NULL);
+    add(world, '0', "opaque\xff/.wh..wh..opq", NULL);
+    add(world, '0', "file", "content");
+    add(world, '0', ".wh.gone", NULL);
+    assert_int_equal(unpack(world), 0);
+    read_back(world, &lower.layer);
+    assert_int_equal(find(&lower, "tmp")->mode, S_IFDIR | 01777);
+    assert_int_equal(find(&lower, "tmp")->gid, 2000000);
+    assert_int_equal(find(&lower, "tmp")->mtime.tv_sec, 77);
+    assert_true(find(&lower, "opaque\xff")->opaque);
+    assert_true(find(&lower, "opaque\xff")->xattrs.length > 0);
+    assert_true(S_ISREG(find(&lower, "file")->mode) && S_ISREG(find(&lower, "gone")->mode));
+    assert_int_equal(lower.layer.tree.nodes, world->layer.tree.nodes);
+    assert_int_equal(layer_init(&upper, &world->error), 0);
+    assert_int_equal(layer_inherit(&upper, &lower.layer, 1, &world->error), 0);
+    layer_release(&upper);
+    layer_release(&lower.layer);
+}
+
+/* Attributes come from the topmost layer that has the folder, unless a file is above it. */
+static void test_inherited_attributes(void **state)
+{
+    struct world *world = *state, lower = { .fd = -1 };
+    struct tar_entry tmp = { .name = "tmp", .type = '5', .mode = 01777 };
+    struct tar_entry root = { .name = "./", .type = '5', .mode = 0711 };
+
+    tar_add(&world->tar, &root);
+    tar_add(&world->tar, &tmp);
+    add(world, '0', "was", "a file");
+    assert_int_equal(unpack(world), 0);
+    read_back(world, &lower.layer);
+    layer_release(&world->layer);
+    assert_int_equal(layer_init(&world->layer, &world->error), 0);
+    free(world->tar.bytes);
+    world->tar = (struct tar){ .bytes = NULL };
+    add(world, '0', "tmp/made", "x");
+    add(world, '0', "was/made", "x");
+    tar_end(&world->tar);
+    assert_int_equal(unpack_open(world), 0);
+    assert_true(layer_implies_folders(&world->layer));
+    assert_int_equal(layer_inherit(&world->layer, &lower.layer, 1, &world->error), 0);
+    assert_int_equal(find(world, "")->mode, S_IFDIR | 0711);
+    assert_int_equal(find(world, "tmp")->mode, S_IFDIR | 01777);
+    assert_int_equal(find(world, "was")->mode, S_IFDIR | 0755);
+    layer_release(&lower.layer);
+}
+
+static void test_a_damaged_listing(void **state)
+{
+    struct world *world = *state;
+    struct layer layer;
+    int fd = memfd_create("listing", 0);
+    bool opaque;
+
+    assert_int_equal(write(fd, "no listing at all", 17), 17);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(layer_init(&layer, &world->error), 0);
+    assert_int_equal(listing_read(&layer, fd, &world->error), -EBADMSG);
+    assert_non_null(strstr(world->error.message, "is damaged; remove it"));
+    layer_release(&layer);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(listing_root_is_opaque(fd, &opaque, &world->error), -EBADMSG);
+    close(fd);
 }
 
 /* ---- hostile ones ---- */
@@ -368,19 +523,32 @@ static void test_cut_short(void **state)
 static void test_large_attributes(void **state)
 {
     struct world *world = *state;
-    static char value[3500];
+    static char value[XATTR_MAX - sizeof("user.a")];
 
-    for (int i = 0; i < 20; i++) {
-        char key[64];
-
-        memset(value, 'a' + i, sizeof(value));
-        snprintf(key, sizeof(key), "SCHILY.xattr.user.%d", i);
-        tar_add_pax(&world->tar, key, value, sizeof(value));
-    }
+    memset(value, 'v', sizeof(value));
+    tar_add_pax(&world->tar, "SCHILY.xattr.user.a", value, sizeof(value));
     add(world, '0', "file", "x");
-    /* Each header replaces the one before, for some readers; the file is whole either way. */
-    if (unpack(world) < 0)
-        assert_non_null(strstr(world->error.message, "entry file: extended attributes"));
+    tar_add_pax(&world->tar, "SCHILY.xattr.user.ab", value, sizeof(value));
+    add(world, '0', "larger", "x");
+    refused(world, "entry larger: extended attribute user.ab: of 1017 bytes");
+    assert_true(find(world, "file")->xattrs.length > 0);
+}
+
+static void test_many_attributes(void **state)
+{
+    struct world *world = *state;
+    struct xattrs xattrs = { .bytes = NULL };
+    char name[64];
+    int result = 0, count = 0;
+
+    for (; result == 0 && count < 100; count++) {
+        snprintf(name, sizeof(name), "user.%020d", count);
+        result = xattrs_add(&xattrs, name, "v", 1, &world->error);
+    }
+    assert_int_equal(result, -E2BIG);
+    assert_true(xattrs.names <= XATTR_NAMES_MAX);
+    assert_non_null(strstr(world->error.message, "names of more than"));
+    xattrs_release(&xattrs);
 }
 
 int main(void)
@@ -393,6 +561,10 @@ int main(void)
         TEST(test_whiteouts),
         TEST(test_whiteouts_below_a_file),
         TEST(test_an_empty_layer),
+        TEST(test_only_plain_files_are_made),
+        TEST(test_listing),
+        TEST(test_inherited_attributes),
+        TEST(test_a_damaged_listing),
         TEST(test_climbing),
         TEST(test_climbing_absolute),
         TEST(test_climbing_through_a_link),
@@ -411,6 +583,7 @@ int main(void)
         TEST(test_many_large_files),
         TEST(test_cut_short),
         TEST(test_large_attributes),
+        TEST(test_many_attributes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,9 @@
 #include "vmm/cleanup.h"
 
 #define TEMPORARY ".tmp"
+#define PARTS ".parts"
+#define LISTING ".listing"
+#define LONGEST 128 /* of names here */
 
 /* ---- the folder ---- */
 
@@ -136,7 +140,56 @@ static int lock(int fd, int how)
     return result;
 }
 
-/* Temporary files that nobody writes any more. */
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)status;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+/* Removes the parts of the image whose lock NAME is; the lock is held.  They are all our own. */
+static void remove_parts(const struct cache *cache, const char *name)
+{
+    char *path;
+
+    if (asprintf(&path, "%s/%s" PARTS, cache->path, name) < 0)
+        return; /* the next to sweep does it */
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(path);
+}
+
+/* What NAME is without SUFFIX, if it has that. */
+static bool without(const char *name, const char *suffix, char rest[LONGEST])
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+
+    if (length <= tail || length >= LONGEST || strcmp(name + length - tail, suffix) != 0)
+        return false;
+    snprintf(rest, LONGEST, "%.*s", (int)(length - tail), name);
+    return true;
+}
+
+/* NAME if it is a lock, or a listing whose image was never named: both are locked while in use. */
+static void sweep_one(const struct cache *cache, const char *name)
+{
+    char image[LONGEST];
+    bool is_lock = without(name, TEMPORARY, image);
+    cleanup_fd int fd = -1;
+
+    if (!is_lock && !without(name, LISTING, image))
+        return;
+    fd = openat(cache->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || lock(fd, LOCK_EX | LOCK_NB) < 0 || !is_same(cache, name, fd))
+        return;
+    if (is_lock)
+        remove_parts(cache, image);
+    else if (is_there(cache, image))
+        return;
+    unlinkat(cache->fd, name, 0);
+}
+
+/* What nobody writes any more. */
 static void sweep(const struct cache *cache)
 {
     int copy = openat(cache->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -147,16 +200,8 @@ static void sweep(const struct cache *cache)
         cleanup_close(&copy);
         return; /* sweeping can wait */
     }
-    while ((entry = readdir(folder))) {
-        size_t length = strlen(entry->d_name), tail = strlen(TEMPORARY);
-        cleanup_fd int fd = -1;
-
-        if (length < tail || strcmp(entry->d_name + length - tail, TEMPORARY) != 0)
-            continue;
-        fd = openat(cache->fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd >= 0 && lock(fd, LOCK_EX | LOCK_NB) == 0 && is_same(cache, entry->d_name, fd))
-            unlinkat(cache->fd, entry->d_name, 0);
-    }
+    while ((entry = readdir(folder)))
+        sweep_one(cache, entry->d_name);
     closedir(folder);
 }
 
@@ -165,11 +210,19 @@ static int cannot_write(const struct cache *cache, struct error *error)
     return error_system(error, errno, "cache %s", cache->path);
 }
 
+static bool is_listed(const struct cache_entry *entry, size_t name)
+{
+    char listing[LONGEST];
+
+    snprintf(listing, sizeof(listing), "%s" LISTING, entry->names[name]);
+    return !entry->listed || is_there(entry->cache, listing);
+}
+
 /* Whether the image is there under one of its names, which is then chosen. */
 static bool find(struct cache_entry *entry)
 {
     for (size_t i = 0; i < entry->count; i++)
-        if (is_there(entry->cache, entry->names[i])) {
+        if (is_there(entry->cache, entry->names[i]) && is_listed(entry, i)) {
             entry->chosen = i;
             return true;
         }
@@ -186,17 +239,33 @@ static void set_names(struct cache_entry *entry, const struct cache_name *names)
     snprintf(entry->temporary, sizeof(entry->temporary), "%s" TEMPORARY, entry->names[0]);
 }
 
+/* The folder for what the image is made of, and the listing in it. */
+static int open_parts(struct cache_entry *entry)
+{
+    int cache = entry->cache->fd;
+    char name[LONGEST];
+
+    snprintf(name, sizeof(name), "%s" PARTS, entry->names[0]);
+    remove_parts(entry->cache, entry->names[0]);
+    if (mkdirat(cache, name, 0700) < 0)
+        return -1;
+    entry->parts = openat(cache, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (entry->parts < 0 || !entry->listed)
+        return entry->parts < 0 ? -1 : 0;
+    entry->listing = openat(entry->parts, LISTING,
+                            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return entry->listing < 0 ? -1 : lock(entry->listing, LOCK_EX);
+}
+
 /* The file to write; the lock is held. */
 static int open_image(struct cache_entry *entry, struct error *error)
 {
     const struct cache *cache = entry->cache;
 
     entry->fd = openat(cache->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (entry->fd >= 0)
-        return 0;
-    if (ftruncate(entry->lock, 0) == 0)
+    if (entry->fd < 0 && ftruncate(entry->lock, 0) == 0)
         entry->fd = fcntl(entry->lock, F_DUPFD_CLOEXEC, 0);
-    if (entry->fd >= 0)
+    if (entry->fd >= 0 && open_parts(entry) == 0)
         return 0;
     cannot_write(cache, error);
     cache_drop(entry);
@@ -206,7 +275,8 @@ static int open_image(struct cache_entry *entry, struct error *error)
 int cache_get(const struct cache *cache, const struct cache_name *names, size_t count,
               struct cache_entry *entry, struct error *error)
 {
-    *entry = (struct cache_entry){ .cache = cache, .count = count, .lock = -1, .fd = -1 };
+    *entry = (struct cache_entry){ .cache = cache, .listed = names[0].listed, .count = count,
+                                   .lock = -1, .fd = -1, .parts = -1, .listing = -1 };
     set_names(entry, names);
     while (!find(entry)) {
         cleanup_fd int fd = openat(cache->fd, entry->temporary,
@@ -244,11 +314,25 @@ static int name_image(const struct cache_entry *entry)
     return linkat(AT_FDCWD, path, folder, name, AT_SYMLINK_FOLLOW);
 }
 
+/* Gives the listing its name; a lock is on it until the image has one too. */
+static int name_listing(const struct cache_entry *entry)
+{
+    char name[LONGEST];
+
+    if (entry->listing < 0)
+        return 0;
+    snprintf(name, sizeof(name), "%s" LISTING, entry->names[entry->chosen]);
+    if (fchmod(entry->listing, 0444) < 0 || fsync(entry->listing) < 0)
+        return -1;
+    return renameat(entry->parts, LISTING, entry->cache->fd, name);
+}
+
 int cache_keep(struct cache_entry *entry, struct error *error)
 {
     const struct cache *cache = entry->cache;
 
-    if (fchmod(entry->fd, 0444) < 0 || fsync(entry->fd) < 0 || name_image(entry) < 0 ||
+    if (fchmod(entry->fd, 0444) < 0 || fsync(entry->fd) < 0 || name_listing(entry) < 0 ||
+        name_image(entry) < 0 ||
         fsync(cache->fd) < 0)
         return cannot_write(cache, error);
     cache_drop(entry);
@@ -259,12 +343,22 @@ void cache_drop(struct cache_entry *entry)
 {
     if (entry->lock < 0)
         return;
+    remove_parts(entry->cache, entry->names[0]);
     /* After a rename there is none of that name, or another's, who has the lock on it. */
     if (is_same(entry->cache, entry->temporary, entry->lock))
         unlinkat(entry->cache->fd, entry->temporary, 0);
     cleanup_close(&entry->fd);
+    cleanup_close(&entry->parts);
+    cleanup_close(&entry->listing);
     close(entry->lock);
-    entry->lock = entry->fd = -1;
+    entry->lock = entry->fd = entry->parts = entry->listing = -1;
+}
+
+char *cache_listing_path(const char *path)
+{
+    char *listing;
+
+    return asprintf(&listing, "%s" LISTING, path) < 0 ? NULL : listing;
 }
 
 char *cache_path(const struct cache_entry *entry)

@@ -13,6 +13,10 @@
  * then find the image.  One whose lock is free has lost its writer, and the next
  * who makes an image sweeps it away.  Where the file system has no files without
  * names (O_TMPFILE), the image is written to NAME.tmp itself.
+ *
+ * What an image is made from stands meanwhile in NAME.parts, a folder that only
+ * the holder of the lock touches, and that goes before the lock does.  A layer's
+ * image is not there without its NAME.listing (listing.h).
  */
 
 #include <stdbool.h>
@@ -30,6 +34,7 @@ struct cache {
 struct cache_name {
     const char *prefix;
     struct digest digest;
+    bool listed; /* a layer's, which has a listing */
 };
 
 #define CACHE_NAMES 2
@@ -38,10 +43,13 @@ struct cache_name {
 struct cache_entry {
     const struct cache *cache;
     char names[CACHE_NAMES][8 + DIGEST_HEX + 8]; /* sha256-….erofs */
+    bool listed;
     size_t count, chosen;                        /* the name that it has, or will have */
     char temporary[8 + DIGEST_HEX + 16];
     int lock; /* NAME.tmp, locked */
     int fd;   /* to be written; can be the same file; -1 when the image is there */
+    int parts;   /* NAME.parts, an empty folder */
+    int listing; /* an empty file there, when the image has one */
 };
 
 /* PATH is the cache's folder, made when it is missing; NULL for the user's own. */
@@ -62,6 +70,9 @@ int cache_keep(struct cache_entry *entry, struct error *error);
 
 /* Throws away what is not kept. */
 void cache_drop(struct cache_entry *entry);
+
+/* The path of the listing of an image at PATH, to be freed; NULL when memory is short. */
+char *cache_listing_path(const char *path);
 
 /* The image's path, to be freed by the caller; NULL when memory is short. */
 char *cache_path(const struct cache_entry *entry);

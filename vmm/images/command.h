@@ -8,6 +8,7 @@
 #include "vmm/options.h"
 
 int image_cmd_resolve(int argc, char **argv);
+int image_cmd_build(int argc, char **argv);
 int image_cmd_unpack_output(int argc, char **argv);
 
 /* Options as options_parse() reads them, then the one word that NAME names. */

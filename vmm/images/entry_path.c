@@ -6,7 +6,6 @@
 
 #define WHITEOUT_PREFIX ".wh."
 #define AUFS_PREFIX ".wh..wh."
-#define OPAQUE ".wh..wh..opq"
 
 /* The component at AT, which may be "." or empty; its length, without the slash. */
 static size_t component_length(const char *at)
@@ -84,7 +83,7 @@ enum whiteout whiteout_kind(const char *name)
 
     if (strncmp(name, WHITEOUT_PREFIX, WHITEOUT_PREFIX_LENGTH) != 0)
         return WHITEOUT_NONE;
-    if (strcmp(name, OPAQUE) == 0)
+    if (strcmp(name, WHITEOUT_OPAQUE_NAME) == 0)
         return WHITEOUT_OPAQUE;
     if (strncmp(name, AUFS_PREFIX, strlen(AUFS_PREFIX)) == 0)
         return WHITEOUT_IGNORED;

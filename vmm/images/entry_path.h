@@ -42,6 +42,7 @@ enum whiteout {
 };
 
 #define WHITEOUT_PREFIX_LENGTH 4
+#define WHITEOUT_OPAQUE_NAME ".wh..wh..opq"
 
 enum whiteout whiteout_kind(const char *name);
 

@@ -4,7 +4,7 @@
 
 /*
  * The names and attributes of one file system image, in memory; file contents
- * are in the image already (vmm/images/erofs.h) or still in the folder.
+ * are in a private folder (vmm/images/staging.h) or still in the user's.
  *
  * Archives never touch the host's file system: their entries become nodes here.
  * Climbing out of a tree that has no outside is impossible by construction; a
@@ -43,11 +43,9 @@ struct file_inode {
     bool implied;  /* a folder that no entry named, only paths through it */
     bool opaque;    /* a folder that hides what the layers below have in it */
 
-    /* Where the image has it; set by the erofs writer. */
-    bool placed;
-    uint8_t layout;
-    uint32_t block, number;
-    uint64_t position; /* of the inode, in bytes */
+    /* Set by staging.h. */
+    uint32_t number; /* of the file that holds its content; 0 as long as there is none */
+    bool told;       /* to fakeroot */
 };
 
 struct file_node {

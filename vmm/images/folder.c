@@ -95,6 +95,22 @@ static bool is_cache(const struct folder *folder, const struct stat *status)
            cache.st_dev == status->st_dev && cache.st_ino == status->st_ino;
 }
 
+/* NODE's path joins the others. */
+static int add_other(struct folder *folder, const struct file_node *node, struct error *error)
+{
+    char path[FILE_TREE_PATH_MAX];
+    char **others = reallocarray(folder->others, folder->other_count + 1, sizeof(*others));
+
+    if (others)
+        folder->others = others;
+    if (others)
+        others[folder->other_count] = strdup(file_node_path(node, path, sizeof(path)));
+    if (!others || !others[folder->other_count])
+        return error_system(error, ENOMEM, "the list of files");
+    folder->other_count++;
+    return 0;
+}
+
 static int scan(struct folder *folder, struct file_node *node, int fd, struct error *error);
 
 static int scan_one(struct folder *folder, struct file_node *parent, int fd, const char *name,
@@ -119,8 +135,8 @@ static int scan_one(struct folder *folder, struct file_node *parent, int fd, con
         file_inode_unused(inode);
         return -error->number;
     }
-    if (S_ISREG(status.st_mode) && inode->users == 1)
-        folder->bytes += inode->size;
+    if (other && add_other(folder, node, error) < 0)
+        return -error->number;
     if (!S_ISDIR(status.st_mode) || other)
         return 0;
     inside = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -161,6 +177,8 @@ int folder_open(struct folder *folder, const char *path, const struct cache *cac
     folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder->fd < 0)
         return error_set(error, errno, "%s: %s; check the path", path, strerror(errno));
+    if (!realpath(path, folder->whole))
+        return error_system(error, errno, "%s", path);
     copy = fcntl(folder->fd, F_DUPFD_CLOEXEC, 0);
     if (fstat(folder->fd, &status) < 0 || copy < 0)
         return error_system(error, errno, "%s", path);
@@ -174,6 +192,10 @@ void folder_close(struct folder *folder)
     tdestroy(folder->links, free);
     folder->links = NULL;
     file_tree_release(&folder->tree);
+    while (folder->other_count > 0)
+        free(folder->others[--folder->other_count]);
+    free(folder->others);
+    folder->others = NULL;
     cleanup_close(&folder->fd);
     folder->fd = -1;
 }

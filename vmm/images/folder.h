@@ -12,21 +12,29 @@
  *
  * Only the folder's own file system is taken: what is mounted inside, a /proc
  * or /dev, becomes an empty folder, and so does Mote's cache.
+ *
+ * mkfs.erofs reads the files where they are, as the user.  fakeroot tells it of
+ * owners and modes what is so anyway, and of extended attributes all but the
+ * host's security labels and overlayfs' own.  The stamp is taken again when the
+ * image is made: one that differs means that somebody wrote there meanwhile.
  */
+
+#include <limits.h>
 
 #include "vmm/error.h"
 #include "vmm/images/cache.h"
-#include "vmm/images/erofs.h"
 #include "vmm/images/file_tree.h"
-#include "vmm/images/progress.h"
+#include "vmm/images/staging.h"
 
 struct folder {
     const char *path; /* the caller's */
+    char whole[PATH_MAX];   /* realpath(3) of it */
     int fd;
     dev_t device;           /* of the file system */
     const struct cache *cache;
     struct file_tree tree;
-    uint64_t bytes;         /* of all files */
+    char **others;          /* paths of other file systems and the cache in it */
+    size_t other_count;
     void *links;            /* files with several names, by device and number */
 };
 
@@ -37,8 +45,7 @@ void folder_close(struct folder *folder);
 
 struct digest folder_stamp(const struct folder *folder);
 
-/* Puts all files into IMAGE; one that changed since folder_open() is an error that names it. */
-int folder_put_files(struct folder *folder, struct erofs *image, struct progress *progress,
-                     struct error *error);
+/* Makes state and xattrs of STAGING; a file that cannot be read is an error that names it. */
+int folder_tell_files(struct folder *folder, struct staging *staging, struct error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a folder's files into an image. */
+/* What fakeroot has to say of a folder's files, which mkfs.erofs reads where they are. */
 #include "vmm/images/folder.h"
 
 #include <errno.h>
@@ -13,18 +13,17 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/images/fake_files.h"
 
-#define PIECE (1u << 20)
 #define NAMES_MAX (64u << 10) /* the kernel's own bound on a list of names */
 #define VALUE_MAX (64u << 10)
 
 struct reading {
     struct folder *folder;
-    struct erofs *image;
-    struct progress *progress;
+    struct staging *staging;
+    const struct fake_files *fake;
     struct error *error;
     int fd; /* of the folder whose children are visited */
-    uint8_t *piece;
 };
 
 /* Sets "FOLDER/path: what". */
@@ -114,97 +113,16 @@ static int read_xattrs(const struct reading *reading, const struct file_node *no
     return add_xattrs(reading, node, file, list, (size_t)length);
 }
 
-/* ---- content ---- */
+/* ---- files ---- */
 
-static bool same(const struct file_inode *inode, const struct stat *status)
+/* mkfs.erofs will read it; it cannot tell which file it was. */
+static int check_regular(const struct reading *reading, const struct file_node *node,
+                         const struct stat *status)
 {
-    return inode->mode == status->st_mode && inode->size == (uint64_t)status->st_size &&
-           inode->mtime.tv_sec == status->st_mtim.tv_sec &&
-           inode->mtime.tv_nsec == status->st_mtim.tv_nsec &&
-           inode->ctime.tv_sec == status->st_ctim.tv_sec &&
-           inode->ctime.tv_nsec == status->st_ctim.tv_nsec;
-}
-
-/* [START, END) of the file, which has no holes there. */
-static int copy_range(const struct reading *reading, const struct file_node *node, int fd,
-                      uint64_t start, uint64_t end)
-{
-    while (start < end) {
-        size_t length = end - start < PIECE ? (size_t)(end - start) : PIECE;
-        ssize_t got = pread(fd, reading->piece, length, (off_t)start);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return failed(reading, node, errno);
-        if (got == 0)
-            return changed(reading, node);
-        if (erofs_data(reading->image, node->inode, start, reading->piece, (size_t)got,
-                       reading->error) < 0)
-            return named(reading, node);
-        start += (uint64_t)got;
-        progress_add(reading->progress, (uint64_t)got);
-    }
-    return 0;
-}
-
-/* Holes stay holes. */
-static int copy_content(const struct reading *reading, const struct file_node *node, int fd)
-{
-    uint64_t size = node->inode->size, at = 0;
-
-    while (at < size) {
-        off_t data = lseek(fd, (off_t)at, SEEK_DATA);
-        off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-
-        if (data < 0 && errno == ENXIO)
-            return 0;
-        if (data < 0 || hole < 0) /* a file system without: all is data */
-            return copy_range(reading, node, fd, at, size);
-        if ((uint64_t)data >= size)
-            return 0;
-        at = (uint64_t)hole < size ? (uint64_t)hole : size;
-        if (copy_range(reading, node, fd, (uint64_t)data, at) < 0)
-            return -reading->error->number;
-    }
-    return 0;
-}
-
-static int put_regular(const struct reading *reading, const struct file_node *node)
-{
-    cleanup_fd int fd = openat(reading->fd, node->name,
-                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat status;
-
-    if (fd < 0)
+    if (faccessat(reading->fd, node->name, R_OK, AT_EACCESS) < 0)
         return failed(reading, node, errno);
-    if (fstat(fd, &status) < 0)
-        return failed(reading, node, errno);
-    if (!same(node->inode, &status))
-        return changed(reading, node);
-    if (erofs_place(reading->image, node->inode, reading->error) < 0)
-        return named(reading, node);
-    if (copy_content(reading, node, fd) < 0)
-        return -reading->error->number;
-    if (fstat(fd, &status) < 0 || !same(node->inode, &status))
-        return changed(reading, node);
-    if (erofs_put(reading->image, node->inode, 1, reading->error) < 0)
-        return named(reading, node);
-    return 0;
-}
-
-static int put_symlink(const struct reading *reading, const struct file_node *node)
-{
-    char target[PATH_MAX];
-    ssize_t length = readlinkat(reading->fd, node->name, target, sizeof(target));
-
-    if (length < 0)
-        return failed(reading, node, errno);
-    if ((uint64_t)length != node->inode->size && node->inode->size != 0)
-        return changed(reading, node);
-    node->inode->size = (uint64_t)length; /* some file systems tell none */
-    if (erofs_add_small(reading->image, node->inode, target, reading->error) < 0)
-        return named(reading, node);
+    if ((uint64_t)status->st_blocks * 512 + STAGING_UNIT <= node->inode->size)
+        reading->staging->holes = true;
     return 0;
 }
 
@@ -224,35 +142,58 @@ static int put_folder(const struct reading *reading, struct file_node *node)
     return file_node_each(node, put_node, &inside);
 }
 
+/* What fakeroot has to say of NODE, once for each inode. */
+static int tell(const struct reading *reading, const struct file_node *node,
+                const struct stat *status)
+{
+    char path[PATH_MAX + FILE_TREE_PATH_MAX], *at;
+
+    if (node->inode->told)
+        return 0;
+    node->inode->told = true;
+    if (read_xattrs(reading, node) < 0)
+        return -reading->error->number;
+    at = stpcpy(stpcpy(path, reading->folder->whole), "/");
+    file_node_path(node, at, FILE_TREE_PATH_MAX);
+    if (staging_take_image(reading->staging, node->inode->size, reading->error) < 0)
+        return named(reading, node);
+    return fake_files_tell(reading->fake, path, status, node->inode, reading->error);
+}
+
 static int put_node(struct file_node *node, void *context)
 {
     const struct reading *reading = context;
+    struct stat status;
 
-    if (node->inode->placed)
-        return 0; /* another name of a file that is in the image */
-    if (read_xattrs(reading, node) < 0)
+    if (fstatat(reading->fd, node->name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        (status.st_mode & S_IFMT) != (node->inode->mode & S_IFMT))
+        return changed(reading, node);
+    if (tell(reading, node, &status) < 0)
         return -reading->error->number;
     if (S_ISDIR(node->inode->mode))
         return put_folder(reading, node);
-    if (S_ISREG(node->inode->mode))
-        return put_regular(reading, node);
-    if (S_ISLNK(node->inode->mode))
-        return put_symlink(reading, node);
-    if (erofs_add_small(reading->image, node->inode, NULL, reading->error) < 0)
-        return named(reading, node);
-    return 0;
+    return S_ISREG(node->inode->mode) ? check_regular(reading, node, &status) : 0;
 }
 
-int folder_put_files(struct folder *folder, struct erofs *image, struct progress *progress,
-                     struct error *error)
+static int put_root(const struct reading *reading)
 {
-    struct reading reading = { folder, image, progress, error, folder->fd, NULL };
-    cleanup_free uint8_t *piece = malloc(PIECE);
+    struct file_node *root = reading->folder->tree.root;
+    struct stat status;
 
-    if (!piece)
-        return error_system(error, ENOMEM, "%s", folder->path);
-    reading.piece = piece;
-    if (read_xattrs(&reading, folder->tree.root) < 0)
-        return -error->number;
-    return file_node_each(folder->tree.root, put_node, &reading);
+    if (fstat(reading->fd, &status) < 0)
+        return failed(reading, root, errno);
+    if (tell(reading, root, &status) < 0)
+        return -reading->error->number;
+    return file_node_each(root, put_node, (void *)(uintptr_t)reading);
+}
+
+int folder_tell_files(struct folder *folder, struct staging *staging, struct error *error)
+{
+    struct fake_files fake;
+    struct reading reading = { folder, staging, &fake, error, folder->fd };
+    int result = fake_files_open(&fake, staging->fd, error);
+
+    if (result == 0)
+        result = put_root(&reading);
+    return fake_files_close(&fake, result, error);
 }

@@ -14,7 +14,7 @@
 /* One entry while it is read. */
 struct reading {
     struct layer *layer;
-    struct erofs *image;
+    struct staging *staging; /* or NULL */
     struct archive *tar;
     struct archive_entry *entry;
     const char *path;
@@ -270,8 +270,8 @@ static int copy_content(const struct reading *reading, const struct file_inode *
             continue;
         if (state < ARCHIVE_WARN)
             return unreadable(reading);
-        if (length > 0 && (offset < 0 || erofs_data(reading->image, inode, (uint64_t)offset, bytes,
-                                                    length, reading->error) < 0))
+        if (length > 0 && (offset < 0 || staging_data(reading->staging, inode, (uint64_t)offset,
+                                                      bytes, length, reading->error) < 0))
             return named(reading);
     }
 }
@@ -284,11 +284,11 @@ static int put_regular(const struct reading *reading, struct file_inode *inode)
     if (size < 0)
         return refused(reading, EINVAL, "has a negative size; build the archive anew without");
     inode->size = (uint64_t)size;
-    if (erofs_place(reading->image, inode, reading->error) < 0)
+    if (staging_place(reading->staging, inode, reading->error) < 0)
         return named(reading);
     if (copy_content(reading, inode) < 0)
         return -reading->error->number;
-    return erofs_put(reading->image, inode, 1, reading->error);
+    return staging_put(reading->staging, inode, reading->error);
 }
 
 static int put_symlink(const struct reading *reading, struct file_inode *inode)
@@ -300,14 +300,18 @@ static int put_symlink(const struct reading *reading, struct file_inode *inode)
                        "archive anew without");
     inode->size = strlen(target);
     inode->mode = S_IFLNK | 0777; /* as every file system of Linux has it */
-    return erofs_add_small(reading->image, inode, target, reading->error);
+    if (staging_symlink(reading->staging, inode, target, reading->error) < 0)
+        return named(reading);
+    return 0;
 }
 
-/* The entry's inode, with its content; all but folders are in the image then. */
+/* The entry's inode, with its content; all but folders are in the private folder then. */
 static int put_inode(const struct reading *reading, struct file_inode *inode)
 {
     if (take_attributes(reading, inode) < 0)
         return -reading->error->number;
+    if (!reading->staging)
+        return 0;
     switch (inode->mode & S_IFMT) {
     case S_IFDIR:
         return 0;
@@ -319,7 +323,9 @@ static int put_inode(const struct reading *reading, struct file_inode *inode)
     case S_IFBLK:
     case S_IFIFO:
     case S_IFSOCK:
-        return erofs_add_small(reading->image, inode, NULL, reading->error);
+        if (staging_special(reading->staging, inode, reading->error) < 0)
+            return named(reading);
+        return 0;
     default:
         return refused(reading, EINVAL, "is of an unknown type; build the archive anew without");
     }
@@ -407,40 +413,14 @@ static int next_entry(struct reading *reading)
     return 1;
 }
 
-int layer_unpack(struct layer *layer, struct archive *tar, struct erofs *image,
+int layer_unpack(struct layer *layer, struct archive *tar, struct staging *staging,
                  struct error *error)
 {
-    struct reading reading = { .layer = layer, .image = image, .tar = tar, .error = error };
+    struct reading reading = { .layer = layer, .staging = staging, .tar = tar, .error = error };
     int state;
 
     while ((state = next_entry(&reading)) > 0)
         if (take_entry(&reading) < 0)
             return -error->number;
     return state;
-}
-
-static int mark_opaque(struct file_node *node, void *context)
-{
-    struct error *error = context;
-
-    if (node->inode->opaque && xattrs_add_opaque(&node->inode->xattrs, error) < 0)
-        return -error->number;
-    return file_node_each(node, mark_opaque, context);
-}
-
-int layer_finish(struct layer *layer, struct erofs *image, const uint8_t uuid[16],
-                 struct error *error)
-{
-    if (mark_opaque(layer->tree.root, error) < 0)
-        return -error->number;
-    /* One name more than the tree has, ours, which the count of names leaves out. */
-    layer->whiteout->users--;
-    if ((layer->whiteout->users > 0 &&
-         erofs_add_small(image, layer->whiteout, NULL, error) < 0) ||
-        erofs_finish(image, layer->tree.root, uuid, error) < 0) {
-        layer->whiteout->users++;
-        return -error->number;
-    }
-    layer->whiteout->users++;
-    return 0;
 }

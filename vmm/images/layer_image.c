@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
-#include "vmm/images/erofs_reader.h"
+#include "vmm/images/erofs_image.h"
 #include "vmm/images/layer.h"
 #include "vmm/images/layer_inherit.h"
+#include "vmm/images/listing.h"
 
 enum { NAME_OF_LAYER, NAME_OF_CHAIN };
 
@@ -73,53 +74,76 @@ struct making {
     struct cache_entry *entry;
 };
 
+/* The lower layers' listings, into LAYERS, which has room for COUNT; *READ of them were begun. */
+static int read_lower(const struct resolution *resolution, struct layer *layers, size_t count,
+                      size_t *read, struct error *error)
+{
+    for (*read = 0; *read < count; ++*read) {
+        cleanup_free char *path = cache_listing_path(resolution_path(resolution, *read));
+        cleanup_fd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+        if (fd < 0)
+            return error_system(error, path ? errno : ENOMEM, "%s", path ? path : "the cache");
+        if (layer_init(&layers[*read], error) < 0)
+            return -error->number;
+        if (listing_read(&layers[*read], fd, error) < 0) {
+            layer_release(&layers[*read]);
+            return -error->number;
+        }
+    }
+    return 0;
+}
+
 /* Completes the folders that the archive only implies from the layers below. */
 static int inherit(const struct making *making, struct layer *layer, struct error *error)
 {
-    size_t count = resolution_layers(making->resolution), opened = 0;
-    cleanup_free int *images = calloc(count + 1, sizeof(*images));
-    int result = 0;
+    size_t count = resolution_layers(making->resolution), read;
+    cleanup_free struct layer *lower = calloc(count + 1, sizeof(*lower));
+    int result;
 
-    if (!images)
+    if (!lower)
         return error_system(error, ENOMEM, "the layer");
-    for (; result == 0 && opened < count; opened += result == 0) {
-        const char *path = resolution_path(making->resolution, opened);
-
-        images[opened] = open(path, O_RDONLY | O_CLOEXEC);
-        if (images[opened] < 0)
-            result = error_system(error, errno, "%s", path);
-    }
+    result = read_lower(making->resolution, lower, count, &read, error);
     if (result == 0)
-        result = layer_inherit(layer, images, count, error);
-    while (opened-- > 0)
-        close(images[opened]);
+        result = layer_inherit(layer, lower, count, error);
+    while (read-- > 0)
+        layer_release(&lower[read]);
     return result;
 }
 
-static int finish(const struct making *making, struct layer *layer, struct erofs *image,
+/* From the layer's tree to its image and listing. */
+static int finish(const struct making *making, struct layer *layer, struct staging *staging,
                   struct error *error)
 {
+    const struct layer_input *input = making->input;
+    struct progress *progress = making->resolution->progress;
     bool implies = layer_implies_folders(layer);
 
     making->entry->chosen = implies ? NAME_OF_CHAIN : NAME_OF_LAYER;
-    if (implies && inherit(making, layer, error) < 0)
+    if ((implies && inherit(making, layer, error) < 0) ||
+        staging_tree(staging, layer->tree.root, error) < 0 ||
+        listing_write(layer, making->entry->listing, error) < 0)
         return -error->number;
-    return layer_finish(layer, image,
-                        implies ? making->chain->bytes : making->input->diff_id.bytes, error);
+    progress_begin(progress, staging->image, "making the image of layer %u of %u", input->number,
+                   input->count);
+    return erofs_image_make(staging, &(struct erofs_source){ .path = STAGING_ROOT },
+                            making->entry->fd,
+                            implies ? making->chain->bytes : input->diff_id.bytes, progress,
+                            error);
 }
 
-static int unpack(const struct making *making, struct layer_stream *stream, struct erofs *image,
-                  struct error *error)
+static int unpack(const struct making *making, struct layer_stream *stream,
+                  struct staging *staging, struct error *error)
 {
     struct layer layer;
     int result = layer_init(&layer, error);
 
     if (result == 0)
-        result = layer_unpack(&layer, stream->tar, image, error);
+        result = layer_unpack(&layer, stream->tar, staging, error);
     if (result == 0)
         result = check_digests(making->input, stream, error);
     if (result == 0)
-        result = finish(making, &layer, image, error);
+        result = finish(making, &layer, staging, error);
     layer_release(&layer);
     return result;
 }
@@ -128,28 +152,28 @@ static int make(const struct making *making, struct error *error)
 {
     const struct resolution *resolution = making->resolution;
     const struct layer_input *input = making->input;
-    struct erofs_limits limits = resolution_limits(resolution);
+    struct staging_limits limits = resolution_limits(resolution);
     struct byte_source source;
     struct layer_stream stream;
-    struct erofs image;
+    struct staging staging;
     int result;
 
     if (input->open(input->context, &source, error) < 0)
         return -error->number;
     progress_begin(resolution->progress, input->size, "unpacking layer %u of %u", input->number,
                    input->count);
-    result = erofs_begin(&image, making->entry->fd, &limits, error);
+    result = staging_begin(&staging, making->entry->parts, &limits, error);
     if (result == 0) {
         result = layer_stream_open(&stream, &source, resolution->limit, resolution->progress,
                                    error);
         if (result == 0)
-            result = unpack(making, &stream, &image, error);
+            result = unpack(making, &stream, &staging, error);
         /* A full disk says nothing of the blob. */
         if (result < 0 && error->number != ENOSPC && error->number != EDQUOT)
             prefer_mismatch(input, &stream, error);
         layer_stream_close(&stream);
     }
-    erofs_end(&image);
+    staging_end(&staging);
     input->close(input->context);
     return result;
 }
@@ -171,13 +195,13 @@ static struct digest chain_of(const struct resolution *resolution,
 /* Overlayfs merges the roots whatever their attributes; a root that hides the rest stands alone. */
 static int heed_opaque_root(struct resolution *resolution, const char *path, struct error *error)
 {
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct erofs_view root;
+    cleanup_free char *listing = cache_listing_path(path);
+    cleanup_fd int fd = listing ? open(listing, O_RDONLY | O_CLOEXEC) : -1;
     bool opaque;
 
     if (fd < 0)
-        return error_system(error, errno, "%s", path);
-    if (erofs_view_root(fd, &root, error) < 0 || erofs_view_is_opaque(&root, &opaque, error) < 0)
+        return error_system(error, listing ? errno : ENOMEM, "%s", path);
+    if (listing_root_is_opaque(fd, &opaque, error) < 0)
         return -error->number;
     if (opaque)
         resolution_clear(resolution);
@@ -189,8 +213,8 @@ int layer_image(struct resolution *resolution, const struct layer_input *input,
 {
     struct digest chain = chain_of(resolution, input);
     const struct cache_name names[] = {
-        [NAME_OF_LAYER] = { "sha256-", input->diff_id },
-        [NAME_OF_CHAIN] = { "chain-", chain },
+        [NAME_OF_LAYER] = { "sha256-", input->diff_id, true },
+        [NAME_OF_CHAIN] = { "chain-", chain, true },
     };
     struct cache_entry entry;
     struct making making = { resolution, input, &chain, &entry };
@@ -198,6 +222,10 @@ int layer_image(struct resolution *resolution, const struct layer_input *input,
 
     if (cache_get(resolution->cache, names, ARRAY_LENGTH(names), &entry, error) < 0)
         return -error->number;
+    if (entry.fd >= 0 && erofs_image_check(error) < 0) {
+        cache_drop(&entry);
+        return -error->number;
+    }
     if (entry.fd >= 0 && (make(&making, error) < 0 || cache_keep(&entry, error) < 0)) {
         cache_drop(&entry);
         return named(input, error);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "vmm/cleanup.h"
-#include "vmm/images/erofs_reader.h"
 
 static int is_implied(struct file_node *node, void *context)
 {
@@ -20,50 +19,43 @@ bool layer_implies_folders(const struct layer *layer)
 
 /* The folders of the lower layers that a folder of this layer is merged with, the topmost first. */
 struct below {
-    struct erofs_view *views;
+    const struct file_node **folders;
     size_t count;
     struct error *error;
 };
 
 static int visit(struct file_node *node, void *context);
 
-/* Whether lower layers show through VIEW's folder. */
-static int shows_through(const struct erofs_view *view, bool *through, struct error *error)
+/* What BELOW has under NAME: folders, until one that is opaque or another file ends them. */
+static void merge(const struct below *below, const char *name, struct below *merged)
 {
-    bool opaque;
+    for (size_t i = 0; i < below->count; i++) {
+        const struct file_node *found = file_node_child(below->folders[i], name);
 
-    if (erofs_view_is_opaque(view, &opaque, error) < 0)
-        return -error->number;
-    *through = !opaque;
-    return 0;
+        if (!found)
+            continue;
+        if (!S_ISDIR(found->inode->mode))
+            return;
+        merged->folders[merged->count++] = found;
+        if (found->inode->opaque)
+            return;
+    }
 }
 
-/* What BELOW has under NAME: folders, until one that is opaque or another file ends them. */
-static int merge(const struct below *below, const char *name, struct below *merged)
+static int take_attributes(struct file_inode *inode, const struct file_inode *from,
+                           struct error *error)
 {
-    bool through = true;
-
-    for (size_t i = 0; i < below->count && through; i++) {
-        struct erofs_view *view = &merged->views[merged->count];
-        int found = erofs_view_child(&below->views[i], name, view, below->error);
-
-        if (found < 0)
-            return found;
-        if (found == 0)
-            continue;
-        if (!erofs_view_is_folder(view))
-            break;
-        merged->count++;
-        if (shows_through(view, &through, below->error) < 0)
-            return -below->error->number;
-    }
-    return 0;
+    inode->mode = from->mode;
+    inode->uid = from->uid;
+    inode->gid = from->gid;
+    inode->mtime = from->mtime;
+    return xattrs_copy(&inode->xattrs, &from->xattrs, error);
 }
 
 static int take(struct file_node *node, const struct below *merged)
 {
     if (node->inode->implied && merged->count > 0 &&
-        erofs_view_attributes(&merged->views[0], node->inode, merged->error) < 0)
+        take_attributes(node->inode, merged->folders[0]->inode, merged->error) < 0)
         return -merged->error->number;
     return file_node_each(node, visit, (void *)(uintptr_t)merged);
 }
@@ -76,30 +68,27 @@ static int visit(struct file_node *node, void *context)
 
     if (!S_ISDIR(node->inode->mode) || node->inode->opaque || below->count == 0)
         return 0;
-    merged.views = calloc(below->count, sizeof(*merged.views));
-    if (!merged.views)
+    merged.folders = calloc(below->count, sizeof(*merged.folders));
+    if (!merged.folders)
         return error_system(below->error, ENOMEM, "the list of folders");
-    result = merge(below, node->name, &merged);
-    if (result == 0)
-        result = take(node, &merged);
-    free(merged.views);
+    merge(below, node->name, &merged);
+    result = take(node, &merged);
+    free(merged.folders);
     return result;
 }
 
-int layer_inherit(struct layer *layer, const int *images, size_t count, struct error *error)
+int layer_inherit(struct layer *layer, const struct layer *lower, size_t count,
+                  struct error *error)
 {
-    cleanup_free struct erofs_view *views = calloc(count + 1, sizeof(*views));
-    struct below roots = { .views = views, .error = error };
-    bool through = true;
+    cleanup_free const struct file_node **folders = calloc(count + 1, sizeof(*folders));
+    struct below roots = { .folders = folders, .error = error };
 
-    if (!views)
+    if (!folders)
         return error_system(error, ENOMEM, "the list of folders");
-    for (size_t i = count; i-- > 0 && through;) {
-        struct erofs_view *root = &views[roots.count++];
-
-        if (erofs_view_root(images[i], root, error) < 0 ||
-            shows_through(root, &through, error) < 0)
-            return -error->number;
+    for (size_t i = count; i-- > 0;) {
+        folders[roots.count++] = lower[i].tree.root;
+        if (lower[i].tree.root->inode->opaque)
+            break;
     }
     return take(layer->tree.root, &roots);
 }

@@ -9,7 +9,7 @@
  * folder keeps what they gave it.  In an overlay the topmost layer's folder
  * counts, so it has to have the same attributes, or /tmp would lose its sticky
  * bit and /root become open to all.  Such a layer's image depends on those
- * below it.
+ * below it, of which their listings tell (listing.h).
  */
 
 #include "vmm/error.h"
@@ -17,7 +17,8 @@
 
 bool layer_implies_folders(const struct layer *layer);
 
-/* Takes the attributes from COUNT lower layers' images, the bottom one first. */
-int layer_inherit(struct layer *layer, const int *images, size_t count, struct error *error);
+/* Takes the attributes from COUNT lower layers, the bottom one first. */
+int layer_inherit(struct layer *layer, const struct layer *lower, size_t count,
+                  struct error *error);
 
 #endif

@@ -18,6 +18,7 @@
 static const struct command commands[] = {
     { "resolve", "make the disk images of a container image or folder, print where they are",
       image_cmd_resolve },
+    { "build", "make an erofs image; a step of resolve", image_cmd_build },
     { "unpack-output", "unpack a guest's archive into a folder", image_cmd_unpack_output },
 };
 

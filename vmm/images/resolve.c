@@ -8,6 +8,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/images/disk_format.h"
+#include "vmm/images/erofs_image.h"
 #include "vmm/images/folder.h"
 #include "vmm/options.h"
 
@@ -85,10 +86,10 @@ void resolution_clear(struct resolution *resolution)
     json_object_object_add(resolution->result, "layers", json_object_new_array());
 }
 
-struct erofs_limits resolution_limits(const struct resolution *resolution)
+struct staging_limits resolution_limits(const struct resolution *resolution)
 {
-    return (struct erofs_limits){ .image = resolution->limit,
-                                  .written = cache_room(resolution->cache) };
+    return (struct staging_limits){ .image = resolution->limit,
+                                    .room = cache_room(resolution->cache) };
 }
 
 void resolution_release(struct resolution *resolution)
@@ -108,32 +109,62 @@ int resolve_disk(struct resolution *resolution, const char *what, struct error *
     return resolution_add_layer(resolution, what, NULL, format, error);
 }
 
-static int write_folder(struct resolution *resolution, struct folder *folder,
-                        const struct digest *stamp, int fd, struct error *error)
+/* Whether the folder is as it was; says what else if not. */
+static int check_stamp(const struct resolution *resolution, const char *path,
+                       const struct digest *stamp, struct error *error)
 {
-    struct erofs_limits limits = resolution_limits(resolution);
-    struct erofs image;
-    int result = erofs_begin(&image, fd, &limits, error);
+    struct folder again;
+    struct digest found;
+    int result = folder_open(&again, path, resolution->cache, error);
 
-    progress_begin(resolution->progress, folder->bytes, "reading %.60s", folder->path);
     if (result == 0)
-        result = folder_put_files(folder, &image, resolution->progress, error);
+        found = folder_stamp(&again);
+    folder_close(&again);
+    if (result == 0 && !digest_equal(stamp, &found))
+        return error_set(error, EAGAIN, "%s: changed while it was read; try again when nobody "
+                         "writes there", path);
+    return result;
+}
+
+static int write_folder(struct resolution *resolution, struct folder *folder,
+                        const struct digest *stamp, const struct cache_entry *entry,
+                        struct error *error)
+{
+    struct staging_limits limits = resolution_limits(resolution);
+    struct erofs_source source = { folder->whole, folder->others, folder->other_count };
+    struct error inner = ERROR_INIT;
+    struct staging staging;
+    int result = erofs_image_check(error);
+
+    if (result < 0)
+        return result;
+    result = staging_begin(&staging, entry->parts, &limits, error);
     if (result == 0)
-        result = erofs_finish(&image, folder->tree.root, stamp->bytes, error);
-    erofs_end(&image);
+        result = folder_tell_files(folder, &staging, error);
+    progress_begin(resolution->progress, staging.image, "reading %.60s", folder->path);
+    if (result == 0) {
+        result = erofs_image_make(&staging, &source, entry->fd, stamp->bytes,
+                                  resolution->progress, error);
+        /* Files that go while mkfs.erofs reads are no fault of its own. */
+        if (check_stamp(resolution, folder->path, stamp, &inner) < 0) {
+            *error = inner;
+            result = -error->number;
+        }
+    }
+    staging_end(&staging);
     return result;
 }
 
 static int folder_image(struct resolution *resolution, struct folder *folder, struct error *error)
 {
     struct digest stamp = folder_stamp(folder);
-    struct cache_name name = { "folder-", stamp };
+    struct cache_name name = { "folder-", stamp, false };
     struct cache_entry entry;
     cleanup_free char *path = NULL;
     int result = cache_get(resolution->cache, &name, 1, &entry, error);
 
     if (result == 0 && entry.fd >= 0)
-        result = write_folder(resolution, folder, &stamp, entry.fd, error);
+        result = write_folder(resolution, folder, &stamp, &entry, error);
     if (result == 0 && entry.fd >= 0)
         result = cache_keep(&entry, error);
     cache_drop(&entry);

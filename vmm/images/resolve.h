@@ -19,8 +19,8 @@
 
 #include "vmm/error.h"
 #include "vmm/images/cache.h"
-#include "vmm/images/erofs.h"
 #include "vmm/images/progress.h"
+#include "vmm/images/staging.h"
 
 struct resolution {
     const struct cache *cache;
@@ -54,6 +54,6 @@ void resolution_clear(struct resolution *resolution);
 void resolution_set_config(struct resolution *resolution, struct json_object *config);
 
 /* What an image that is made now may take. */
-struct erofs_limits resolution_limits(const struct resolution *resolution);
+struct staging_limits resolution_limits(const struct resolution *resolution);
 
 #endif

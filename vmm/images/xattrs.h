@@ -3,9 +3,8 @@
 #define MOTE_IMAGES_XATTRS_H
 
 /*
- * The extended attributes of one inode, as erofs stores them: entries of
- * {name length, prefix, value size, name without its prefix, value}, each
- * padded to 4 bytes.
+ * The extended attributes of one inode.  The bounds are fakeroot's, which
+ * carries them to mkfs.erofs in messages of 1 KiB (docs/images.md).
  */
 
 #include <stdbool.h>
@@ -14,11 +13,15 @@
 
 #include "vmm/error.h"
 
-#define XATTRS_MAX (64u << 10) /* bytes of one inode's; more is refused */
+#define XATTR_MAX 1024        /* bytes of a name, its NUL, and the value */
+#define XATTR_NAMES_MAX 1000u /* of an inode's names and their NULs; the rest is for overlayfs' */
+
+#define XATTR_OPAQUE "trusted.overlay.opaque" /* "y": nothing of lower layers shows in a folder */
 
 struct xattrs {
-    uint8_t *bytes;
-    size_t length; /* a multiple of 4 */
+    uint8_t *bytes; /* {length of the value in 2 bytes, name, NUL, value}… */
+    size_t length;
+    size_t names; /* bytes of all names and NULs */
 };
 
 /*
@@ -30,14 +33,12 @@ struct xattrs {
 int xattrs_add(struct xattrs *xattrs, const char *name, const void *value, size_t length,
                struct error *error);
 
-/* Marks a folder as opaque for overlayfs: nothing of lower layers shows in it. */
-int xattrs_add_opaque(struct xattrs *xattrs, struct error *error);
+/* The attribute at *AT, which begins with 0, and *AT behind it; false when there is none left. */
+bool xattrs_next(const struct xattrs *xattrs, size_t *at, const char **name, const void **value,
+                 size_t *length);
 
-/* Whether LENGTH bytes of entries mark an opaque folder; -EBADMSG when they are no entries. */
-int xattrs_find_opaque(const uint8_t *bytes, size_t length, bool *opaque);
-
-/* Adds the entries in LENGTH bytes, but for that mark. */
-int xattrs_copy(struct xattrs *xattrs, const uint8_t *bytes, size_t length, struct error *error);
+/* Adds all of FROM. */
+int xattrs_copy(struct xattrs *xattrs, const struct xattrs *from, struct error *error);
 
 void xattrs_release(struct xattrs *xattrs);
 
