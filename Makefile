@@ -2,10 +2,11 @@
 #
 #   make            build/mote and the bare-metal test guests
 #   make unit       unit tests under ASan and UBSan, gcc and clang
+#   make coverage   line coverage of devices/ by unit tests and fuzz corpora
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)
-#   make install    DESTDIR= PREFIX=/usr/local
+#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/bzImage
 
 ARCH    ?= $(shell uname -m)
 BUILD   ?= build
@@ -40,7 +41,8 @@ CPPFLAGS += -D_FORTIFY_SOURCE=2
 CFLAGS  += -ffunction-sections -fdata-sections
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/arch/$(ARCH)/*.c devices/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c \
+                                           vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 # mote-image: what knows of archives and container images, kept out of mote itself.
@@ -72,7 +74,17 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The names of system calls, for a message: the C library has none.
+$(BUILD)/generated/vmm/sandbox/call_names.inc:
+	@mkdir -p $(@D)
+	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
+	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | sort >$@
+
+$(BUILD)/obj/vmm/sandbox/last_words.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
+$(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
+
 include guest/payloads/payloads.mk
+include guest/init/init.mk
 include tests/tests.mk
 
 check:
@@ -81,10 +93,15 @@ check:
 demo:
 	./scripts/demo
 
-install: $(BUILD)/mote $(BUILD)/mote-image
+install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
+	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
+ifneq ($(GUEST_KERNEL),)
+	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
+endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
+	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
 
 clean:
 	rm -rf $(BUILD)

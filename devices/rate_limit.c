@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -82,58 +83,76 @@ void token_bucket_charge(struct token_bucket *bucket, uint64_t tokens)
 
 /* ---- options ------------------------------------------------------------ */
 
-/* Bytes as a plain number, or with a unit. */
-static int take_bytes(struct settings *settings, const char *key, uint64_t *bytes,
-                      struct error *error)
+/* The keys of one bucket; operations are plain numbers, bytes may have a unit. */
+struct bucket_keys {
+    const char *rate, *burst, *once;
+    bool has_units;
+};
+
+/* A number above 0; *NUMBER stays 0 where the key is absent. */
+static int take_tokens(struct settings *settings, const char *prefix, const char *key,
+                       bool has_units, uint64_t *number, struct error *error)
 {
     const char *text = NULL;
-    char name[64];
-    int result = settings_text(settings, key, &text, error);
+    char full[32], name[64];
+    int result;
 
+    snprintf(full, sizeof(full), "%s%s", prefix, key);
+    if (!has_units)
+        return settings_number(settings, full, 1, TOKENS_MAX, number, error);
+    result = settings_text(settings, full, &text, error);
     if (result < 0 || !text)
         return result;
-    strcpy(name, settings->option);
-    strncat(name, " …,", sizeof(name) - strlen(name) - 1);
-    strncat(name, key, sizeof(name) - strlen(name) - 1);
+    snprintf(name, sizeof(name), "%s …,%s", settings->option, full);
     if (!isdigit((unsigned char)text[strlen(text) - 1]))
-        result = options_size(name, text, bytes, error);
+        result = options_size(name, text, number, error);
     else
-        result = options_number(name, text, 1, TOKENS_MAX, bytes, error);
-    if (result == 0 && (*bytes == 0 || *bytes > TOKENS_MAX))
+        result = options_number(name, text, 1, TOKENS_MAX, number, error);
+    if (result == 0 && (*number == 0 || *number > TOKENS_MAX))
         result = error_set(error, ERANGE, "--%s %s: is out of range; give a rate such as 10M",
                            name, text);
     return result;
 }
 
-int rate_limit_parse(struct settings *settings, struct rate_limit_config *config,
-                     struct error *error)
+static int parse_bucket(struct settings *settings, const char *prefix,
+                        const struct bucket_keys *keys, struct token_bucket_config *bucket,
+                        struct error *error)
 {
-    uint64_t rate = 0, burst = 0, operations = 0;
+    uint64_t rate = 0, burst = 0, once = 0;
+    unsigned __int128 refill;
     int result;
 
-    if ((result = take_bytes(settings, "rate", &rate, error)) < 0 ||
-        (result = take_bytes(settings, "burst", &burst, error)) < 0 ||
-        (result = settings_number(settings, "ops", 1, TOKENS_MAX, &operations, error)) < 0)
+    if ((result = take_tokens(settings, prefix, keys->rate, keys->has_units, &rate, error)) < 0 ||
+        (result = take_tokens(settings, prefix, keys->burst, keys->has_units, &burst,
+                              error)) < 0 ||
+        (result = take_tokens(settings, prefix, keys->once, keys->has_units, &once, error)) < 0)
         return result;
-    if (burst && !rate)
-        return error_set(error, EINVAL, "--%s: burst= is nothing without a rate; add rate=",
-                         settings->option);
-    *config = (struct rate_limit_config){ .bytes.size = 0 };
-    if (rate) {
-        unsigned __int128 refill = (unsigned __int128)(burst ? burst : rate) * SECOND / rate;
-
-        if (refill == 0 || refill > UINT64_MAX)
-            return error_set(error, ERANGE, "--%s: burst= is out of proportion to rate=; give "
-                             "about a second's worth", settings->option);
-        config->bytes = (struct token_bucket_config){
-            .size = burst ? burst : rate, .refill_ns = (uint64_t)refill,
-        };
-    }
-    if (operations)
-        config->operations = (struct token_bucket_config){
-            .size = operations, .refill_ns = SECOND,
-        };
+    if (!rate && (burst || once))
+        return error_set(error, EINVAL, "--%s: %s%s= is nothing without a rate; add %s%s=",
+                         settings->option, prefix, burst ? keys->burst : keys->once, prefix,
+                         keys->rate);
+    if (!rate)
+        return 0;
+    refill = (unsigned __int128)(burst ? burst : rate) * SECOND / rate;
+    if (refill == 0 || refill > UINT64_MAX)
+        return error_set(error, ERANGE, "--%s: %s%s= is out of proportion to %s%s=; give about a "
+                         "second's worth", settings->option, prefix, keys->burst, prefix,
+                         keys->rate);
+    *bucket = (struct token_bucket_config){
+        .size = burst ? burst : rate, .refill_ns = (uint64_t)refill, .once = once,
+    };
     return 0;
+}
+
+int rate_limit_parse(struct settings *settings, const char *prefix,
+                     struct rate_limit_config *config, struct error *error)
+{
+    static const struct bucket_keys bytes = { "rate", "burst", "once", true };
+    static const struct bucket_keys operations = { "ops", "ops-burst", "ops-once", false };
+    int result = parse_bucket(settings, prefix, &bytes, &config->bytes, error);
+
+    return result < 0 ? result
+                      : parse_bucket(settings, prefix, &operations, &config->operations, error);
 }
 
 /* ---- both buckets, and a timer ------------------------------------------ */

@@ -57,12 +57,16 @@ struct rate_limit_config {
 };
 
 /*
- * Takes rate= (bytes a second, K, M, G, T), ops= (operations a second) and
- * burst= (the size of the bucket of bytes; a second's worth if absent).
+ * Takes rate= (bytes a second, K, M, G, T) and ops= (operations a second), with the
+ * size of each bucket, burst= and ops-burst= (a second's worth if absent), and what
+ * it holds once at the start on top of that, once= and ops-once=.  PREFIX stands
+ * before each key, "" for none; CONFIG stays as it is where no key is given.
  */
-#define RATE_LIMIT_KEYS "rate", "ops", "burst"
-int rate_limit_parse(struct settings *settings, struct rate_limit_config *config,
-                     struct error *error);
+#define RATE_LIMIT_KEYS "rate", "ops", "burst", "once", "ops-burst", "ops-once"
+#define RATE_LIMIT_KEYS_OF(prefix)                                                                 \
+    prefix "rate", prefix "ops", prefix "burst", prefix "once", prefix "ops-burst", prefix "ops-once"
+int rate_limit_parse(struct settings *settings, const char *prefix,
+                     struct rate_limit_config *config, struct error *error);
 
 struct rate_limit;
 

@@ -13,133 +13,18 @@
  * must not be lost: Linux asserts RTS last.  Only the loopback can overrun.
  * Data below the trigger level counts as timed out at once.
  *
- * Interrupts: the port drives its line like a real one, high while any enabled
- * cause is pending and OUT2 opens the gate.  An edge-triggered consumer needs
- * an edge for each new cause; yet an edge that comes while its handler still
- * runs is latched and costs an interrupt for nothing.  Two rules follow:
- *
- *   The transmit cause that a written byte gives rise to shows in IIR at once,
- *   but on the line a millisecond later, as if sending took that long.  A
- *   handler that looks at IIR again, as Linux's does, goes on with no further
- *   interrupt; one that does not gets its edge.
- *
- *   Where the guest reads one byte and others stay behind, a line that is high
- *   drops and rises a millisecond later, should it still be high then.
- *
  * Not modelled: baud rate, parity, word length, breaks, DMA modes.
  */
 #include "devices/serial.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "devices/backend/console.h"
 #include "devices/registry.h"
+#include "devices/serial_internal.h"
 #include "devices/serial_registers.h"
-
-#define CHARACTER_NANOSECONDS 1000000
-
-struct serial {
-    struct device device;
-    struct irq_line irq;
-    struct event_loop *loop;
-    struct log *log;
-    struct console *console; /* NULL: nothing connected */
-
-    uint8_t ier, fcr, lcr, mcr, scr, divisor_low, divisor_high;
-    uint8_t line_errors; /* LSR bits that stay until LSR is read */
-    uint8_t modem_deltas;
-
-    uint8_t received[FIFO_SIZE];
-    unsigned int first, count; /* count is at most 1 with the FIFO disabled */
-
-    bool transmit_pending; /* the transmit interrupt, while IER enables it */
-    bool transmit_waiting; /* it comes with the console's room */
-    bool transmit_deferred; /* it is pending, and reaches the line with the timer */
-    bool edge_owed;
-    bool line_high;
-    bool timer_armed;
-    int timer_fd;
-
-    uint64_t lost;
-};
-
-/* ---- interrupts ---- */
-
-static unsigned int trigger_level(const struct serial *serial)
-{
-    static const uint8_t levels[] = { 1, 4, 8, 14 };
-
-    return serial->fcr & FCR_ENABLE ? levels[serial->fcr >> 6] : 1;
-}
-
-/* The pending cause of the highest priority, as IIR tells it. */
-static uint8_t cause(const struct serial *serial)
-{
-    if (serial->ier & IER_LINE && serial->line_errors)
-        return IIR_LINE;
-    if (serial->ier & IER_RECEIVED && serial->count > 0)
-        return serial->count >= trigger_level(serial) ? IIR_RECEIVED : IIR_TIMEOUT;
-    if (serial->ier & IER_TRANSMIT && serial->transmit_pending)
-        return IIR_TRANSMIT;
-    if (serial->ier & IER_MODEM && serial->modem_deltas)
-        return IIR_MODEM;
-    return IIR_NONE;
-}
-
-static bool wants_line_high(const struct serial *serial)
-{
-    uint8_t pending = cause(serial);
-
-    /* The loopback takes OUT2, and with it the gate, off the pin. */
-    if ((serial->mcr & (MCR_OUT2 | MCR_LOOP)) != MCR_OUT2)
-        return false;
-    if (pending == IIR_TRANSMIT && serial->transmit_deferred)
-        return serial->ier & IER_MODEM && serial->modem_deltas;
-    return pending != IIR_NONE;
-}
-
-static void update_line(struct serial *serial)
-{
-    bool high = wants_line_high(serial);
-
-    if (high == serial->line_high)
-        return;
-    serial->line_high = high;
-    if (high)
-        irq_line_raise(&serial->irq);
-    else
-        irq_line_lower(&serial->irq);
-}
-
-static void arm_timer(struct serial *serial)
-{
-    const struct itimerspec when = { .it_value.tv_nsec = CHARACTER_NANOSECONDS };
-
-    if (!serial->timer_armed)
-        serial->timer_armed = timerfd_settime(serial->timer_fd, 0, &when, NULL) == 0;
-}
-
-static void timer_expired(void *context, uint32_t events)
-{
-    struct serial *serial = context;
-    uint64_t expirations;
-
-    (void)events;
-    if (read(serial->timer_fd, &expirations, sizeof(expirations)) < 0)
-        return;
-    serial->timer_armed = false;
-    serial->transmit_deferred = false;
-    if (serial->edge_owed && serial->line_high) {
-        irq_line_lower(&serial->irq);
-        irq_line_raise(&serial->irq);
-    }
-    serial->edge_owed = false;
-    update_line(serial);
-}
 
 /* ---- the transmitter ---- */
 
@@ -167,7 +52,7 @@ static void output_room(void *context)
     if (!serial->transmit_waiting)
         return;
     offer_transmit(serial);
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 /* ---- the receiver ---- */
@@ -206,7 +91,7 @@ static void input_ready(void *context)
     struct serial *serial = context;
 
     fill_receiver(serial);
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 /* ---- registers ---- */
@@ -221,14 +106,14 @@ static uint8_t read_data(struct serial *serial)
         serial->first = (serial->first + 1) % FIFO_SIZE;
         serial->count--;
     }
-    update_line(serial);
+    serial_update_line(serial);
     if (was_high && serial->line_high) {
         serial->edge_owed = true;
-        arm_timer(serial);
+        serial_start_timer(serial);
     }
     if (serial->count == 0)
         fill_receiver(serial);
-    update_line(serial);
+    serial_update_line(serial);
     return byte;
 }
 
@@ -244,9 +129,9 @@ static void write_data(struct serial *serial, uint8_t byte)
     offer_transmit(serial);
     if (serial->transmit_pending) {
         serial->transmit_deferred = true;
-        arm_timer(serial);
+        serial_start_timer(serial);
     }
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 static void write_ier(struct serial *serial, uint8_t value)
@@ -256,17 +141,17 @@ static void write_ier(struct serial *serial, uint8_t value)
     serial->ier = value & IER_BITS;
     if (enabled || !(serial->ier & IER_TRANSMIT))
         offer_transmit(serial);
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 /* Reading IIR answers the transmit interrupt, if that is what it tells of. */
 static uint8_t read_iir(struct serial *serial)
 {
-    uint8_t value = cause(serial);
+    uint8_t value = serial_cause(serial);
 
     if (value == IIR_TRANSMIT) {
         serial->transmit_pending = false;
-        update_line(serial);
+        serial_update_line(serial);
     }
     return value | (serial->fcr & FCR_ENABLE ? IIR_FIFO : 0);
 }
@@ -279,9 +164,9 @@ static void write_fcr(struct serial *serial, uint8_t value)
     if (changed || (value & FCR_ENABLE && value & FCR_CLEAR_RECEIVER))
         serial->first = serial->count = 0;
     serial->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
-    update_line(serial);
+    serial_update_line(serial);
     fill_receiver(serial);
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 /* Modem inputs: the host is always there and ready, or the loopback's outputs. */
@@ -305,7 +190,7 @@ static void write_mcr(struct serial *serial, uint8_t value)
     serial->mcr = value & MCR_BITS;
     serial->modem_deltas |= deltas;
     fill_receiver(serial);
-    update_line(serial);
+    serial_update_line(serial);
 }
 
 static uint8_t read_lsr(struct serial *serial)
@@ -317,7 +202,7 @@ static uint8_t read_lsr(struct serial *serial)
     if (transmitter_empty(serial))
         value |= LSR_THRE | LSR_TEMT;
     serial->line_errors = 0;
-    update_line(serial);
+    serial_update_line(serial);
     return value;
 }
 
@@ -326,7 +211,7 @@ static uint8_t read_msr(struct serial *serial)
     uint8_t value = modem_inputs(serial->mcr) | serial->modem_deltas;
 
     serial->modem_deltas = 0;
-    update_line(serial);
+    serial_update_line(serial);
     return value;
 }
 
@@ -423,29 +308,6 @@ static void serial_destroy(struct device *device)
     free(serial);
 }
 
-static int start_timer(struct serial *serial, struct error *error)
-{
-    struct event_source source = {
-        .events = EPOLLIN,
-        .handler = timer_expired,
-        .context = serial,
-        .lock = &serial->device.lock,
-    };
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    int result;
-
-    if (fd < 0)
-        return error_system(error, errno, "serial: timer");
-    source.fd = fd;
-    result = event_loop_add(serial->loop, &source);
-    if (result < 0) {
-        close(fd);
-        return error_system(error, -result, "serial: timer");
-    }
-    serial->timer_fd = fd;
-    return 0;
-}
-
 static int attach(struct serial *serial, struct console *console, struct error *error)
 {
     const struct console_peer peer = {
@@ -476,7 +338,7 @@ static int serial_create(struct device **device, const struct device_env *env, c
     serial->log = env->log;
     serial->timer_fd = -1;
     serial->divisor_low = 12; /* 9600 baud, as firmware would have left it */
-    result = start_timer(serial, error);
+    result = serial_open_timer(serial, error);
     if (result == 0 && env->console)
         result = attach(serial, env->console, error);
     if (result < 0) {

@@ -16,6 +16,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libima
 
 .SECONDARY: $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.o)
 
+# And this one with parts of the guest's init.
+$(BUILD)/tests/test_init: $(patsubst %,$(BUILD)/obj/guest/init/%.o,channel tar user)
+
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 # This one refuses io_uring, and refills a queue as it is served.
@@ -26,6 +29,12 @@ $(BUILD)/tests/test_tap: LDFLAGS += -Wl,--wrap=open,--wrap=ioctl,--wrap=if_namet
 
 unit:
 	+./tests/run-unit gcc clang
+
+# Line coverage of devices/: build/coverage/report tells which lines no test runs.
+coverage:
+	+./tests/run-coverage
+
+.PHONY: coverage
 
 # Programs that the test scripts use: tests/tools/NAME.c becomes build/tests/tools/NAME.
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
@@ -38,7 +47,7 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 $(BUILD)/tests/tools/craft_tar: $(BUILD)/obj/tests/support/tar.o
 
 # Runs in guests, which have no libraries.
-$(BUILD)/tests/tools/vsock_cat: LDFLAGS := -static -pthread
+$(BUILD)/tests/tools/vsock_cat $(BUILD)/tests/tools/hostile_init: LDFLAGS := -static -pthread
 
 test-tools: $(TEST_TOOLS)
 all: test-tools
@@ -63,4 +72,11 @@ $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,BENCH)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
+# Needs Debian's libseccomp-dev, which nothing else does.
+$(BUILD)/bench/seccomp: $(BUILD)/obj/tests/bench/seccomp.o $(BUILD)/libmote.a
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lseccomp
+
+include tests/sandbox/sandbox.mk
 include tests/fuzz/fuzz.mk

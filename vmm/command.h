@@ -12,8 +12,11 @@
 /* Exit statuses of the monitor itself; the manual lists them. */
 enum {
     STATUS_OK = 0,
-    STATUS_PANIC = 123,  /* the guest's kernel panicked */
-    STATUS_FAILED = 125, /* Mote could not do what was asked */
+    STATUS_PANIC = 123, /* the guest's kernel panicked */
+    STATUS_TIMEOUT = 124, /* --timeout ended the job */
+    STATUS_FAILED = 125,  /* Mote could not do what was asked */
+    STATUS_NOT_EXECUTABLE = 126, /* the job's command, in the guest */
+    STATUS_NOT_FOUND = 127,
     STATUS_SIGNAL = 128, /* plus the number of the signal that ended it */
 };
 
@@ -25,6 +28,15 @@ struct command {
 
 int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+
+/* cmd_jobs.c */
+int cmd_ps(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
 
 /* Says what went wrong in one line on standard error; returns STATUS_FAILED. */
 int command_failed(const struct error *error);

@@ -2,6 +2,8 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/registry.h"
@@ -14,6 +16,8 @@
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
+        .kernel_fd = -1,
+        .initrd_fd = -1,
         .kvm_path = KVM_DEFAULT_PATH,
         .cpus = 1,
         .memory = 256ull << 20,
@@ -70,16 +74,54 @@ const char *vm_config_default_command_line(const struct vm_config *config)
     return config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1" : "console=ttyS0 panic=-1";
 }
 
+/* The default, and which disk is the root where the configuration knows it. */
+static int choose_command_line(struct vm_config *config, struct error *error)
+{
+    config->command_line = vm_config_default_command_line(config);
+    if (!config->root)
+        return 0;
+    if (asprintf(&config->made_command_line, "%s %s", config->command_line, config->root) < 0) {
+        config->made_command_line = NULL;
+        return error_system(error, ENOMEM, "the kernel's command line");
+    }
+    config->command_line = config->made_command_line;
+    return 0;
+}
+
 int vm_config_complete(struct vm_config *config, struct error *error)
 {
     const struct virtio_row *row = row_of(VIRTIO_ID_CONSOLE);
     bool virtio = config->console == CONSOLE_VIRTIO;
+    int result = config->command_line ? 0 : choose_command_line(config, error);
 
-    if (!config->command_line)
-        config->command_line = vm_config_default_command_line(config);
+    if (result < 0)
+        return result;
     if (virtio && !find_device(config, row->class))
         return vm_config_add_device(config, row, NULL, error);
     return 0;
+}
+
+int vm_config_open_host(struct vm_config *config, struct event_loop *loop, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < config->device_count; i++) {
+        const struct virtio_device_class *class = config->devices[i].row->class;
+
+        if (class->open_host && config->devices[i].options)
+            result = class->open_host(config->devices[i].options, loop, error);
+    }
+    return result;
+}
+
+void vm_config_close_host(struct vm_config *config)
+{
+    for (size_t i = 0; i < config->device_count; i++) {
+        const struct virtio_device_class *class = config->devices[i].row->class;
+
+        if (class->close_host && config->devices[i].options)
+            class->close_host(config->devices[i].options);
+    }
 }
 
 void vm_config_release(struct vm_config *config)
@@ -87,6 +129,8 @@ void vm_config_release(struct vm_config *config)
     for (size_t i = 0; i < config->device_count; i++)
         config->devices[i].row->class->release(config->devices[i].options);
     config->device_count = 0;
+    free(config->made_command_line);
+    config->made_command_line = NULL;
 }
 
 static int check_memory(uint64_t size, struct error *error)
@@ -149,6 +193,9 @@ int vm_config_check(const struct vm_config *config, struct error *error)
     if (config->boot_protocol && !arch_boot_protocol_known(config->boot_protocol))
         return error_set(error, EINVAL, "--boot-protocol %s: is unknown; use one of %s",
                          config->boot_protocol, arch_boot_protocol_names());
+    if (config->cpus < 1 || config->cpus > MACHINE_CPUS_MAX)
+        return error_set(error, ERANGE, "--cpus %u: is out of range; give 1 to %d", config->cpus,
+                         MACHINE_CPUS_MAX);
     result = check_memory(config->memory, error);
     if (result < 0)
         return result;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
+#include "vmm/event_loop.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 
@@ -28,7 +29,10 @@ struct device_request {
 struct vm_config {
     const char *kernel;
     const char *initrd; /* NULL for none */
+    int kernel_fd, initrd_fd; /* open already, the names above are for messages; -1: open them */
     const char *command_line; /* NULL: vm_config_complete() chooses by the console */
+    const char *root;          /* NULL, or what the default command line says of the root disk */
+    char *made_command_line;   /* by vm_config_complete(), released with the config */
     const char *boot_protocol; /* NULL: detect it */
     const char *kvm_path;
     unsigned int cpus;
@@ -52,7 +56,14 @@ int vm_config_add_device(struct vm_config *config, const struct virtio_row *row,
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
 
-/* Releases the devices' options. */
+/*
+ * Has the devices open what the supervisor keeps for a monitor in its jail, and
+ * close it again; in the supervisor, whose loop LOOP is, around each monitor.
+ */
+int vm_config_open_host(struct vm_config *config, struct event_loop *loop, struct error *error);
+void vm_config_close_host(struct vm_config *config);
+
+/* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);
 
 /* The command line of a config that names none: it depends on the console. */

@@ -86,9 +86,7 @@ static int read_boot_source(const struct loading *loading, struct json_object *o
     };
     int result;
 
-    *boot = (struct boot_source_keys){
-        .arguments = vm_config_default_command_line(loading->config),
-    };
+    *boot = (struct boot_source_keys){ .arguments = NULL };
     if (!object)
         return 0;
     result = MEMBERS(loading, "boot-source", object, keys, boot);
@@ -97,26 +95,31 @@ static int read_boot_source(const struct loading *loading, struct json_object *o
     return result;
 }
 
-/* The arguments, and which device is the root if a drive says so. */
+/* The arguments, and which device is the root if a drive says so.  Without
+ * arguments the config chooses them, once it knows the console. */
 static int make_command_line(const struct loading *loading, const struct boot_source_keys *boot,
                              const struct root_drive *root)
 {
+    struct config_file *file = loading->file;
     const char *mode = root->is_read_only ? "ro" : "rw";
-    int length;
+    int length = 0;
 
-    if (!root->path)
-        length = asprintf(&loading->file->command_line, "%s", boot->arguments);
-    else if (root->partuuid)
-        length = asprintf(&loading->file->command_line, "%s root=PARTUUID=%s %s", boot->arguments,
-                          root->partuuid, mode);
-    else
-        length = asprintf(&loading->file->command_line, "%s root=/dev/vda %s", boot->arguments,
-                          mode);
-    if (length < 0) {
-        loading->file->command_line = NULL;
-        return error_system(loading->error, ENOMEM, "--config-file");
+    if (root->partuuid)
+        length = asprintf(&file->root, "root=PARTUUID=%s %s", root->partuuid, mode);
+    else if (root->path)
+        length = asprintf(&file->root, "root=/dev/vda %s", mode);
+    if (length < 0)
+        file->root = NULL;
+    if (length >= 0 && boot->arguments) {
+        length = asprintf(&file->command_line, "%s%s%s", boot->arguments, file->root ? " " : "",
+                          file->root ? file->root : "");
+        if (length < 0)
+            file->command_line = NULL;
     }
-    loading->config->command_line = loading->file->command_line;
+    if (length < 0)
+        return error_system(loading->error, ENOMEM, "--config-file");
+    loading->config->command_line = file->command_line;
+    loading->config->root = file->root;
     return 0;
 }
 
@@ -182,5 +185,6 @@ void config_file_release(struct config_file *file)
 {
     json_reader_close(&file->reader);
     free(file->command_line);
-    file->command_line = NULL;
+    free(file->root);
+    file->command_line = file->root = NULL;
 }

@@ -23,7 +23,8 @@ struct config_file {
     const char *log_path; /* NULL: standard error */
     int log_level;        /* enum log_level, or -1: not said */
     struct json_reader reader;
-    char *command_line; /* made of boot_args and the root drive */
+    char *command_line; /* made of boot_args and the root drive; NULL without boot_args */
+    char *root;         /* of the root drive, for the default command line */
 };
 
 /*

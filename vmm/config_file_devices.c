@@ -74,9 +74,6 @@ static int read_bucket(const struct loading *loading, const char *path, const ch
     /* Firecracker: either of them 0 means no limit. */
     if (result == 0 && (bucket->size == 0 || bucket->refill_time == 0))
         *bucket = (struct bucket){ .size = 0 };
-    if (result == 0 && bucket->one_time_burst)
-        return json_reader_wrong(loading->reader, joined, "has a one_time_burst, which Mote has "
-                                 "not; set it to 0 and size to the burst that may recur");
     return result;
 }
 
@@ -110,14 +107,22 @@ static uint64_t per_second(const struct bucket *bucket)
     return rate ? rate : 1;
 }
 
-static void put_limiter(FILE *stream, const struct limiter *limiter)
+/* The keys of the option, PREFIX before each; rate_limit.h has their meaning. */
+static void put_bucket(FILE *stream, const char *prefix, const char *rate, const char *burst,
+                       const char *once, const struct bucket *bucket)
 {
-    if (limiter->bandwidth.size)
-        fprintf(stream, ",rate=%llu,burst=%llu",
-                (unsigned long long)per_second(&limiter->bandwidth),
-                (unsigned long long)limiter->bandwidth.size);
-    if (limiter->ops.size)
-        fprintf(stream, ",ops=%llu", (unsigned long long)per_second(&limiter->ops));
+    if (!bucket->size)
+        return;
+    fprintf(stream, ",%s%s=%llu,%s%s=%llu", prefix, rate, (unsigned long long)per_second(bucket),
+            prefix, burst, (unsigned long long)bucket->size);
+    if (bucket->one_time_burst)
+        fprintf(stream, ",%s%s=%llu", prefix, once, (unsigned long long)bucket->one_time_burst);
+}
+
+static void put_limiter(FILE *stream, const char *prefix, const struct limiter *limiter)
+{
+    put_bucket(stream, prefix, "rate", "burst", "once", &limiter->bandwidth);
+    put_bucket(stream, prefix, "ops", "ops-burst", "ops-once", &limiter->ops);
 }
 
 /* ---- drives ------------------------------------------------------------- */
@@ -174,7 +179,7 @@ static int add_drive(const struct loading *loading, const char *path, const stru
         return -ENOMEM;
     put_value(stream, drive->path);
     fprintf(stream, "%s%s", drive->is_read_only ? ",ro" : "", engine_options[drive->engine]);
-    put_limiter(stream, &limiter);
+    put_limiter(stream, "", &limiter);
     return add_device(loading, "disk", stream, &text);
 }
 
@@ -246,9 +251,6 @@ static int add_interface(const struct loading *loading, const char *path,
     snprintf(joined, sizeof(joined), "%s.tx_rate_limiter", path);
     if ((result = read_limiter(loading, joined, interface.transmit, &transmit)) < 0)
         return result;
-    if (memcmp(&receive, &transmit, sizeof(receive)) != 0)
-        return json_reader_wrong(loading->reader, joined, "differs from rx_rate_limiter; Mote has "
-                                 "one limit for both, so make them equal");
     stream = open_text(loading, &text, &size);
     if (!stream)
         return -ENOMEM;
@@ -258,7 +260,8 @@ static int add_interface(const struct loading *loading, const char *path,
         fputs(",mac=", stream);
         put_value(stream, interface.mac);
     }
-    put_limiter(stream, &transmit);
+    put_limiter(stream, "rx-", &receive);
+    put_limiter(stream, "tx-", &transmit);
     return add_device(loading, "net", stream, &text);
 }
 
@@ -328,7 +331,7 @@ int config_add_entropy(const struct loading *loading, struct json_object *object
     if (!stream)
         return -ENOMEM;
     fputs("on", stream);
-    put_limiter(stream, &limiter);
+    put_limiter(stream, "", &limiter);
     return add_device(loading, "entropy", stream, &text);
 }
 

@@ -212,7 +212,8 @@ int event_loop_run(struct event_loop *loop, struct error *error)
 
         if (count < 0 && errno != EINTR)
             return error_system(error, errno, "event loop: epoll_wait");
-        for (int i = 0; i < count && !loop->stopping; i++)
+        /* All of them, a stop among them or not: an edge comes only once. */
+        for (int i = 0; i < count; i++)
             dispatch(loop, &events[i]);
     }
     return 0;

@@ -3,8 +3,8 @@
 #define MOTE_EVENT_LOOP_H
 
 /*
- * One thread that waits on many descriptors (epoll, level-triggered) and calls
- * a handler for each that is ready.  Handlers run on the thread that called
+ * One thread that waits on many descriptors (epoll, level-triggered unless a
+ * source says EPOLLET) and calls a handler for each that is ready.  Handlers run on the thread that called
  * event_loop_run() and must not block.
  *
  * A source may name the lock of the device that it serves; the loop holds it
@@ -24,7 +24,7 @@ typedef void (*event_handler)(void *context, uint32_t events);
 
 struct event_source {
     int fd;          /* stays the caller's; remove it from the loop before closing it */
-    uint32_t events; /* EPOLLIN, EPOLLOUT; 0 waits for errors and hang-up alone */
+    uint32_t events; /* EPOLLIN, EPOLLOUT, EPOLLET; 0 waits for errors and hang-up alone */
     event_handler handler;
     void *context;
     pthread_mutex_t *lock; /* held around the handler; NULL for none */

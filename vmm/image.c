@@ -27,18 +27,14 @@ static int open_failed(const char *role, const char *path, int number, struct er
     }
 }
 
-int image_open(struct image *image, const char *role, const char *path, struct error *error)
+/* Takes FD in any case. */
+static int adopt(struct image *image, const char *role, const char *path, int adopted,
+                 struct error *error)
 {
-    cleanup_fd int fd = -1;
+    cleanup_fd int fd = adopted;
     struct stat status;
 
-    if (path[0] == '\0')
-        return error_set(error, EINVAL, "%s: the file name is empty; name a file", role);
-    /* Without O_NONBLOCK a FIFO would hold us here until somebody writes. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return open_failed(role, path, errno, error);
-    if (fstat(fd, &status) < 0)
+    if (fd < 0 || fstat(fd, &status) < 0)
         return open_failed(role, path, errno, error);
     if (S_ISDIR(status.st_mode))
         return error_set(error, EISDIR, "%s %s: is a directory; name the %s file in it", role, path,
@@ -53,6 +49,23 @@ int image_open(struct image *image, const char *role, const char *path, struct e
         .role = role, .path = path, .fd = steal_fd(&fd), .size = (uint64_t)status.st_size,
     };
     return 0;
+}
+
+int image_open(struct image *image, const char *role, const char *path, struct error *error)
+{
+    if (path[0] == '\0')
+        return error_set(error, EINVAL, "%s: the file name is empty; name a file", role);
+    /* Without O_NONBLOCK a FIFO would hold us here until somebody writes. */
+    return adopt(image, role, path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+                 error);
+}
+
+int image_open_fd(struct image *image, const char *role, const char *path, int fd,
+                  struct error *error)
+{
+    if (fd < 0)
+        return image_open(image, role, path, error);
+    return adopt(image, role, path, fcntl(fd, F_DUPFD_CLOEXEC, 3), error);
 }
 
 void image_close(struct image *image)

@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/fault_signals.h"
+
 struct io_thread {
     struct event_loop *loop;
+    struct sandbox *sandbox;
     pthread_t thread;
     bool started;
 };
@@ -40,23 +42,20 @@ static void *io_main(void *context)
     struct io_thread *io = context;
     struct error ignored = ERROR_INIT;
 
+    pthread_setname_np(pthread_self(), "mote-io");
+    sandbox_thread(io->sandbox, SANDBOX_IO);
     /* epoll_wait() can fail only by a bug of ours; the devices then stand still. */
     event_loop_run(io->loop, &ignored);
     return NULL;
 }
 
-int io_thread_start(struct io_thread *io, struct error *error)
+int io_thread_start(struct io_thread *io, struct sandbox *sandbox, struct error *error)
 {
     sigset_t all, before;
     int result;
 
-    sigfillset(&all);
-    /* Faults are synchronous: blocked, they would kill without their handler. */
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGABRT);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
+    io->sandbox = sandbox;
+    fill_but_faults(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     result = pthread_create(&io->thread, NULL, io_main, io);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

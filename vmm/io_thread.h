@@ -9,6 +9,7 @@
 
 #include "vmm/error.h"
 #include "vmm/event_loop.h"
+#include "vmm/sandbox/sandbox.h"
 
 struct io_thread;
 
@@ -16,7 +17,8 @@ int io_thread_create(struct io_thread **io, struct error *error);
 
 struct event_loop *io_thread_loop(struct io_thread *io);
 
-int io_thread_start(struct io_thread *io, struct error *error);
+/* The thread enters SANDBOX, NULL for none, before it serves anything. */
+int io_thread_start(struct io_thread *io, struct sandbox *sandbox, struct error *error);
 
 /* Ends the thread and waits for it.  NULL, not started and already stopped are fine. */
 void io_thread_stop(struct io_thread *io);

@@ -154,6 +154,19 @@ int kvm_add_memory(struct kvm *kvm, uint32_t slot, uint64_t address, uint64_t si
     return 0;
 }
 
+int kvm_show_page(struct kvm *kvm, uint32_t slot, uint64_t address, void *page)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = slot,
+        .flags = page ? KVM_MEM_READONLY : 0,
+        .guest_phys_addr = address,
+        .memory_size = page ? 4096 : 0,
+        .userspace_addr = (uintptr_t)page,
+    };
+
+    return kvm_ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&region);
+}
+
 int kvm_doorbell(struct kvm *kvm, uint64_t address, uint32_t value, int event_fd, bool attach)
 {
     struct kvm_ioeventfd doorbell = {

@@ -47,6 +47,13 @@ int kvm_add_memory(struct kvm *kvm, uint32_t slot, uint64_t address, uint64_t si
                    struct error *error);
 
 /*
+ * Has guest reads of 4 KiB at ADDRESS answered from PAGE; writes leave the kernel
+ * as before.  NULL takes it away.  A negative errno without words: plain exits
+ * serve as well.
+ */
+int kvm_show_page(struct kvm *kvm, uint32_t slot, uint64_t address, void *page);
+
+/*
  * Has KVM write EVENT_FD when VALUE (32 bits) is written to guest ADDRESS, or no
  * longer.  A negative errno without words: plain exits serve as well.
  */

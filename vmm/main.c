@@ -13,6 +13,13 @@
 
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
+    { "run", "run a command in a microVM of its own", cmd_run },
+    { "ps", "list the jobs that have a name", cmd_ps },
+    { "logs", "print what a detached job has written", cmd_logs },
+    { "wait", "wait for a job's end", cmd_wait },
+    { "stop", "end a job, by SIGTERM first", cmd_stop },
+    { "kill", "send a job a signal", cmd_kill },
+    { "rm", "forget a job that has ended", cmd_rm },
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 
@@ -29,7 +36,8 @@ static int print_help(void)
         printf("  %-10s %s\n", commands[i].name, commands[i].help);
     printf("\n'mote COMMAND --help' tells more; 'man mote' tells all.\n\nExamples:\n"
            "  mote doctor\n"
-           "  mote boot --kernel bzImage --initrd initrd.img\n");
+           "  mote boot --kernel bzImage --initrd initrd.img\n"
+           "  mote run --rootfs ./debian -- sh -c 'echo hello'\n");
     return STATUS_OK;
 }
 

@@ -96,6 +96,22 @@ static const struct option_row *find_row(const struct option_table *table, const
     return NULL;
 }
 
+static const struct option_row *find_letter(const struct option_table *table, char letter)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].letter == letter)
+            return &table->rows[i];
+    return NULL;
+}
+
+static bool has_letters(const struct option_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].letter)
+            return true;
+    return false;
+}
+
 static bool names_option(const struct option_table *table, const char *word)
 {
     return strncmp(word, "--", 2) == 0 && (strcmp(word, "--help") == 0 ||
@@ -129,28 +145,87 @@ static int parse_one(const struct option_table *table, void *target, int argc, c
     return row->set(target, row, value, error);
 }
 
-int options_parse(const struct option_table *table, void *target, int argc, char **argv,
-                  bool *helped, struct error *error)
+/* Handles the letters of ARGV[*AT], "-it" or "-eNAME", and moves *AT to the last word used. */
+static int parse_letters(const struct option_table *table, void *target, int argc, char **argv,
+                         int *at, struct error *error)
 {
-    *helped = false;
-    for (int i = 1; i < argc; i++) {
+    for (const char *letter = argv[*at] + 1; *letter; letter++) {
+        const struct option_row *row = find_letter(table, *letter);
+        const char *value = letter[1] ? letter + 1 : NULL;
         int result;
 
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+        if (!row)
+            return error_set(error, EINVAL, "-%c: is no option; '%.*s --help' lists them", *letter,
+                             command_length(table), table->usage);
+        if (!row->argument) {
+            result = row->set(target, row, NULL, error);
+            if (result < 0)
+                return result;
+            continue;
+        }
+        if (!value && *at + 1 < argc && !names_option(table, argv[*at + 1]))
+            value = argv[++*at];
+        if (!value)
+            return error_set(error, EINVAL, "-%c: the value is missing; give -%c %s", *letter,
+                             *letter, row->argument);
+        return row->set(target, row, value, error);
+    }
+    return 0;
+}
+
+/* One option at ARGV[*AT]; 1: the word there is none. */
+static int parse_word(const struct option_table *table, void *target, int argc, char **argv,
+                      int *at, struct error *error)
+{
+    const char *word = argv[*at];
+
+    if (strncmp(word, "--", 2) == 0 && word[2])
+        return parse_one(table, target, argc, argv, at, error);
+    if (word[0] == '-' && word[1] && word[1] != '-' && has_letters(table))
+        return parse_letters(table, target, argc, argv, at, error);
+    return 1;
+}
+
+/* *STOP is the index of the first word that is no option. */
+static int parse_options(const struct option_table *table, void *target, int argc, char **argv,
+                         int *stop, bool *helped, struct error *error)
+{
+    *helped = false;
+    for (*stop = 1; *stop < argc; (*stop)++) {
+        int result;
+
+        if (strcmp(argv[*stop], "--help") == 0 || strcmp(argv[*stop], "-h") == 0) {
             options_help(table, stdout);
             *helped = true;
             return 0;
         }
-        if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0')
-            return error_set(error, EINVAL,
-                             "'%s': is not expected here; options begin with two dashes "
-                             "('%.*s --help' lists them)",
-                             argv[i], command_length(table), table->usage);
-        result = parse_one(table, target, argc, argv, &i, error);
-        if (result < 0)
-            return result;
+        result = parse_word(table, target, argc, argv, stop, error);
+        if (result != 0)
+            return result < 0 ? result : 0;
     }
     return 0;
+}
+
+int options_parse_words(const struct option_table *table, void *target, int argc, char **argv,
+                        int *words, bool *helped, struct error *error)
+{
+    int result = parse_options(table, target, argc, argv, words, helped, error);
+
+    if (result == 0 && *words < argc && strcmp(argv[*words], "--") == 0)
+        (*words)++;
+    return result;
+}
+
+int options_parse(const struct option_table *table, void *target, int argc, char **argv,
+                  bool *helped, struct error *error)
+{
+    int stop, result = parse_options(table, target, argc, argv, &stop, helped, error);
+
+    if (result < 0 || *helped || stop == argc)
+        return result;
+    return error_set(error, EINVAL, "'%s': is not expected here; options begin with two dashes "
+                     "('%.*s --help' lists them)", argv[stop], command_length(table),
+                     table->usage);
 }
 
 #define HELP_COLUMN 26
@@ -162,8 +237,11 @@ static void help_row(const struct option_row *row, FILE *stream)
 
     if (row->group)
         fprintf(stream, "\n%s:\n", row->group);
-    width = fprintf(stream, "  --%s%s%s", row->name, row->argument ? " " : "",
-                    row->argument ? row->argument : "");
+    width = fprintf(stream, "  ");
+    if (row->letter)
+        width += fprintf(stream, "-%c, ", row->letter);
+    width += fprintf(stream, "--%s%s%s", row->name, row->argument ? " " : "",
+                     row->argument ? row->argument : "");
     if (width >= HELP_COLUMN)
         fprintf(stream, "\n%*s", HELP_COLUMN, "");
     else

@@ -5,7 +5,9 @@
 /*
  * Command-line options from a const table: parsing, help and the message for a
  * mistyped one all read the same rows.  An option is `--name VALUE`,
- * `--name=VALUE` or, without an argument, `--name`.  The last one given wins.
+ * `--name=VALUE` or, without an argument, `--name`; one with a letter is also
+ * `-n VALUE`, `-nVALUE` or `-n`, and letters without arguments may stand
+ * together.  The last one given wins.
  */
 
 #include <stdbool.h>
@@ -30,6 +32,7 @@ struct option_row {
     size_t offset;              /* for the setters below: where in TARGET the value goes */
     const char *const *choices; /* for option_set_choice() */
     const void *context;        /* for a setter of the table's own */
+    char letter;                /* the short form; 0 for none */
 };
 
 /* To const char *, to bool (true), to uint64_t bytes, to unsigned int index in the choices. */
@@ -51,12 +54,20 @@ struct option_table {
 };
 
 /*
- * Reads ARGV[1] on into TARGET.  Words that are no options are an error: no
- * command takes any yet.  --help prints the help to standard output and sets
+ * Reads ARGV[1] on into TARGET.  Words that are no options are an error.
+ * --help prints the help to standard output and sets
  * *HELPED.
  */
 int options_parse(const struct option_table *table, void *target, int argc, char **argv,
                   bool *helped, struct error *error);
+
+/*
+ * As options_parse(), for a command that takes words after its options: *WORDS
+ * is the index in ARGV of the first one, ARGC where there is none.  "--" ends
+ * the options and is none of the words.
+ */
+int options_parse_words(const struct option_table *table, void *target, int argc, char **argv,
+                        int *words, bool *helped, struct error *error);
 
 void options_help(const struct option_table *table, FILE *stream);
 

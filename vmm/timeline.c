@@ -10,6 +10,7 @@
 void timeline_mark_number(struct timeline *timeline, const char *name, uint32_t number)
 {
     unsigned int index = atomic_load_explicit(&timeline->count, memory_order_relaxed);
+    struct timeline_mark *mark;
     struct timespec now;
 
     if (index >= TIMELINE_MARKS_MAX)
@@ -18,11 +19,10 @@ void timeline_mark_number(struct timeline *timeline, const char *name, uint32_t 
     if (index >= TIMELINE_MARKS_MAX)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    timeline->marks[index] = (struct timeline_mark){
-        .name = name,
-        .number = number,
-        .nanoseconds = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-    };
+    mark = &timeline->marks[index];
+    mark->number = number;
+    mark->nanoseconds = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    strncpy(mark->name, name, sizeof(mark->name) - 1);
 }
 
 void timeline_mark(struct timeline *timeline, const char *name)
@@ -54,6 +54,13 @@ static void draw_bar(char *bar, int64_t from, int64_t to, int64_t total)
     memset(bar + start, '#', end - start);
 }
 
+static void keep_printable(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 void timeline_print(const struct timeline *timeline, int fd)
 {
     unsigned int count = atomic_load(&timeline->count);
@@ -74,15 +81,16 @@ void timeline_print(const struct timeline *timeline, int fd)
     for (unsigned int i = 0; i < count; i++) {
         const struct timeline_mark *mark = &timeline->marks[i];
         int64_t at = (int64_t)(mark->nanoseconds - origin);
-        char name[32], bar[BAR_WIDTH + 1];
+        char name[TIMELINE_NAME_SIZE + 16], bar[BAR_WIDTH + 1];
 
         if (mark->number)
-            snprintf(name, sizeof(name), "%s %u", mark->name, mark->number);
+            snprintf(name, sizeof(name), "%.*s %u", TIMELINE_NAME_SIZE, mark->name, mark->number);
         else
-            snprintf(name, sizeof(name), "%s", mark->name);
+            snprintf(name, sizeof(name), "%.*s", TIMELINE_NAME_SIZE, mark->name);
+        keep_printable(name);
         draw_bar(bar, before, at, total);
         dprintf(fd, "  %-22s%10.3f%11.3f  |%s|\n", name, (double)at / 1e6,
-                (double)(at - before) / 1e6, bar);
+                (double)(int64_t)((uint64_t)at - (uint64_t)before) / 1e6, bar);
         before = at;
     }
 }

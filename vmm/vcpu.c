@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vmm/arch/arch.h"
+#include "vmm/fault_signals.h"
 
 /* The signal that brings a thread out of KVM_RUN; its handler does nothing. */
 #define KICK_SIGNAL SIGRTMIN
@@ -32,6 +33,7 @@ struct vcpu {
 struct vcpus {
     struct vcpu_env env;
     atomic_bool stopping;
+    pthread_mutex_t gate; /* held while threads are made: none runs the guest before all are */
     unsigned int count;
     struct vcpu cpus[];
 };
@@ -68,6 +70,7 @@ int vcpus_create(struct vcpus **vcpus, const struct vcpu_env *env, unsigned int 
     if (!created)
         return error_system(error, ENOMEM, "vCPUs");
     created->env = *env;
+    pthread_mutex_init(&created->gate, NULL);
     sigaction(KICK_SIGNAL, &action, NULL);
     for (unsigned int i = 0; i < count; i++) {
         int result = create_vcpu(created, i, error);
@@ -167,6 +170,10 @@ static void *vcpu_main(void *context)
     struct vcpu *vcpu = context;
     bool go_on = true;
 
+    pthread_setname_np(pthread_self(), "mote-vcpu");
+    sandbox_thread(vcpu->all->env.sandbox, SANDBOX_VCPU);
+    pthread_mutex_lock(&vcpu->all->gate);
+    pthread_mutex_unlock(&vcpu->all->gate);
     while (go_on && !atomic_load_explicit(&vcpu->all->stopping, memory_order_acquire)) {
         /* Not kvm_ioctl(): EINTR is the stop signal, and EAGAIN tells that a
          * waiting vCPU was woken; both lead back to the loop's condition. */
@@ -184,14 +191,8 @@ static int start_thread(struct vcpu *vcpu, const pthread_attr_t *attributes)
     sigset_t all_but_kick, before;
     int result;
 
-    sigfillset(&all_but_kick);
+    fill_but_faults(&all_but_kick);
     sigdelset(&all_but_kick, KICK_SIGNAL);
-    /* Faults are synchronous: blocked, they would kill without their handler. */
-    sigdelset(&all_but_kick, SIGSEGV);
-    sigdelset(&all_but_kick, SIGBUS);
-    sigdelset(&all_but_kick, SIGABRT);
-    sigdelset(&all_but_kick, SIGFPE);
-    sigdelset(&all_but_kick, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all_but_kick, &before);
     result = pthread_create(&vcpu->thread, attributes, vcpu_main, vcpu);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -206,9 +207,15 @@ int vcpus_start(struct vcpus *vcpus, struct error *error)
 
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    pthread_mutex_lock(&vcpus->gate);
     for (unsigned int i = 0; i < vcpus->count && result == 0; i++)
         result = start_thread(&vcpus->cpus[i], &attributes);
     pthread_attr_destroy(&attributes);
+    if (result == 0)
+        sandbox_thread(vcpus->env.sandbox, SANDBOX_CONTROL);
+    else
+        atomic_store_explicit(&vcpus->stopping, true, memory_order_release);
+    pthread_mutex_unlock(&vcpus->gate);
     if (result != 0) {
         vcpus_stop(vcpus);
         return error_set(error, result, "vCPU threads: %s; give fewer --cpus", strerror(result));
@@ -246,5 +253,6 @@ void vcpus_destroy(struct vcpus *vcpus)
             munmap(vcpus->cpus[i].run, vcpus->env.kvm->run_size);
         close(vcpus->cpus[i].fd);
     }
+    pthread_mutex_destroy(&vcpus->gate);
     free(vcpus);
 }

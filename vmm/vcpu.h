@@ -15,6 +15,7 @@
 #include "vmm/error.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
+#include "vmm/sandbox/sandbox.h"
 
 struct arch_vm;
 struct vcpus;
@@ -33,6 +34,7 @@ struct vcpu_env {
     struct bus *mmio;
     struct bus *ports;
     struct log *log;
+    struct sandbox *sandbox; /* NULL for none */
     void (*ended)(void *context, enum vcpu_end end); /* on a vCPU's thread; returns at once */
     void *context;
 };
@@ -44,6 +46,10 @@ int vcpus_create(struct vcpus **vcpus, const struct vcpu_env *env, unsigned int 
 /* The descriptor of vCPU INDEX, for the architecture's set-up. */
 int vcpus_fd(const struct vcpus *vcpus, unsigned int index);
 
+/*
+ * Starts the threads.  All enter the sandbox, and so does the calling thread as
+ * the one that controls, before the guest runs its first instruction.
+ */
 int vcpus_start(struct vcpus *vcpus, struct error *error);
 
 /* Brings every thread to its end and waits for it.  Any number of times. */

@@ -31,6 +31,7 @@ struct vm {
     struct machine_device records[MACHINE_DEVICES_MAX]; /* of DEVICES, same order */
     struct io_thread *io; /* serves the virtio devices; NULL without any */
     struct vcpus *vcpus;
+    bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
 
     pthread_mutex_t lock; /* guards what follows; innermost */
     struct vm_end end;
@@ -205,7 +206,35 @@ static void detach_doorbell(void *context, uint64_t address, uint32_t value, int
 {
     struct vm *vm = context;
 
-    kvm_doorbell(&vm->kvm, address, value, event_fd, false);
+    if (!vm->ending)
+        kvm_doorbell(&vm->kvm, address, value, event_fd, false);
+}
+
+/* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
+#define SLOT_OF_DEVICES 16
+
+static uint32_t slot_of(const struct vm *vm, uint64_t address)
+{
+    uint32_t i = 0;
+
+    while (vm->records[i].base != address)
+        i++;
+    return SLOT_OF_DEVICES + i;
+}
+
+static int show_window(void *context, uint64_t address, void *page)
+{
+    struct vm *vm = context;
+
+    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
+}
+
+static void hide_window(void *context, uint64_t address)
+{
+    struct vm *vm = context;
+
+    if (!vm->ending)
+        kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
 }
 
 static int create_virtio_devices(struct vm *vm, struct error *error)
@@ -220,7 +249,8 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
             .class = request->row->class,
             .device_options = request->options,
             .doorbell = {
-                .attach = attach_doorbell, .detach = detach_doorbell, .context = vm,
+                .attach = attach_doorbell, .detach = detach_doorbell,
+                .show = show_window, .hide = hide_window, .context = vm,
             },
         };
         struct machine_device record;
@@ -242,6 +272,7 @@ static int create_vcpus(struct vm *vm, const struct machine *machine, struct err
         .mmio = &vm->mmio,
         .ports = &vm->ports,
         .log = vm->host.log,
+        .sandbox = vm->host.sandbox,
         .ended = vcpu_ended,
         .context = vm,
     };
@@ -267,6 +298,11 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
         (result = create_virtio_devices(vm, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "devices created");
+    /* All is open.  What is read from here on is the guest's. */
+    result = sandbox_enter(vm->host.sandbox, error);
+    if (result < 0)
+        return result;
+    timeline_mark(vm->host.timeline, "sandbox entered");
     machine.memory = vm->memory;
     machine.device_count = vm->device_count;
     result = arch_boot_load(vm->arch, source, &machine, error);
@@ -284,11 +320,12 @@ static int open_and_build(struct vm *vm, struct error *error)
         .kernel = &kernel,
         .command_line = vm->config->command_line,
     };
-    int result = image_open(&kernel, "kernel", vm->config->kernel, error);
+    int result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
 
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
-        result = image_open(&initrd, "initrd", vm->config->initrd, error);
+        result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,
+                               error);
     }
     if (result == 0)
         result = build(vm, &source, error);
@@ -342,7 +379,7 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
     int result;
 
     timeline_mark(vm->host.timeline, "vCPUs start");
-    if (vm->io && (result = io_thread_start(vm->io, error)) < 0)
+    if (vm->io && (result = io_thread_start(vm->io, vm->host.sandbox, error)) < 0)
         return result;
     result = vcpus_start(vm->vcpus, error);
     if (result < 0)
@@ -359,6 +396,7 @@ void vm_destroy(struct vm *vm)
     if (!vm)
         return;
     vcpus_destroy(vm->vcpus);
+    vm->ending = true;
     io_thread_stop(vm->io);
     for (size_t i = 0; i < vm->device_count; i++)
         vm->devices[i]->ops->destroy(vm->devices[i]);

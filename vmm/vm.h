@@ -14,6 +14,7 @@
 #include "vmm/error.h"
 #include "vmm/event_loop.h"
 #include "vmm/log.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/timeline.h"
 
 struct console;
@@ -25,6 +26,7 @@ struct vm_host {
     struct console *console; /* NULL where the config has no console */
     struct log *log;
     struct timeline *timeline;
+    struct sandbox *sandbox; /* entered when all is open; NULL for none */
 };
 
 enum vm_end_kind {

@@ -10,6 +10,12 @@
 #include "devices/backend/disk_engine_internal.h"
 #include "vmm/cleanup.h"
 
+void disk_engine_reap(struct disk_engine *engine)
+{
+    engine->ops->reap(engine);
+    engine->options.turn_ended(engine->options.context);
+}
+
 static void requests_done(void *context, uint32_t events)
 {
     struct disk_engine *engine = context;
@@ -17,21 +23,7 @@ static void requests_done(void *context, uint32_t events)
 
     (void)events;
     eventfd_read(engine->event_fd, &count);
-    engine->ops->reap(engine);
-    engine->options.turn_ended(engine->options.context);
-}
-
-int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,
-                       struct error *error)
-{
-    struct disk_engine *created = calloc(1, sizeof(*created));
-
-    if (!created)
-        return error_system(error, ENOMEM, "disk %s", options->file->path);
-    created->options = *options;
-    created->event_fd = -1;
-    *engine = created;
-    return 0;
+    disk_engine_reap(engine);
 }
 
 static int open_event(struct disk_engine *engine)
@@ -64,26 +56,45 @@ static int open_ops(struct disk_engine *engine, const struct disk_engine_ops *op
     return result;
 }
 
-static int open_engine(struct disk_engine *engine)
+/* Now: a monitor in its jail could make no ring any more. */
+static void open_uring(struct disk_engine *engine)
 {
     const struct disk_file *file = engine->options.file;
     int result = open_event(engine);
 
-    if (result < 0)
-        return result;
-    if (engine->options.kind == DISK_ENGINE_URING) {
+    if (result == 0)
         result = open_ops(engine, &disk_engine_uring);
-        if (result == 0)
-            return 0;
+    if (result < 0)
         log_info(file->log, "disk %s: io_uring cannot be used (%s): threads do its work",
                  file->path, strerror(-result));
-    }
-    return open_ops(engine, &disk_engine_sync);
+}
+
+int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,
+                       struct error *error)
+{
+    struct disk_engine *created = calloc(1, sizeof(*created));
+
+    if (!created)
+        return error_system(error, ENOMEM, "disk %s", options->file->path);
+    created->options = *options;
+    created->event_fd = -1;
+    if (options->kind == DISK_ENGINE_URING)
+        open_uring(created);
+    *engine = created;
+    return 0;
+}
+
+/* At the first request: the workers are threads of the I/O thread's, and jailed as it is. */
+static int open_threads(struct disk_engine *engine)
+{
+    int result = open_event(engine);
+
+    return result < 0 ? result : open_ops(engine, &disk_engine_sync);
 }
 
 int disk_engine_submit(struct disk_engine *engine, struct disk_request *request)
 {
-    int result = engine->ops ? 0 : open_engine(engine);
+    int result = engine->ops ? 0 : open_threads(engine);
 
     if (result < 0)
         return result;

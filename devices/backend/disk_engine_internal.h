@@ -8,7 +8,8 @@
 
 struct disk_engine_ops {
     enum disk_engine_kind kind;
-    /* Sets engine->state; completions write engine->event_fd from then on. */
+    /* Sets engine->state.  From then on a write of engine->event_fd, or the engine's own
+     * source in the loop, leads to disk_engine_reap(). */
     int (*open)(struct disk_engine *engine);
     void (*close)(struct disk_engine *engine);
     void (*submit)(struct disk_engine *engine, struct disk_request *request);
@@ -58,6 +59,9 @@ static inline void disk_engine_completed(struct disk_engine *engine, struct disk
 {
     engine->options.completed(engine->options.context, request);
 }
+
+/* The loop's turn: reaps, and ends the turn. */
+void disk_engine_reap(struct disk_engine *engine);
 
 extern const struct disk_engine_ops disk_engine_sync;
 extern const struct disk_engine_ops disk_engine_uring;

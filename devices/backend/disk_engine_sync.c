@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "devices/backend/disk_engine_internal.h"
+#include "vmm/fault_signals.h"
 
 #define WORKERS_MAX 4
 
@@ -101,13 +101,7 @@ static int add_worker(struct sync *sync)
     sigset_t all, before;
     int result;
 
-    sigfillset(&all);
-    /* Faults are synchronous: blocked, they would kill without their handler. */
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGABRT);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
+    fill_but_faults(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     result = pthread_create(&sync->workers[sync->worker_count], NULL, worker_main, sync);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

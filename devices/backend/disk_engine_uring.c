@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The engine of io_uring: a batch of requests goes to the kernel in one call,
- * and completions raise the eventfd that the loop waits for.  What the page
- * cache holds completes within the call already, and is reaped at once.
+ * and the loop waits for the ring's own descriptor, which is readable while there
+ * are completions.  What the page cache holds completes within the call already,
+ * and is reaped at once: then the loop finds nothing to wake up for.
  *
  * A request has at most one submission in flight, so neither ring overflows:
  * both have room for all requests of a disk.
@@ -14,9 +15,11 @@
 #include <sys/eventfd.h>
 
 #include "devices/backend/disk_engine_internal.h"
+#include "vmm/cleanup.h"
 
 struct uring {
     struct io_uring ring;
+    bool disabled;          /* until it is restricted */
     bool fixed_file;        /* the file has number 0 in the ring's table */
     unsigned int in_flight; /* submissions prepared or in the kernel */
     struct request_list done;
@@ -74,19 +77,69 @@ static void advance(struct disk_engine *engine, struct disk_request *request)
     request_list_add(&uring->done, request);
 }
 
+static void completions_ready(void *context, uint32_t events)
+{
+    (void)events;
+    disk_engine_reap(context);
+}
+
+/*
+ * The ring shall do what disk_request.c asks for, with this one file, and nothing
+ * else, whoever writes into it: io_uring could also open files and make sockets,
+ * past the sandbox's lists of system calls.  Kernels before 5.10 cannot.
+ */
+static int restrict_ring(struct uring *uring)
+{
+    static const uint8_t operations[] = {
+        IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_FSYNC,
+        IORING_OP_FALLOCATE,
+    };
+    struct io_uring_restriction rules[ARRAY_LENGTH(operations) + 2] = { { .opcode = 0 } };
+    unsigned int count = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(operations); i++)
+        rules[count++] = (struct io_uring_restriction){
+            .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = operations[i],
+        };
+    rules[count++] = (struct io_uring_restriction){
+        .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE,
+    };
+    if (uring->fixed_file)
+        rules[count++] = (struct io_uring_restriction){
+            .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE,
+        };
+    if (io_uring_register_restrictions(&uring->ring, rules, count) < 0)
+        return -ENOSYS;
+    return io_uring_enable_rings(&uring->ring);
+}
+
+/* Disabled, to be restricted first; where that is unknown, open to all. */
+static int open_ring(struct uring *uring)
+{
+    int result = io_uring_queue_init(DISK_IN_FLIGHT_MAX, &uring->ring, IORING_SETUP_R_DISABLED);
+
+    uring->disabled = result == 0;
+    return result == -EINVAL ? io_uring_queue_init(DISK_IN_FLIGHT_MAX, &uring->ring, 0) : result;
+}
+
 static int uring_open(struct disk_engine *engine)
 {
     struct uring *uring = calloc(1, sizeof(*uring));
+    struct event_source source = {
+        .events = EPOLLIN, .handler = completions_ready, .context = engine,
+        .lock = engine->options.lock,
+    };
     int result;
 
     if (!uring)
         return -ENOMEM;
-    result = io_uring_queue_init(DISK_IN_FLIGHT_MAX, &uring->ring, 0);
+    result = open_ring(uring);
     if (result < 0) {
         free(uring);
         return result;
     }
-    result = io_uring_register_eventfd(&uring->ring, engine->event_fd);
+    source.fd = uring->ring.ring_fd;
+    result = event_loop_add(engine->options.loop, &source);
     if (result < 0) {
         io_uring_queue_exit(&uring->ring);
         free(uring);
@@ -94,6 +147,12 @@ static int uring_open(struct disk_engine *engine)
     }
     /* Saves the kernel some work a request; it works without as well. */
     uring->fixed_file = io_uring_register_files(&uring->ring, &engine->options.file->fd, 1) == 0;
+    result = uring->disabled ? restrict_ring(uring) : 0;
+    if (result < 0) {
+        io_uring_queue_exit(&uring->ring);
+        free(uring);
+        return result;
+    }
     engine->state = uring;
     return 0;
 }
@@ -102,6 +161,7 @@ static void uring_close(struct disk_engine *engine)
 {
     struct uring *uring = engine->state;
 
+    event_loop_remove(engine->options.loop, uring->ring.ring_fd);
     io_uring_queue_exit(&uring->ring);
     free(uring);
     engine->state = NULL;
@@ -159,18 +219,10 @@ static void report(struct disk_engine *engine)
 
 static void uring_start(struct disk_engine *engine)
 {
-    struct uring *uring = engine->state;
-    eventfd_t count;
-
     hand_over(engine);
     collect(engine);
     /* Of requests with several steps: these complete by the loop. */
     hand_over(engine);
-    /* All is reaped: the loop need not wake up for it.  (To have the kernel keep
-     * the eventfd still instead, by the ring's flag, would race with completions
-     * on other CPUs: there is no full barrier on the kernel's side.) */
-    if (uring->in_flight == 0)
-        eventfd_read(engine->event_fd, &count);
     report(engine);
 }
 

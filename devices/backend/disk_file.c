@@ -65,7 +65,25 @@ static int check_kind(const char *path, const struct stat *status, struct error 
                      "these", path);
 }
 
-static int open_file(struct disk_file *file, const struct disk_file_options *options,
+/* A descriptor that was opened by somebody else, in a way that suits. */
+static int take_descriptor(struct disk_file *file, const struct disk_file_options *options,
+                           struct error *error)
+{
+    int flags = fcntl(options->fd, F_GETFL);
+
+    if (flags < 0)
+        return error_system(error, errno, "disk %s: descriptor %d", options->path, options->fd);
+    if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY ||
+        (!options->read_only && (flags & O_ACCMODE) != O_RDWR))
+        return error_set(error, EBADF, "disk %s: descriptor %d is not open for %s; open it so%s",
+                         options->path, options->fd,
+                         options->read_only ? "reading" : "reading and writing",
+                         options->read_only ? "" : " or add ',ro'");
+    file->fd = fcntl(options->fd, F_DUPFD_CLOEXEC, 3);
+    return file->fd < 0 ? error_system(error, errno, "disk %s", options->path) : 0;
+}
+
+static int open_path(struct disk_file *file, const struct disk_file_options *options,
                      struct error *error)
 {
     int flags = (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -77,7 +95,19 @@ static int open_file(struct disk_file *file, const struct disk_file_options *opt
     if ((result = check_kind(options->path, &status, error)) < 0)
         return result;
     file->fd = open(options->path, flags | (options->direct ? O_DIRECT : 0));
-    if (file->fd < 0 || fstat(file->fd, &status) < 0)
+    return file->fd < 0 ? refuse_open(options, error) : 0;
+}
+
+static int open_file(struct disk_file *file, const struct disk_file_options *options,
+                     struct error *error)
+{
+    struct stat status;
+    int result = options->opened ? take_descriptor(file, options, error)
+                                 : open_path(file, options, error);
+
+    if (result < 0)
+        return result;
+    if (fstat(file->fd, &status) < 0)
         return refuse_open(options, error);
     /* The path may lead elsewhere by now. */
     if ((result = check_kind(options->path, &status, error)) < 0)

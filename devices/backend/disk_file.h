@@ -25,6 +25,8 @@ struct disk_step;
 
 struct disk_file_options {
     const char *path; /* outlives the file */
+    bool opened;      /* FD is the file, which PATH only names; FD stays the caller's */
+    int fd;
     bool read_only;
     bool direct;          /* O_DIRECT: past the host's page cache */
     uint32_t block_size;  /* the guest's logical block: 512, 4096, or 0 for the best one */

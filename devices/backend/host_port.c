@@ -177,7 +177,8 @@ static void peer_arrived(void *context, uint32_t events)
     port->peer.changed(port->peer.context);
 }
 
-static int open_socket(struct host_port *port, const char *path, struct error *error)
+static int open_socket(struct host_port *port, const struct host_port_options *options,
+                       struct error *error)
 {
     struct event_source source = {
         .events = EPOLLIN, .handler = peer_arrived, .context = port, .lock = port->peer.lock,
@@ -186,7 +187,10 @@ static int open_socket(struct host_port *port, const char *path, struct error *e
     int result;
 
     snprintf(option, sizeof(option), "port %s", port->name);
-    result = unix_listener_open(&port->listener, option, path, error);
+    if (options->listener)
+        result = unix_listener_borrow(&port->listener, options->listener, error);
+    else
+        result = unix_listener_open(&port->listener, option, options->path, error);
     if (result < 0)
         return result;
     source.fd = port->listener.fd;
@@ -242,7 +246,7 @@ static int open_host(struct host_port *port, const struct host_port_options *opt
     case HOST_PORT_FILE:
         return open_file(port, options->path, error);
     case HOST_PORT_UNIX:
-        return open_socket(port, options->path, error);
+        return open_socket(port, options, error);
     case HOST_PORT_FD:
         return open_descriptor(port, options->fd, error);
     }
@@ -275,6 +279,22 @@ int host_port_create(struct host_port **port, const struct host_port_options *op
     }
     *port = created;
     return 0;
+}
+
+int host_port_open_host(struct host_port_options *options, const char *name, struct error *error)
+{
+    char option[THING_MAX];
+
+    if (options->kind != HOST_PORT_UNIX)
+        return 0;
+    snprintf(option, sizeof(option), "port %s", name);
+    return unix_listener_make(&options->listener, option, options->path, error);
+}
+
+void host_port_close_host(struct host_port_options *options)
+{
+    unix_listener_destroy(options->listener);
+    options->listener = NULL;
 }
 
 void host_port_destroy(struct host_port *port)

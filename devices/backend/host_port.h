@@ -33,6 +33,7 @@ struct host_port_options {
     enum host_port_kind kind;
     char *path; /* of a file or socket */
     int fd;     /* the user's, stays open */
+    struct unix_listener *listener; /* for a monitor in its jail, by the supervisor; or NULL */
 };
 
 struct host_port_peer {
@@ -46,6 +47,13 @@ int host_port_create(struct host_port **port, const struct host_port_options *op
                      const char *name, struct event_loop *loop,
                      const struct host_port_peer *peer, struct log *log, struct error *error);
 void host_port_destroy(struct host_port *port);
+
+/*
+ * Opens what a jailed monitor cannot remove at its end, the path of a socket;
+ * in the supervisor, which closes it.
+ */
+int host_port_open_host(struct host_port_options *options, const char *name, struct error *error);
+void host_port_close_host(struct host_port_options *options);
 
 /* Whether somebody is at the other end. */
 bool host_port_is_open(const struct host_port *port);

@@ -22,7 +22,8 @@
 #define CHILD_SOCKET 3
 #define END_TIMEOUT_MS 1000
 #define LAST_WORDS_MS 100
-#define ARGUMENTS_MAX 12
+#define ARGUMENTS_MAX 32
+#define ARGUMENT_SIZE 24
 /* "65535:65535," for each forward. */
 #define PORTS_SIZE (PASST_FORWARDS_MAX * 12 + 1)
 
@@ -228,27 +229,56 @@ static int spawn(pid_t *pid, int socket_fd, int messages_fd, char *const argumen
     return -result;
 }
 
-static int start_process(struct passt *passt, int socket_fd, int messages_fd,
-                         const struct passt_forward *forwards, size_t count, struct error *error)
+/* A command line that owns its words, as execve(2) wants them writable. */
+struct arguments {
+    size_t count;
+    char words[ARGUMENTS_MAX][ARGUMENT_SIZE];
+    char *list[ARGUMENTS_MAX + 3]; /* and the two lists of ports, and NULL */
+};
+
+static void add_words(struct arguments *arguments, const char *const words[], size_t count)
 {
-    char program[] = PROGRAM, foreground[] = "--foreground", quiet[] = "--quiet";
-    char to_stderr[] = "--stderr", fd_option[] = "--fd", fd[] = "3";
-    char tcp_option[] = "-t", udp_option[] = "-u", tcp[PORTS_SIZE], udp[PORTS_SIZE];
-    char *arguments[ARGUMENTS_MAX] = { program, foreground, quiet, to_stderr, fd_option, fd };
-    size_t used = 6;
+    for (size_t i = 0; i < count; i++) {
+        char *word = arguments->words[arguments->count];
+
+        snprintf(word, ARGUMENT_SIZE, "%s", words[i]);
+        arguments->list[arguments->count++] = word;
+    }
+}
+
+static const char *const first_words[] = {
+    PROGRAM, "--foreground", "--quiet", "--stderr", "--fd", "3",
+};
+static const char *const private_words[] = {
+    "--ipv4-only", "--no-map-gw", "--address", PASST_PRIVATE_ADDRESS, "--netmask",
+    "255.255.255.0", "--gateway", PASST_PRIVATE_GATEWAY, "--dns-forward",
+    PASST_PRIVATE_NAME_SERVER,
+};
+static const char *const tcp_words[] = { "-t" };
+static const char *const udp_words[] = { "-u" };
+
+static int start_process(struct passt *passt, int socket_fd, int messages_fd,
+                         const struct passt_forward *forwards, size_t count, bool private_network,
+                         struct error *error)
+{
+    struct arguments arguments = { .count = 0 };
+    char tcp[PORTS_SIZE], udp[PORTS_SIZE];
     int result;
 
+    add_words(&arguments, first_words, ARRAY_LENGTH(first_words));
+    if (private_network)
+        add_words(&arguments, private_words, ARRAY_LENGTH(private_words));
     list_ports(tcp, forwards, count, false);
     list_ports(udp, forwards, count, true);
     if (tcp[0]) {
-        arguments[used++] = tcp_option;
-        arguments[used++] = tcp;
+        add_words(&arguments, tcp_words, ARRAY_LENGTH(tcp_words));
+        arguments.list[arguments.count++] = tcp;
     }
     if (udp[0]) {
-        arguments[used++] = udp_option;
-        arguments[used++] = udp;
+        add_words(&arguments, udp_words, ARRAY_LENGTH(udp_words));
+        arguments.list[arguments.count++] = udp;
     }
-    result = spawn(&passt->pid, socket_fd, messages_fd, arguments);
+    result = spawn(&passt->pid, socket_fd, messages_fd, arguments.list);
     if (result == 0)
         return 0;
     passt->pid = 0;
@@ -260,7 +290,7 @@ static int start_process(struct passt *passt, int socket_fd, int messages_fd,
 
 /* The socket pair and the pipe; OURS is the stream's from then on. */
 static int connect_process(struct passt *passt, const struct passt_forward *forwards, size_t count,
-                           struct error *error)
+                           bool private_network, struct error *error)
 {
     int sockets[2], pipes[2], result;
 
@@ -276,14 +306,15 @@ static int connect_process(struct passt *passt, const struct passt_forward *forw
         return result;
     }
     passt->messages_fd = pipes[0];
-    result = start_process(passt, sockets[1], pipes[1], forwards, count, error);
+    result = start_process(passt, sockets[1], pipes[1], forwards, count, private_network,
+                           error);
     close(sockets[1]);
     close(pipes[1]);
     return result;
 }
 
 int passt_start(struct uplink **uplink, const struct passt_forward *forwards, size_t count,
-                struct error *error)
+                bool private_network, struct error *error)
 {
     struct passt *passt;
     int result = 0;
@@ -297,7 +328,7 @@ int passt_start(struct uplink **uplink, const struct passt_forward *forwards, si
         return error_system(error, ENOMEM, "--net user");
     passt->uplink = (struct uplink){ .ops = &passt_ops, .name = PROGRAM, .pairs = 1 };
     passt->messages_fd = -1;
-    result = connect_process(passt, forwards, count, error);
+    result = connect_process(passt, forwards, count, private_network, error);
     if (result < 0) {
         passt_destroy(&passt->uplink);
         return result;

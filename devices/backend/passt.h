@@ -10,6 +10,8 @@
  * it ends with the monitor however that ends.  It takes no offloads.
  */
 
+#include <stdbool.h>
+
 #include "devices/backend/uplink.h"
 
 #define PASST_FORWARDS_MAX 28
@@ -21,7 +23,17 @@ struct passt_forward {
     uint16_t guest_port;
 };
 
+/*
+ * The private network: addresses that need no DHCP and are the same on every
+ * host, and no way to what the host has at its loopback but its name server.
+ */
+#define PASST_PRIVATE_ADDRESS "10.0.2.15"
+#define PASST_PRIVATE_PREFIX 24
+#define PASST_PRIVATE_GATEWAY "10.0.2.2"
+#define PASST_PRIVATE_NAME_SERVER "10.0.2.3"
+
+/* PRIVATE_NETWORK: else the guest gets the host's own addresses, by DHCP. */
 int passt_start(struct uplink **uplink, const struct passt_forward *forwards, size_t count,
-                struct error *error);
+                bool private_network, struct error *error);
 
 #endif

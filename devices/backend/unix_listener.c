@@ -2,6 +2,7 @@
 #include "devices/backend/unix_listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -134,6 +135,13 @@ int unix_listener_open(struct unix_listener *listener, const char *option, const
     return 0;
 }
 
+int unix_listener_borrow(struct unix_listener *listener, const struct unix_listener *owner,
+                         struct error *error)
+{
+    *listener = (struct unix_listener){ .fd = fcntl(owner->fd, F_DUPFD_CLOEXEC, 3) };
+    return listener->fd < 0 ? error_system(error, errno, "socket %s", owner->path) : 0;
+}
+
 void unix_listener_close(struct unix_listener *listener)
 {
     struct stat status;
@@ -141,11 +149,32 @@ void unix_listener_close(struct unix_listener *listener)
     if (listener->fd < 0)
         return;
     close(listener->fd);
-    if (lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+    if (listener->path && lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
         status.st_ino == listener->inode)
         unlink(listener->path);
     free(listener->path);
     *listener = (struct unix_listener)UNIX_LISTENER_INIT;
+}
+
+int unix_listener_make(struct unix_listener **listener, const char *option, const char *path,
+                       struct error *error)
+{
+    struct unix_listener *made = calloc(1, sizeof(*made));
+    int result = made ? unix_listener_open(made, option, path, error)
+                      : error_system(error, ENOMEM, "--%s: socket %s", option, path);
+
+    if (result < 0)
+        free(made);
+    else
+        *listener = made;
+    return result;
+}
+
+void unix_listener_destroy(struct unix_listener *listener)
+{
+    if (listener)
+        unix_listener_close(listener);
+    free(listener);
 }
 
 int unix_listener_accept(const struct unix_listener *listener)

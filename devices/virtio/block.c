@@ -191,6 +191,8 @@ static int open_parts(struct block *block, const struct virtio_env *env, struct 
     const struct block_options *options = block->options;
     struct disk_file_options file = {
         .path = options->path,
+        .opened = options->opened,
+        .fd = options->fd,
         .read_only = options->read_only,
         .direct = options->direct,
         .block_size = options->block_size,

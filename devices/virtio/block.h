@@ -15,6 +15,8 @@
 
 struct block_options {
     char *path;
+    bool opened; /* FD is the disk, and stays the user's */
+    int fd;
     bool read_only;
     bool direct;
     char serial[BLOCK_SERIAL_SIZE + 1];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #define BLOCK_QUEUES_MAX 16
 
 static const char *const known_keys[] = {
-    "ro", "direct", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
+    "ro", "fd", "direct", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
 };
 static const char *const engine_names[] = {
     [DISK_ENGINE_URING] = "uring", [DISK_ENGINE_SYNC] = "sync", NULL,
@@ -70,6 +71,23 @@ static int parse_engine(struct settings *settings, struct block_options *options
     return result;
 }
 
+/* fd=N: the disk is open already, and PATH only its name. */
+static int parse_descriptor(struct settings *settings, struct block_options *options,
+                            struct error *error)
+{
+    uint64_t fd = UINT64_MAX;
+    int result = settings_number(settings, "fd", 0, INT_MAX, &fd, error);
+
+    if (result < 0 || fd == UINT64_MAX)
+        return result;
+    if (options->direct)
+        return error_set(error, EINVAL, "--disk: 'direct' and fd= exclude each other; open the "
+                         "descriptor with O_DIRECT or leave out 'direct'");
+    options->opened = true;
+    options->fd = (int)fd;
+    return 0;
+}
+
 static int parse_settings(struct settings *settings, struct block_options *options,
                           struct error *error)
 {
@@ -80,11 +98,12 @@ static int parse_settings(struct settings *settings, struct block_options *optio
     if ((result = settings_main(settings, "PATH", &path, error)) < 0 ||
         (result = settings_flag(settings, "ro", &options->read_only, error)) < 0 ||
         (result = settings_flag(settings, "direct", &options->direct, error)) < 0 ||
+        (result = parse_descriptor(settings, options, error)) < 0 ||
         (result = parse_serial(settings, options, error)) < 0 ||
         (result = parse_engine(settings, options, error)) < 0 ||
         (result = settings_number(settings, "queues", 1, BLOCK_QUEUES_MAX, &queues, error)) < 0 ||
         (result = parse_block_size(settings, options, error)) < 0 ||
-        (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
+        (result = rate_limit_parse(settings, "", &options->rate, error)) < 0 ||
         (result = settings_finish(settings, known_keys, error)) < 0)
         return result;
     options->queues = (uint16_t)queues;
@@ -118,10 +137,10 @@ void block_release(void *options)
 
 int block_conflict(const void *options, const void *other, struct error *error)
 {
-    const char *path = ((const struct block_options *)options)->path;
-    const char *first = ((const struct block_options *)other)->path;
+    const struct block_options *one = options, *two = other;
+    const char *path = one->path, *first = two->path;
 
-    if (!disk_file_same(path, first))
+    if (one->opened || two->opened || !disk_file_same(path, first))
         return 0;
     if (strcmp(path, first) == 0)
         return error_set(error, EINVAL, "disk %s: is given twice; give it once", path);

@@ -82,6 +82,15 @@ struct virtio_device_class {
      * names OPTIONS, given later than OTHER.  Optional. */
     int (*conflict)(const void *options, const void *other, struct error *error);
 
+    /*
+     * In the supervisor, before the monitor is made: opens, into OPTIONS, what a
+     * jailed monitor could neither open nor remove.  LOOP is the supervisor's.
+     * close_host() follows in any case, once that monitor has ended.  Optional:
+     * without it, and where it was not called, create() opens all itself.
+     */
+    int (*open_host)(void *options, struct event_loop *loop, struct error *error);
+    void (*close_host)(void *options);
+
     /* Fills *DEVICE, whose first member is a struct virtio_device that
      * virtio_device_init() prepared.  OPTIONS are parse()'s and outlive it. */
     int (*create)(struct virtio_device **device, const struct virtio_env *env,

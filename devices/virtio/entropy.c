@@ -49,7 +49,7 @@ static int read_options(struct entropy_options *options, struct settings *settin
     if (strcmp(value, "on") != 0)
         return error_set(error, EINVAL, "--entropy: '%s' is not understood; give --entropy on",
                          value);
-    if ((result = rate_limit_parse(settings, &options->rate, error)) < 0)
+    if ((result = rate_limit_parse(settings, "", &options->rate, error)) < 0)
         return result;
     if (!options->rate.bytes.size)
         options->rate.bytes = (struct token_bucket_config){ DEFAULT_BYTES, SECOND, 0 };

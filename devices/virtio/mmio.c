@@ -1,86 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/virtio/mmio.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "vmm/cleanup.h"
-
-/* 4.2.2, the registers' offsets. */
-enum {
-    MAGIC_VALUE = 0x000,
-    VERSION = 0x004,
-    DEVICE_ID = 0x008,
-    VENDOR_ID = 0x00c,
-    DEVICE_FEATURES = 0x010,
-    DEVICE_FEATURES_SEL = 0x014,
-    DRIVER_FEATURES = 0x020,
-    DRIVER_FEATURES_SEL = 0x024,
-    QUEUE_SEL = 0x030,
-    QUEUE_SIZE_MAX = 0x034,
-    QUEUE_SIZE = 0x038,
-    QUEUE_READY = 0x044,
-    QUEUE_NOTIFY = 0x050,
-    INTERRUPT_STATUS = 0x060,
-    INTERRUPT_ACK = 0x064,
-    STATUS = 0x070,
-    QUEUE_DESC_LOW = 0x080,
-    QUEUE_DESC_HIGH = 0x084,
-    QUEUE_DRIVER_LOW = 0x090,
-    QUEUE_DRIVER_HIGH = 0x094,
-    QUEUE_DEVICE_LOW = 0x0a0,
-    QUEUE_DEVICE_HIGH = 0x0a4,
-    SHM_LENGTH_LOW = 0x0b0,
-    SHM_BASE_HIGH = 0x0bc,
-    CONFIG_GENERATION = 0x0fc,
-    CONFIG = 0x100,
-};
+#include "devices/virtio/mmio_internal.h"
 
 #define MAGIC 0x74726976u /* "virt" */
 #define VENDOR 0x65746f6du /* "mote" */
 
-/* 2.1, the device status field. */
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_NEEDS_RESET 64u
-#define STATUS_FAILED 128u
-
 #define RING_FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
-
-/* So many plain notifications make a queue busy. */
-#define BUSY_KICKS 64
-
-struct doorbell {
-    struct virtio_mmio *mmio;
-    int event_fd; /* -1 until the device was activated for the first time */
-    unsigned int kicks;
-    bool attached;
-};
-
-struct virtio_mmio {
-    struct device device;
-    struct virtio_transport transport;
-    struct virtio_mmio_options options;
-    struct irq_line irq;
-    struct event_loop *loop;
-    struct log *log;
-    struct log_limit misbehaviour;
-    struct virtio_device *virtio;
-
-    uint32_t status;
-    uint32_t device_features_sel;
-    uint32_t driver_features_sel;
-    uint64_t driver_features;
-    uint32_t queue_sel;
-    uint32_t interrupt_status;
-    uint32_t generation;
-    struct doorbell doorbells[VIRTIO_QUEUES_MAX];
-};
 
 static struct virtio_mmio *of_transport(struct virtio_transport *transport)
 {
@@ -96,8 +24,10 @@ static void interrupt(struct virtio_transport *transport, uint32_t reason)
 {
     struct virtio_mmio *mmio = of_transport(transport);
 
-    if (reason & VIRTIO_INTERRUPT_CONFIG)
+    if (reason & VIRTIO_INTERRUPT_CONFIG) {
+        shortcut_end(mmio);
         mmio->generation++;
+    }
     if (!(mmio->status & STATUS_DRIVER_OK))
         return;
     mmio->interrupt_status |= reason;
@@ -113,6 +43,7 @@ static void needs_reset(struct virtio_transport *transport, const char *why)
     log_limited(mmio->log, &mmio->misbehaviour, LOG_WARN,
                 "%s: the guest's driver broke the rules (%s); the device waits for its reset",
                 mmio->options.class->name, why);
+    shortcut_end(mmio);
     for (unsigned int i = 0; i < mmio->virtio->queue_count; i++)
         mmio->virtio->queues[i].broken = true;
     mmio->status |= STATUS_NEEDS_RESET;
@@ -131,86 +62,9 @@ static struct virtqueue *selected_queue(struct virtio_mmio *mmio)
                                                        : NULL;
 }
 
-/* ---- notifications ------------------------------------------------------ */
-
-static void doorbell_rang(void *context, uint32_t events)
-{
-    struct doorbell *doorbell = context;
-    struct virtio_mmio *mmio = doorbell->mmio;
-    unsigned int queue = (unsigned int)(doorbell - mmio->doorbells);
-    eventfd_t count;
-
-    (void)events;
-    eventfd_read(doorbell->event_fd, &count);
-    /* It may have rung before a reset. */
-    if (mmio->status & STATUS_DRIVER_OK && !(mmio->status & STATUS_NEEDS_RESET) &&
-        mmio->virtio->queues[queue].ready)
-        mmio->options.class->kick(mmio->virtio, queue);
-}
-
 static void kick_again(struct virtio_transport *transport, unsigned int queue)
 {
-    struct virtio_mmio *mmio = of_transport(transport);
-
-    /* Only a counter that is about to overflow can refuse: then it rings anyway. */
-    if (mmio->doorbells[queue].event_fd >= 0)
-        eventfd_write(mmio->doorbells[queue].event_fd, 1);
-}
-
-static void detach_doorbell(struct virtio_mmio *mmio, unsigned int queue)
-{
-    struct doorbell *doorbell = &mmio->doorbells[queue];
-
-    if (doorbell->attached)
-        mmio->options.doorbell.detach(mmio->options.doorbell.context,
-                                      mmio->options.base + QUEUE_NOTIFY, queue,
-                                      doorbell->event_fd);
-    doorbell->attached = false;
-    doorbell->kicks = 0;
-}
-
-static int open_doorbell(struct virtio_mmio *mmio, unsigned int queue)
-{
-    struct doorbell *doorbell = &mmio->doorbells[queue];
-    struct event_source source = {
-        .events = EPOLLIN,
-        .handler = doorbell_rang,
-        .context = doorbell,
-        .lock = &mmio->device.lock,
-    };
-    cleanup_fd int fd = -1;
-    int result;
-
-    if (doorbell->event_fd >= 0)
-        return 0;
-    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    source.fd = fd;
-    result = event_loop_add(mmio->loop, &source);
-    if (result == 0)
-        doorbell->event_fd = steal_fd(&fd);
-    return result;
-}
-
-static void notified(struct virtio_mmio *mmio, uint32_t queue)
-{
-    struct doorbell *doorbell;
-
-    if (queue >= mmio->virtio->queue_count || !(mmio->status & STATUS_DRIVER_OK))
-        return;
-    doorbell = &mmio->doorbells[queue];
-    if (doorbell->event_fd < 0)
-        return;
-    eventfd_write(doorbell->event_fd, 1);
-    if (doorbell->attached || ++doorbell->kicks < BUSY_KICKS || !mmio->options.doorbell.attach)
-        return;
-    /* Where KVM refuses, plain exits go on serving; do not ask each time. */
-    doorbell->kicks = 0;
-    doorbell->attached =
-        mmio->options.doorbell.attach(mmio->options.doorbell.context,
-                                      mmio->options.base + QUEUE_NOTIFY, queue,
-                                      doorbell->event_fd) == 0;
+    doorbell_ring(of_transport(transport), queue);
 }
 
 /* ---- life cycle --------------------------------------------------------- */
@@ -219,8 +73,9 @@ static void reset(struct virtio_mmio *mmio)
 {
     struct virtio_device *virtio = mmio->virtio;
 
+    shortcut_end(mmio);
     for (unsigned int i = 0; i < virtio->queue_count; i++)
-        detach_doorbell(mmio, i);
+        doorbell_detach(mmio, i);
     /* The device stops first: after this nothing of it uses the rings. */
     if (virtio->class->reset)
         virtio->class->reset(virtio);
@@ -242,7 +97,7 @@ static void activate(struct virtio_mmio *mmio)
     for (unsigned int i = 0; i < virtio->queue_count; i++) {
         virtio->queues[i].event_idx = virtio_has(virtio, VIRTIO_F_EVENT_IDX);
         virtio->queues[i].indirect = virtio_has(virtio, VIRTIO_F_INDIRECT_DESC);
-        if (virtio->queues[i].ready && open_doorbell(mmio, i) < 0) {
+        if (virtio->queues[i].ready && doorbell_open(mmio, i) < 0) {
             needs_reset(&mmio->transport, "no descriptor is left for a queue");
             return;
         }
@@ -274,7 +129,7 @@ static void write_status(struct virtio_mmio *mmio, uint32_t value)
 
 /* ---- registers ---------------------------------------------------------- */
 
-static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
+uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset)
 {
     const struct virtqueue *queue = selected_queue(mmio);
 
@@ -374,8 +229,18 @@ static void write_driver_features(struct virtio_mmio *mmio, uint32_t value)
         mmio->driver_features |= ~offered_features(mmio);
 }
 
-static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+/* "Used buffers" stands for as long as the shortcut does; other reasons end it. */
+static void acknowledge(struct virtio_mmio *mmio, uint32_t reasons)
 {
+    if (mmio->shortcut.taken)
+        reasons &= ~VIRTIO_INTERRUPT_USED;
+    mmio->interrupt_status &= ~reasons;
+}
+
+/* Of the set-up: what a running driver does not write. */
+static void write_set_up(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+{
+    shortcut_end(mmio);
     switch (offset) {
     case DEVICE_FEATURES_SEL:
         mmio->device_features_sel = value;
@@ -389,18 +254,22 @@ static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t v
     case QUEUE_SEL:
         mmio->queue_sel = value;
         break;
-    case QUEUE_NOTIFY:
-        notified(mmio, value);
-        break;
-    case INTERRUPT_ACK:
-        mmio->interrupt_status &= ~value;
-        break;
     case STATUS:
         write_status(mmio, value);
         break;
     default:
         write_queue_register(mmio, offset, value);
     }
+}
+
+static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+{
+    if (offset == QUEUE_NOTIFY)
+        doorbell_notified(mmio, value);
+    else if (offset == INTERRUPT_ACK)
+        acknowledge(mmio, value);
+    else
+        write_set_up(mmio, offset, value);
 }
 
 /* ---- the bus's side ----------------------------------------------------- */
@@ -427,8 +296,10 @@ static void mmio_read(struct device *device, uint64_t offset, uint8_t *bytes, si
     memset(bytes, 0, length);
     if (length != sizeof(value) || offset % sizeof(value))
         return;
-    value = read_register(mmio, offset);
+    value = mmio_register(mmio, offset);
     memcpy(bytes, &value, sizeof(value));
+    if (offset == INTERRUPT_STATUS)
+        shortcut_status_read(mmio);
 }
 
 static void mmio_write(struct device *device, uint64_t offset, const uint8_t *bytes, size_t length)
@@ -439,6 +310,7 @@ static void mmio_write(struct device *device, uint64_t offset, const uint8_t *by
 
     if (offset >= CONFIG) {
         offset -= CONFIG;
+        shortcut_end(mmio);
         if (class->config_write && offset < class->config_size &&
             length <= class->config_size - offset)
             class->config_write(mmio->virtio, (uint32_t)offset, bytes, length);
@@ -467,8 +339,8 @@ static int mmio_create(struct device **device, const struct device_env *env, con
     mmio->irq = env->irq;
     mmio->loop = env->loop;
     mmio->log = env->log;
-    for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
-        mmio->doorbells[i] = (struct doorbell){ .mmio = mmio, .event_fd = -1 };
+    doorbells_init(mmio);
+    mmio->shortcut.event_fd = -1;
     virtio_env = (struct virtio_env){
         .memory = env->memory, .loop = env->loop, .lock = &mmio->device.lock,
         .console = env->console, .log = env->log,
@@ -490,12 +362,8 @@ static void mmio_destroy(struct device *device)
     struct virtio_mmio *mmio = (struct virtio_mmio *)device;
 
     reset(mmio);
-    for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++) {
-        if (mmio->doorbells[i].event_fd < 0)
-            continue;
-        event_loop_remove(mmio->loop, mmio->doorbells[i].event_fd);
-        close(mmio->doorbells[i].event_fd);
-    }
+    doorbells_release(mmio);
+    shortcut_release(mmio);
     mmio->virtio->class->destroy(mmio->virtio);
     device_release(device);
     free(mmio);

@@ -10,6 +10,9 @@
  * that is notified often gets an ioeventfd: KVM then writes the same eventfd
  * without leaving the kernel.  Registering it at once would cost every VM its
  * start and, through an SRCU grace period, its end (docs/start-time.md).
+ *
+ * Interrupts.  A device that interrupts often takes a shortcut by which its
+ * driver's handler no longer leaves the kernel either (mmio_internal.h).
  */
 
 #include "devices/device.h"
@@ -17,10 +20,15 @@
 
 #define VIRTIO_MMIO_SIZE 0x1000
 
-/* Has KVM write EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
+/* What KVM does in the transport's place, for queues and devices that are busy. */
 struct virtio_doorbell {
+    /* Writes EVENT_FD when VALUE (32 bits) is written to guest ADDRESS. */
     int (*attach)(void *context, uint64_t address, uint32_t value, int event_fd);
     void (*detach)(void *context, uint64_t address, uint32_t value, int event_fd);
+    /* Answers reads of the window at ADDRESS from PAGE, which has VIRTIO_MMIO_SIZE bytes, stays
+     * in place and is aligned so; writes come as before.  Optional. */
+    int (*show)(void *context, uint64_t address, void *page);
+    void (*hide)(void *context, uint64_t address);
     void *context;
 };
 

@@ -244,7 +244,7 @@ static void net_destroy(struct virtio_device *device)
 static int create_limits(struct net *net, const struct net_options *options, struct error *error)
 {
     struct rate_limit_options limit = {
-        .config = options->rate,
+        .config = options->receive_rate,
         .loop = net->virtio.env.loop,
         .lock = net->virtio.env.lock,
         .ready = may_receive,
@@ -252,6 +252,7 @@ static int create_limits(struct net *net, const struct net_options *options, str
     };
     int result = rate_limit_create(&net->receive_limit, &limit, error);
 
+    limit.config = options->transmit_rate;
     limit.ready = may_transmit;
     return result < 0 ? result : rate_limit_create(&net->transmit_limit, &limit, error);
 }
@@ -319,7 +320,8 @@ static int net_create(struct virtio_device **device, const struct virtio_env *en
         result = tap_adopt(&uplink, net->fd, error);
         break;
     case NET_USER:
-        result = passt_start(&uplink, net->forwards, net->forward_count, error);
+        result = passt_start(&uplink, net->forwards, net->forward_count, net->private_network,
+                             error);
         break;
     }
     if (result < 0)

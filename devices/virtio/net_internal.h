@@ -79,9 +79,11 @@ struct net_options {
     bool offloads; /* those of the tap */
     uint8_t mac[6];
     unsigned int pairs;
+    bool private_network; /* of NET_USER, see passt.h */
     size_t forward_count;
     struct passt_forward forwards[PASST_FORWARDS_MAX];
-    struct rate_limit_config rate;
+    struct rate_limit_config receive_rate;  /* to the guest */
+    struct rate_limit_config transmit_rate; /* from it */
 };
 
 int net_options_parse(const char *text, void **options, struct error *error);

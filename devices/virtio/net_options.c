@@ -112,12 +112,28 @@ static int parse_forwards(struct net_options *options, struct settings *settings
     }
 }
 
+/* rate= and the like are for both directions, unless one has its own. */
+static int parse_limits(struct net_options *options, struct settings *settings,
+                        struct error *error)
+{
+    int result = rate_limit_parse(settings, "", &options->receive_rate, error);
+
+    if (result < 0)
+        return result;
+    options->transmit_rate = options->receive_rate;
+    result = rate_limit_parse(settings, "rx-", &options->receive_rate, error);
+    return result < 0 ? result
+                      : rate_limit_parse(settings, "tx-", &options->transmit_rate, error);
+}
+
 /* What fits together: only passt forwards, only a tap by name has several queues. */
 static int check(const struct net_options *options, struct error *error)
 {
     if (options->forward_count > 0 && options->kind != NET_USER)
         return error_set(error, EINVAL, "--net: forward= is for --net user; leave it out, or "
                          "forward with the host's firewall");
+    if (options->private_network && options->kind != NET_USER)
+        return error_set(error, EINVAL, "--net: private is for --net user; leave it out");
     if (options->pairs > 1 && options->kind != NET_TAP)
         return error_set(error, EINVAL, "--net: queues= is for --net tap:NAME; leave it out");
     return 0;
@@ -126,7 +142,8 @@ static int check(const struct net_options *options, struct error *error)
 static int parse_all(struct net_options *options, struct settings *settings, struct error *error)
 {
     static const char *const known[] = {
-        "mac", "forward", "queues", "offloads", RATE_LIMIT_KEYS, NULL,
+        "mac", "forward", "private", "queues", "offloads", RATE_LIMIT_KEYS,
+        RATE_LIMIT_KEYS_OF("rx-"), RATE_LIMIT_KEYS_OF("tx-"), NULL,
     };
     const char *kind, *mac = NULL;
     uint64_t pairs = 1;
@@ -137,9 +154,10 @@ static int parse_all(struct net_options *options, struct settings *settings, str
         (result = settings_text(settings, "mac", &mac, error)) < 0 ||
         (mac && (result = parse_mac(options, mac, error)) < 0) ||
         (result = parse_forwards(options, settings, error)) < 0 ||
+        (result = settings_flag(settings, "private", &options->private_network, error)) < 0 ||
         (result = settings_number(settings, "queues", 1, UPLINK_PAIRS_MAX, &pairs, error)) < 0 ||
         (result = settings_flag(settings, "offloads", &options->offloads, error)) < 0 ||
-        (result = rate_limit_parse(settings, &options->rate, error)) < 0 ||
+        (result = parse_limits(options, settings, error)) < 0 ||
         (result = settings_finish(settings, known, error)) < 0)
         return result;
     options->pairs = (unsigned int)pairs;

@@ -7,6 +7,9 @@
  *                   reads "OK <host port>\n" once the guest has accepted
  *   guest to host   the guest connects to CID 2; we connect to PATH_<port>
  *
+ * or, without a PATH, only the guest connects, and each connection is handed to
+ * another process by a descriptor (see socket_handoff.h).
+ *
  * This file has the device: its queues, the table of connections, and the rules
  * for packets that belong to none.  vsock_connection.c has the streams.
  *
@@ -27,6 +30,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "devices/backend/socket_broker.h"
+#include "devices/backend/socket_handoff.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/vsock_table.h"
 #include "vmm/cleanup.h"
@@ -85,7 +90,8 @@ static void connection_over(struct vsock_owner *owner, struct vsock_connection *
 
 static void accept_clients(struct vsock *vsock, bool wanted)
 {
-    event_loop_modify(vsock->virtio.env.loop, vsock->listener.fd, wanted ? EPOLLIN : 0);
+    if (vsock->listener.fd >= 0)
+        event_loop_modify(vsock->virtio.env.loop, vsock->listener.fd, wanted ? EPOLLIN : 0);
 }
 
 /* On the loop's thread; see vsock_connection.h. */
@@ -215,17 +221,27 @@ static void connections_serve(struct vsock_owner *owner)
 
 /* ---- from the guest ------------------------------------------------------- */
 
+/* The host's end of a connection of the guest's to PORT, or a negative errno. */
+static int connect_host(const struct vsock_options *options, uint32_t port)
+{
+    cleanup_free char *path = NULL;
+
+    if (options->broker)
+        return socket_broker_connect(options->broker, port);
+    if (!options->path)
+        return socket_handoff_send(options->handoff, port);
+    if (asprintf(&path, "%s_%u", options->path, port) < 0)
+        return -ENOMEM;
+    return unix_connect(path);
+}
+
 static void open_connection(struct vsock *vsock, const struct vsock_header *request)
 {
-    size_t size = strlen(vsock->options->path) + VSOCK_PATH_SUFFIX + 1;
     struct vsock_connection *connection = NULL;
-    cleanup_free char *path = malloc(size);
     int fd = -1;
 
-    if (path && vsock->table.count < VSOCK_CONNECTIONS_MAX) {
-        snprintf(path, size, "%s_%u", vsock->options->path, request->destination_port);
-        fd = unix_connect(path);
-    }
+    if (vsock->table.count < VSOCK_CONNECTIONS_MAX)
+        fd = connect_host(vsock->options, request->destination_port);
     if (fd >= 0)
         connection = vsock_connection_of_guest(&vsock->owner, fd, request);
     if (!connection) {
@@ -409,26 +425,35 @@ static void vsock_destroy(struct virtio_device *device)
     free(vsock);
 }
 
+static int add_source(struct vsock *vsock, int fd, uint32_t events, event_handler handler,
+                      struct error *error)
+{
+    struct event_source source = {
+        .fd = fd, .events = events, .handler = handler, .context = vsock,
+        .lock = vsock->virtio.env.lock,
+    };
+    int result = event_loop_add(vsock->virtio.env.loop, &source);
+
+    return result < 0 ? error_system(error, -result, "--vsock") : 0;
+}
+
 static int open_host(struct vsock *vsock, struct error *error)
 {
-    struct event_source reaper = { .events = EPOLLIN, .handler = reap };
-    struct event_source clients = { .handler = clients_arrived };
     int result;
 
     vsock->reaper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (vsock->reaper_fd < 0)
         return error_system(error, errno, "--vsock");
-    result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
+    result = add_source(vsock, vsock->reaper_fd, EPOLLIN, reap, error);
+    if (result < 0 || !vsock->options->path)
+        return result;
+    if (vsock->options->listener)
+        result = unix_listener_borrow(&vsock->listener, vsock->options->listener, error);
+    else
+        result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
     if (result < 0)
         return result;
-    reaper.fd = vsock->reaper_fd;
-    clients.fd = vsock->listener.fd;
-    reaper.context = clients.context = vsock;
-    reaper.lock = clients.lock = vsock->virtio.env.lock;
-    if ((result = event_loop_add(vsock->virtio.env.loop, &reaper)) < 0 ||
-        (result = event_loop_add(vsock->virtio.env.loop, &clients)) < 0)
-        return error_system(error, -result, "--vsock");
-    return 0;
+    return add_source(vsock, vsock->listener.fd, 0, clients_arrived, error);
 }
 
 static int vsock_create(struct virtio_device **device, const struct virtio_env *env,
@@ -500,6 +525,8 @@ const struct virtio_device_class virtio_vsock_class = {
     .single = true,
     .parse = virtio_vsock_parse,
     .release = virtio_vsock_release,
+    .open_host = virtio_vsock_open_host,
+    .close_host = virtio_vsock_close_host,
     .create = vsock_create,
     .destroy = vsock_destroy,
     .activate = vsock_activate,

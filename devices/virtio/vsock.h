@@ -52,7 +52,11 @@ _Static_assert(sizeof(struct vsock_header) == 44, "virtio 1.2, 5.10.6");
 
 struct vsock_options {
     uint64_t cid;
-    char *path;
+    char *path;  /* NULL: no clients of the host, and the guest's connections are handed over */
+    int handoff; /* where to, see socket_handoff.h; the user's, stays open */
+    /* Opened for a monitor in its jail, by the supervisor; NULL: the device does it itself. */
+    struct unix_listener *listener;
+    struct socket_broker *broker;
 };
 
 /* What a guest's connection appends to the path at most: "_" and a port. */
@@ -60,6 +64,8 @@ struct vsock_options {
 
 int virtio_vsock_parse(const char *text, void **options, struct error *error);
 void virtio_vsock_release(void *options);
+int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error);
+void virtio_vsock_close_host(void *options);
 
 extern const struct virtio_device_class virtio_vsock_class;
 

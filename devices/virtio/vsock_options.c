@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --vsock CID:PATH */
+/* --vsock CID:PATH, or CID,handoff=N */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/settings.h"
 #include "devices/virtio/vsock.h"
@@ -20,18 +23,27 @@ void virtio_vsock_release(void *options)
     free(vsock);
 }
 
-static int read_options(struct vsock_options *options, const char *value, struct error *error)
+static int read_cid(struct vsock_options *options, const char *value, size_t length,
+                    struct error *error)
+{
+    char cid[24];
+
+    snprintf(cid, sizeof(cid), "%.*s", (int)(length < sizeof(cid) ? length : sizeof(cid) - 1),
+             value);
+    return options_number("vsock, the CID", cid, VSOCK_CID_MIN, UINT32_MAX - 1, &options->cid,
+                          error);
+}
+
+/* CID:PATH */
+static int read_path(struct vsock_options *options, const char *value, struct error *error)
 {
     const char *colon = strchr(value, ':');
-    char cid[24];
     int result;
 
     if (!colon || colon[1] == '\0')
         return error_set(error, EINVAL, "--vsock %s: the path is missing; give --vsock CID:PATH, "
                          "such as 3:/tmp/vm.sock", value);
-    snprintf(cid, sizeof(cid), "%.*s", (int)(colon - value), value);
-    result = options_number("vsock, the CID", cid, VSOCK_CID_MIN, UINT32_MAX - 1, &options->cid,
-                            error);
+    result = read_cid(options, value, (size_t)(colon - value), error);
     if (result == 0)
         result = unix_path_check("vsock", colon + 1, VSOCK_PATH_SUFFIX, error);
     if (result < 0)
@@ -40,12 +52,45 @@ static int read_options(struct vsock_options *options, const char *value, struct
     return options->path ? 0 : error_system(error, ENOMEM, "--vsock");
 }
 
+/* CID alone: the guest's connections go over the socket HANDOFF. */
+static int read_handoff(struct vsock_options *options, const char *value, uint64_t handoff,
+                        struct error *error)
+{
+    int type;
+    socklen_t length = sizeof(type);
+
+    if (strchr(value, ':'))
+        return error_set(error, EINVAL, "--vsock %s: has a path and handoff=; give one of them",
+                         value);
+    options->handoff = (int)handoff;
+    if (getsockopt(options->handoff, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
+        type != SOCK_SEQPACKET)
+        return error_set(error, EINVAL, "--vsock: handoff=%d is no socket of kind SOCK_SEQPACKET; "
+                         "give the descriptor of one", options->handoff);
+    return read_cid(options, value, strlen(value), error);
+}
+
+static int read_options(struct vsock_options *options, struct settings *settings,
+                        struct error *error)
+{
+    static const char *const known[] = { "handoff", NULL };
+    uint64_t handoff = UINT64_MAX;
+    const char *value;
+    int result;
+
+    if ((result = settings_main(settings, "CID:PATH", &value, error)) < 0 ||
+        (result = settings_number(settings, "handoff", 0, INT_MAX, &handoff, error)) < 0 ||
+        (result = settings_finish(settings, known, error)) < 0)
+        return result;
+    if (handoff != UINT64_MAX)
+        return read_handoff(options, value, handoff, error);
+    return read_path(options, value, error);
+}
+
 int virtio_vsock_parse(const char *text, void **options, struct error *error)
 {
-    static const char *const known[] = { NULL };
     struct settings settings;
     struct vsock_options *parsed;
-    const char *value;
     int result;
 
     if (*options)
@@ -58,15 +103,31 @@ int virtio_vsock_parse(const char *text, void **options, struct error *error)
     if (!parsed)
         result = error_system(error, ENOMEM, "--vsock");
     if (result == 0)
-        result = settings_main(&settings, "CID:PATH", &value, error);
-    if (result == 0)
-        result = settings_finish(&settings, known, error);
-    if (result == 0)
-        result = read_options(parsed, value, error);
+        result = read_options(parsed, &settings, error);
     settings_release(&settings);
     if (result < 0)
         virtio_vsock_release(parsed);
     else
         *options = parsed;
     return result;
+}
+
+int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error)
+{
+    struct vsock_options *vsock = options;
+    int result = unix_listener_make(&vsock->listener, "vsock", vsock->path, error);
+
+    if (result == 0)
+        result = socket_broker_create(&vsock->broker, vsock->path, loop, error);
+    return result;
+}
+
+void virtio_vsock_close_host(void *options)
+{
+    struct vsock_options *vsock = options;
+
+    socket_broker_destroy(vsock->broker);
+    unix_listener_destroy(vsock->listener);
+    vsock->broker = NULL;
+    vsock->listener = NULL;
 }

@@ -35,8 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_require(!strchr(error.message, '\n') && strlen(error.message) < 512);
     } else {
         fuzz_require(config.cpus >= 1 && config.cpus <= MACHINE_CPUS_MAX);
-        fuzz_require(config.command_line != NULL);
+        fuzz_require(vm_config_complete(&config, &error) == 0 && config.command_line != NULL);
     }
+    vm_config_release(&config);
     config_file_release(&file);
     return 0;
 }

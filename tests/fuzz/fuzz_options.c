@@ -62,10 +62,10 @@ static int set_timeline(void *target, const struct option_row *row, const char *
 
 static const struct option_row rows[] = {
     { "Kernel", "kernel", "FILE", "a file", set_kernel },
-    { NULL, "cpus", "N", "processors", set_cpus },
+    { NULL, "cpus", "N", "processors", set_cpus, .letter = 'c' },
     { NULL, "memory", "SIZE", "memory", set_memory },
     { NULL, "describe", "HOW", "a choice", set_describe },
-    { NULL, "timeline", NULL, "a flag", set_timeline },
+    { NULL, "timeline", NULL, "a flag", set_timeline, .letter = 't' },
 };
 static const struct option_table table = {
     .usage = "mote fuzz [OPTION]...", .summary = "Tests.", .rows = rows, .count = 5,
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct target target = { .cpus = 1 };
     struct error error = ERROR_INIT;
     bool helped;
-    int argc = 1;
+    int argc = 1, words;
 
     if (size > TEXT_MAX)
         size = TEXT_MAX;
@@ -91,6 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         argv[argc++] = text + at;
     }
     argv[argc] = NULL;
+    if (options_parse_words(&table, &target, argc, argv, &words, &helped, &error) < 0)
+        fuzz_require(error.number > 0 && error.message[0] && !strchr(error.message, '\n'));
+    else
+        fuzz_require(words >= 1 && words <= argc);
     if (options_parse(&table, &target, argc, argv, &helped, &error) < 0)
         fuzz_require(error.number > 0 && error.message[0] && !strchr(error.message, '\n'));
     else

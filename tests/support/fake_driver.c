@@ -9,10 +9,9 @@
 #define ROUNDS 8
 #define WAIT_MS 2000
 
-static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
+static int attach_doorbell(struct fake_doorbell *doorbell, uint64_t address, uint32_t value,
+                           int event_fd)
 {
-    struct fake_doorbell *doorbell = context;
-
     if (doorbell->refuse) {
         doorbell->refusals++;
         return doorbell->refuse;
@@ -25,15 +24,57 @@ static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
     return 0;
 }
 
+static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
+{
+    struct fake_driver *driver = context;
+
+    if (address != FAKE_WINDOW_BASE + VIRTIO_MMIO_INTERRUPT_ACK)
+        return attach_doorbell(&driver->doorbell, address, value, event_fd);
+    if (driver->shortcut.refuse_absorb)
+        return driver->shortcut.refuse_absorb;
+    assert_false(driver->shortcut.absorbs);
+    assert_int_equal(value, VIRTIO_INTERRUPT_USED);
+    driver->shortcut.absorbs = true;
+    return 0;
+}
+
 static void detach(void *context, uint64_t address, uint32_t value, int event_fd)
 {
-    struct fake_doorbell *doorbell = context;
+    struct fake_driver *driver = context;
 
     (void)value;
     (void)event_fd;
+    if (address == FAKE_WINDOW_BASE + VIRTIO_MMIO_INTERRUPT_ACK) {
+        assert_true(driver->shortcut.absorbs);
+        driver->shortcut.absorbs = false;
+        return;
+    }
     assert_int_equal(address, FAKE_WINDOW_BASE + VIRTIO_MMIO_QUEUE_NOTIFY);
-    assert_true(doorbell->attached > 0);
-    doorbell->attached--;
+    assert_true(driver->doorbell.attached > 0);
+    driver->doorbell.attached--;
+}
+
+static int show(void *context, uint64_t address, void *page)
+{
+    struct fake_driver *driver = context;
+
+    assert_int_equal(address, FAKE_WINDOW_BASE);
+    assert_int_equal((uintptr_t)page % VIRTIO_MMIO_SIZE, 0);
+    assert_null(driver->shortcut.page);
+    if (driver->shortcut.refuse_page)
+        return driver->shortcut.refuse_page;
+    driver->shortcut.page = page;
+    driver->shortcut.shows++;
+    return 0;
+}
+
+static void hide(void *context, uint64_t address)
+{
+    struct fake_driver *driver = context;
+
+    assert_int_equal(address, FAKE_WINDOW_BASE);
+    assert_non_null(driver->shortcut.page);
+    driver->shortcut.page = NULL;
 }
 
 void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
@@ -43,7 +84,9 @@ void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
         .class = class,
         .device_options = options,
         .base = FAKE_WINDOW_BASE,
-        .doorbell = { .attach = attach, .detach = detach, .context = &driver->doorbell },
+        .doorbell = {
+            .attach = attach, .detach = detach, .show = show, .hide = hide, .context = driver,
+        },
     };
 
     *driver = (struct fake_driver){ .fixture = fixture, .next = FAKE_ALLOC_BASE };
@@ -54,6 +97,8 @@ void fake_driver_destroy(struct fake_driver *driver)
 {
     driver->device->ops->destroy(driver->device);
     assert_int_equal(driver->doorbell.attached, 0);
+    assert_null(driver->shortcut.page);
+    assert_false(driver->shortcut.absorbs);
 }
 
 /* ---- registers ---------------------------------------------------------- */
@@ -62,12 +107,18 @@ uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset)
 {
     uint32_t value;
 
-    device_read(driver->device, offset, (uint8_t *)&value, sizeof(value));
+    if (driver->shortcut.page)
+        memcpy(&value, driver->shortcut.page + offset, sizeof(value));
+    else
+        device_read(driver->device, offset, (uint8_t *)&value, sizeof(value));
     return value;
 }
 
 void fake_driver_write(struct fake_driver *driver, uint64_t offset, uint32_t value)
 {
+    if (driver->shortcut.absorbs && offset == VIRTIO_MMIO_INTERRUPT_ACK &&
+        value == VIRTIO_INTERRUPT_USED)
+        return;
     device_write(driver->device, offset, (const uint8_t *)&value, sizeof(value));
 }
 

@@ -75,10 +75,19 @@ struct fake_doorbell {
     int event_fd;
 };
 
+/* The shortcut of a busy device: the page that is shown, and whether acknowledgements are absorbed. */
+struct fake_shortcut {
+    const uint8_t *page; /* NULL while there is none */
+    unsigned int shows;  /* ever */
+    bool absorbs;
+    int refuse_page, refuse_absorb; /* what the calls return, when not 0 */
+};
+
 struct fake_driver {
     struct fixture *fixture;
     struct device *device;
     struct fake_doorbell doorbell;
+    struct fake_shortcut shortcut;
     uint64_t features; /* negotiated */
     uint64_t next;     /* of fake_alloc() */
     unsigned int edges_seen;
@@ -91,6 +100,7 @@ void fake_driver_destroy(struct fake_driver *driver);
 
 /* ---- registers and configuration space ---- */
 
+/* As a guest: from the page that is shown, else by the device. */
 uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset);
 void fake_driver_write(struct fake_driver *driver, uint64_t offset, uint32_t value);
 void fake_driver_config(struct fake_driver *driver, uint64_t offset, void *bytes, size_t length);

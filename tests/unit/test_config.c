@@ -107,6 +107,25 @@ static const struct virtio_row *row_named(const char *option)
     return NULL;
 }
 
+static void cpus_are_checked(void **state)
+{
+    static const unsigned int wrong[] = { 0, MACHINE_CPUS_MAX + 1, UINT32_MAX };
+    struct vm_config config = vm_config_default();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    config.kernel = "bzImage";
+    config.command_line = "";
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        config.cpus = wrong[i];
+        loading_assert_error(vm_config_check(&config, &error), &error, ERANGE,
+                             "is out of range; give 1 to 64");
+        error = (struct error)ERROR_INIT;
+    }
+    config.cpus = MACHINE_CPUS_MAX;
+    assert_int_equal(vm_config_check(&config, &error), 0);
+}
+
 /* The console and all ports are one device, whatever comes first. */
 static void console_and_ports_are_one_device(void **state)
 {
@@ -133,11 +152,12 @@ static void console_and_ports_are_one_device(void **state)
 int main(void)
 {
     struct CMUnitTest tests[32] = {
+        cmocka_unit_test(cpus_are_checked),
         cmocka_unit_test(defaults_lack_only_the_kernel),
         cmocka_unit_test(memory_limit_is_the_processors),
         cmocka_unit_test(console_and_ports_are_one_device),
     };
-    size_t count = 3;
+    size_t count = 4;
 
     count += LOADING_ADD(tests + count, cases, check_case);
     return _cmocka_run_group_tests("config", tests, count, NULL, NULL);

@@ -2,10 +2,12 @@
 /* Opening disks: what is taken, what is refused and in which words; options. */
 #include "tests/support/disk_bench.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -259,6 +261,38 @@ static void test_bad_options(void **state)
 
 #define WITH_PLACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* A file without a name, as one that was opened for us: only what it is open for counts. */
+static void test_opened(void **state)
+{
+    struct place *place = *state;
+    struct disk_file_options options = {
+        .path = "its name", .opened = true, .read_only = true, .log = &place->log,
+    };
+    struct disk_file file;
+    struct error error = ERROR_INIT;
+
+    options.fd = memfd_create("disk", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(options.fd, 4096), 0);
+    assert_int_equal(disk_file_open(&file, &options, &error), 0);
+    assert_int_equal(file.size, 4096);
+    assert_true(file.fd != options.fd);
+    disk_file_close(&file);
+    options.read_only = false;
+    assert_int_equal(disk_file_open(&file, &options, &error), 0);
+    disk_file_close(&file);
+    close(options.fd);
+    make_file(place, 4096);
+    options.fd = open(place->path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(disk_file_open(&file, &options, &error), -EBADF);
+    assert_non_null(strstr(error.message, "disk its name: descriptor"));
+    assert_non_null(strstr(error.message, "',ro'"));
+    close(options.fd);
+    assert_int_equal(disk_file_open(&file, &options, &error), -EBADF);
+    options.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(disk_file_open(&file, &options, &error), -EINVAL);
+    close(options.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +304,7 @@ int main(void)
         WITH_PLACE(test_the_same_disk_by_two_names),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_bad_options),
+        cmocka_unit_test_setup_teardown(test_opened, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

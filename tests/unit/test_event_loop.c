@@ -227,6 +227,21 @@ static void test_stop(void **state)
     event_loop_destroy(NULL);
 }
 
+/* An edge that comes with a stop is not lost: nothing would tell of it again. */
+static void test_an_edge_beside_a_stop(void **state)
+{
+    struct event_loop *loop = *state;
+    struct error error = ERROR_INIT;
+    struct waiter waiter;
+
+    add(loop, &waiter, EPOLLIN | EPOLLET);
+    event_loop_stop(loop);
+    eventfd_write(waiter.fd, 1);
+    assert_int_equal(event_loop_run(loop, &error), 0);
+    assert_int_equal(waiter.calls, 1);
+    end(&waiter);
+}
+
 static void *add_and_remove(void *context)
 {
     struct event_loop *loop = context;
@@ -268,6 +283,7 @@ int main(void)
         LOOP_TEST(test_refusals),
         LOOP_TEST(test_many_sources),
         LOOP_TEST(test_stop),
+        LOOP_TEST(test_an_edge_beside_a_stop),
         LOOP_TEST(test_add_while_running),
     };
 

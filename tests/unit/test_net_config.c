@@ -256,8 +256,18 @@ static void test_options(void **state)
     assert_string_equal(parsed.tap, "tap0");
     assert_memory_equal(parsed.mac, ((uint8_t[]){ 0x52, 0x54, 0, 0xab, 0xcd, 1 }), 6);
     assert_int_equal(parsed.pairs, 7);
-    assert_int_equal(parsed.rate.bytes.size, 10 << 20);
+    assert_int_equal(parsed.receive_rate.bytes.size, 10 << 20);
+    assert_int_equal(parsed.transmit_rate.bytes.size, 10 << 20);
     assert_false(parsed.offloads);
+    /* Either direction may have a limit of its own. */
+    assert_int_equal(parse("none,rate=10M,tx-rate=1M,tx-once=3M,rx-ops=9", &error), 0);
+    assert_int_equal(parsed.receive_rate.bytes.size, 10 << 20);
+    assert_int_equal(parsed.receive_rate.operations.size, 9);
+    assert_int_equal(parsed.transmit_rate.bytes.size, 1 << 20);
+    assert_int_equal(parsed.transmit_rate.bytes.once, 3 << 20);
+    assert_int_equal(parsed.transmit_rate.operations.size, 0);
+    assert_true(parse("none,rx-burst=1M", &error) < 0);
+    assert_non_null(strstr(error.message, "rx-burst= is nothing without a rate; add rx-rate="));
     assert_int_equal(parse("tap-fd:5", &error), 0);
     assert_int_equal(parsed.kind, NET_TAP_FD);
     assert_int_equal(parsed.fd, 5);

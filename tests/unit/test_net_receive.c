@@ -36,6 +36,19 @@ static int set_up(void **state)
     return 0;
 }
 
+/* Three frames at once to the guest, one each 10 ms after that; the other way as many as it likes. */
+static int set_up_limited(void **state)
+{
+    set_up(state);
+    fake_driver_destroy(&driver);
+    uplink = fake_uplink_create(1);
+    options = (struct fake_net_options){
+        .uplink = uplink, .net.receive_rate.operations = { .size = 3, .refill_ns = 30000000 },
+    };
+    fake_driver_create(&driver, &fixture, &fake_net_class, &options);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -466,10 +479,40 @@ static void test_70000_frames(void **state)
 
 #define NET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_a_rate_limit_holds_and_goes_on(void **state)
+{
+    unsigned int count = 0;
+
+    (void)state;
+    start_sized(0, 16);
+    for (unsigned int i = 0; i < 8; i++) {
+        add(1526);
+        fake_uplink_put(uplink, 0, frame, 100);
+    }
+    fake_driver_kick(&driver, RX);
+    while (fake_driver_used(&driver, RX, &used))
+        count++;
+    assert_in_range(count, 3, 8); /* more than three only when this machine is slow */
+    for (; count < 8; count++)
+        assert_true(fake_driver_wait(&driver, RX, &used));
+    for (unsigned int i = 0; i < 8; i++) {
+        uint64_t address = fake_alloc(&driver, HEADER + 60, 1);
+
+        fake_driver_add(&driver, TX, FAKE_DIRECT, 1,
+                        (struct fake_buffer[]){ { address, HEADER + 60, false } });
+    }
+    fake_driver_kick(&driver, TX);
+    for (count = 0; fake_driver_used(&driver, TX, &used); count++)
+        ;
+    assert_int_equal(count, 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         NET_TEST(test_a_frame_arrives),
+        cmocka_unit_test_setup_teardown(test_a_rate_limit_holds_and_goes_on, set_up_limited,
+                                        tear_down),
         NET_TEST(test_no_buffers_no_reads_and_armed_again_when_they_come),
         NET_TEST(test_a_frame_over_several_buffers),
         NET_TEST(test_a_header_split_into_single_bytes),

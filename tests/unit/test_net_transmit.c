@@ -53,7 +53,7 @@ static int set_up_limited(void **state)
 {
     (void)state;
     options = (struct fake_net_options){
-        .net.rate.operations = { .size = 3, .refill_ns = 30000000 },
+        .net.transmit_rate.operations = { .size = 3, .refill_ns = 30000000 },
     };
     return set_up_with(1);
 }

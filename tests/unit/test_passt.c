@@ -63,7 +63,7 @@ static int start(const char *script, const struct passt_forward *forwards, size_
     }
     snprintf(text, sizeof(text), "%s:%s", directory.path, script ? old_path : "/nowhere");
     setenv("PATH", text, 1);
-    result = passt_start(&uplink, forwards, count, error);
+    result = passt_start(&uplink, forwards, count, false, error);
     setenv("PATH", old_path, 1);
     return result;
 }
@@ -113,6 +113,30 @@ static void test_its_arguments_and_descriptors(void **state)
     /* Beyond come only the shell's own. */
     assert_null(strstr((char *)got + 12, " 77"));
     close(77);
+}
+
+/* What the private network is made of: its addresses, and no way to the host's loopback. */
+static void test_the_private_network(void **state)
+{
+    char path[128], text[5000];
+    static const char script[] = "#!/bin/sh\n"
+                                 "printf '\\000\\000\\000\\310%-200s' \"$*|\" >&3\n"
+                                 "cat <&3 >/dev/null\n";
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    test_directory_write(&directory, "passt", script, strlen(script));
+    snprintf(path, sizeof(path), "%s/passt", directory.path);
+    assert_int_equal(chmod(path, 0755), 0);
+    snprintf(text, sizeof(text), "%s:%s", directory.path, old_path);
+    setenv("PATH", text, 1);
+    assert_int_equal(passt_start(&uplink, NULL, 0, true, &error), 0);
+    setenv("PATH", old_path, 1);
+    assert_int_equal(receive(), 12 + 200);
+    got[12 + 200] = '\0';
+    assert_non_null(strstr((char *)got + 12, "--fd 3 --ipv4-only --no-map-gw --address 10.0.2.15 "
+                                             "--netmask 255.255.255.0 --gateway 10.0.2.2 "
+                                             "--dns-forward 10.0.2.3|"));
 }
 
 static void test_frames_both_ways(void **state)
@@ -228,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PASST_TEST(test_a_missing_passt_names_the_package),
         PASST_TEST(test_its_arguments_and_descriptors),
+        PASST_TEST(test_the_private_network),
         PASST_TEST(test_frames_both_ways),
         PASST_TEST(test_it_ends_and_says_why),
         PASST_TEST(test_it_is_killed),

@@ -102,8 +102,9 @@ static int parse(const char *text, struct rate_limit_config *config, struct erro
     struct settings settings;
     int result;
 
+    *config = (struct rate_limit_config){ .bytes.size = 0 };
     assert_int_equal(settings_parse(&settings, "disk", text, error), 0);
-    result = rate_limit_parse(&settings, config, error);
+    result = rate_limit_parse(&settings, "", config, error);
     settings_release(&settings);
     return result;
 }
@@ -114,6 +115,8 @@ static void test_options(void **state)
         "x,rate=0", "x,rate=fast", "x,rate=", "x,rate=0M", "x,ops=0", "x,ops=1M", "x,burst=1M",
         "x,rate=99999999T", "x,rate=-1", "x,rate=1,burst=0",
         "x,rate=1,burst=1000000T", "x,rate=1000000T,burst=1",
+        "x,once=1M", "x,rate=1M,once=0", "x,ops-burst=5", "x,ops=1,ops-once=1K", "x,ops-once=5",
+        "x,ops=1,ops-burst=0",
     };
     struct rate_limit_config config;
     struct error error = ERROR_INIT;
@@ -130,6 +133,13 @@ static void test_options(void **state)
     assert_int_equal(parse("x,rate=1000,burst=500", &config, &error), 0);
     assert_int_equal(config.bytes.size, 500);
     assert_int_equal(config.bytes.refill_ns, SECOND / 2);
+    assert_int_equal(config.bytes.once, 0);
+    assert_int_equal(parse("x,rate=1K,once=1M,ops=100,ops-burst=10,ops-once=7", &config, &error),
+                     0);
+    assert_int_equal(config.bytes.once, 1 << 20);
+    assert_int_equal(config.operations.size, 10);
+    assert_int_equal(config.operations.refill_ns, SECOND / 10);
+    assert_int_equal(config.operations.once, 7);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_true(parse(bad[i], &config, &error) < 0);
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/backend/socket_handoff.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_connection.h"
@@ -30,6 +31,7 @@ struct world {
     struct vsock_options options;
     struct unix_listener listener; /* at PATH_77 */
     char path[96];
+    int supervisor; /* the other end of options.handoff */
     struct vsock_header packet; /* of the last expect() */
     const uint8_t *payload;
 };
@@ -58,6 +60,34 @@ static int tear_down(void **state)
     fake_driver_destroy(&world->driver);
     unix_listener_close(&world->listener);
     test_directory_remove(&world->directory);
+    fixture_release(&world->fixture);
+    free(world);
+    return 0;
+}
+
+/* Without paths: the guest's connections go over a socket. */
+static int set_up_handoff(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    int ends[2];
+
+    fixture_init(&world->fixture);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    world->options = (struct vsock_options){ .cid = CID, .handoff = ends[0] };
+    world->supervisor = ends[1];
+    fake_driver_create(&world->driver, &world->fixture, &virtio_vsock_class, &world->options);
+    *state = world;
+    return 0;
+}
+
+static int tear_down_handoff(void **state)
+{
+    struct world *world = *state;
+
+    fake_driver_destroy(&world->driver);
+    close(world->options.handoff);
+    if (world->supervisor >= 0)
+        close(world->supervisor);
     fixture_release(&world->fixture);
     free(world);
     return 0;
@@ -846,6 +876,116 @@ static void test_transport_reset(void **state)
     close(fd);
 }
 
+/* ---- connections handed over ---------------------------------------------- */
+
+static void test_handoff(void **state)
+{
+    struct world *world = *state;
+    uint32_t port;
+    int fd;
+
+    start(world, 4);
+    assert_int_equal(socket_handoff_receive(world->supervisor, &port), -EAGAIN);
+    send_op(world, VSOCK_OP_REQUEST);
+    expect(world, VSOCK_OP_RESPONSE);
+    fd = socket_handoff_receive(world->supervisor, &port);
+    assert_true(fd >= 0);
+    assert_int_equal(port, HOST_PORT);
+    send_bytes(world, "from the guest", 14);
+    assert_hears(world, fd, "from the guest");
+    say(fd, "from the host");
+    expect(world, VSOCK_OP_RW);
+    assert_memory_equal(world->payload, "from the host", 13);
+    send_flags(world, VSOCK_OP_SHUTDOWN, VSOCK_SHUTDOWN_SEND);
+    assert_ended(world, fd);
+    assert_idle(world);
+    close(fd);
+    expect(world, VSOCK_OP_SHUTDOWN);
+}
+
+/* Nobody is there any more, or does not look: the guest is refused, and nothing waits. */
+static void test_handoff_refused(void **state)
+{
+    struct world *world = *state;
+    unsigned int accepted = 0;
+    uint32_t port;
+    int fd;
+
+    start(world, 4);
+    for (uint32_t source = 1; source < 2000; source++) {
+        struct vsock_header header = packet_of(VSOCK_OP_REQUEST);
+
+        header.source_port = source;
+        send_packet(world, header);
+        assert_true(next_packet(world));
+        if (world->packet.op == VSOCK_OP_RST)
+            break;
+        accepted++;
+    }
+    assert_true(accepted > 0 && accepted <= VSOCK_CONNECTIONS_MAX);
+    assert_int_equal(world->packet.op, VSOCK_OP_RST);
+    while ((fd = socket_handoff_receive(world->supervisor, &port)) >= 0)
+        close(fd);
+    close(world->supervisor);
+    world->supervisor = -1;
+    while (next_packet(world))
+        ;
+    send_op(world, VSOCK_OP_REQUEST);
+    expect(world, VSOCK_OP_RST);
+}
+
+/* What comes over the socket is a descriptor and a port, or nothing. */
+static void test_handoff_messages(void **state)
+{
+    uint32_t port = 5;
+    int ends[2], fd;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(send(ends[0], &port, sizeof(port), 0), sizeof(port));
+    assert_int_equal(socket_handoff_receive(ends[1], &port), -EPROTO);
+    assert_int_equal(send(ends[0], "x", 1, 0), 1);
+    assert_int_equal(socket_handoff_receive(ends[1], &port), -EPROTO);
+    fd = socket_handoff_send(ends[0], UINT32_MAX);
+    assert_true(fd >= 0);
+    close(fd);
+    fd = socket_handoff_receive(ends[1], &port);
+    assert_true(fd >= 0);
+    assert_int_equal(port, UINT32_MAX);
+    close(fd);
+    close(ends[0]);
+    assert_int_equal(socket_handoff_receive(ends[1], &port), -ENOTCONN);
+    assert_true(socket_handoff_send(ends[1], 1) < 0);
+    close(ends[1]);
+}
+
+static void test_handoff_options(void **state)
+{
+    struct error error = ERROR_INIT;
+    void *options = NULL;
+    char text[64];
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    snprintf(text, sizeof(text), "9,handoff=%d", ends[0]);
+    assert_int_equal(virtio_vsock_class.parse(text, &options, &error), 0);
+    assert_int_equal(((struct vsock_options *)options)->cid, 9);
+    assert_int_equal(((struct vsock_options *)options)->handoff, ends[0]);
+    assert_null(((struct vsock_options *)options)->path);
+    virtio_vsock_class.release(options);
+    close(ends[0]);
+    close(ends[1]);
+    options = NULL;
+    assert_true(virtio_vsock_class.parse("3,handoff=999999", &options, &error) < 0);
+    assert_non_null(strstr(error.message, "SOCK_SEQPACKET"));
+    assert_true(virtio_vsock_class.parse("3:/x,handoff=0", &options, &error) < 0);
+    assert_non_null(strstr(error.message, "give one of them"));
+    assert_true(virtio_vsock_class.parse("2,handoff=0", &options, &error) < 0);
+    assert_true(virtio_vsock_class.parse("3,handoff=-1", &options, &error) < 0);
+    assert_null(options);
+}
+
 /* ---- options and the socket's file ---------------------------------------- */
 
 static void assert_refused(const char *text, const char *reason, const char *remedy)
@@ -968,6 +1108,10 @@ int main(void)
         TEST(test_split_packet),
         TEST(test_transport_reset),
         cmocka_unit_test(test_options),
+        cmocka_unit_test_setup_teardown(test_handoff, set_up_handoff, tear_down_handoff),
+        cmocka_unit_test_setup_teardown(test_handoff_refused, set_up_handoff, tear_down_handoff),
+        cmocka_unit_test(test_handoff_messages),
+        cmocka_unit_test(test_handoff_options),
         TEST(test_socket_file),
         TEST(test_file_goes_with_the_device),
     };

@@ -32,6 +32,9 @@ size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
 /* The most RAM that this machine's processor can address for a guest, in bytes. */
 uint64_t arch_memory_limit(void);
 
+/* AUDIT_ARCH_… of this architecture: how seccomp tells system calls apart. */
+extern const uint32_t arch_audit_number;
+
 /* Whether the processor says that it can virtualize. */
 bool arch_has_virtualization(void);
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <linux/audit.h>
 
 #include "layout.h"
 #include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
+
+const uint32_t arch_audit_number = AUDIT_ARCH_X86_64;
 
 static const struct machine_device platform_devices[] = {
     {

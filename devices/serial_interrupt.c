@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The serial port's interrupts.  The port drives its line like a real one, high
+ * while any enabled cause is pending and OUT2 opens the gate.  An edge-triggered
+ * consumer needs an edge for each new cause; yet an edge that comes while its
+ * handler still runs is latched and costs an interrupt for nothing.  Two rules
+ * follow:
+ *
+ *   The transmit cause that a written byte gives rise to shows in IIR at once,
+ *   but on the line a millisecond later, as if sending took that long.  A
+ *   handler that looks at IIR again, as Linux's does, goes on with no further
+ *   interrupt; one that does not gets its edge.
+ *
+ *   Where the guest reads one byte and others stay behind, a line that is high
+ *   drops and rises a millisecond later, should it still be high then.
+ */
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "devices/serial_internal.h"
+
+#define CHARACTER_NANOSECONDS 1000000
+
+static unsigned int trigger_level(const struct serial *serial)
+{
+    static const uint8_t levels[] = { 1, 4, 8, 14 };
+
+    return serial->fcr & FCR_ENABLE ? levels[serial->fcr >> 6] : 1;
+}
+
+uint8_t serial_cause(const struct serial *serial)
+{
+    if (serial->ier & IER_LINE && serial->line_errors)
+        return IIR_LINE;
+    if (serial->ier & IER_RECEIVED && serial->count > 0)
+        return serial->count >= trigger_level(serial) ? IIR_RECEIVED : IIR_TIMEOUT;
+    if (serial->ier & IER_TRANSMIT && serial->transmit_pending)
+        return IIR_TRANSMIT;
+    if (serial->ier & IER_MODEM && serial->modem_deltas)
+        return IIR_MODEM;
+    return IIR_NONE;
+}
+
+static bool wants_line_high(const struct serial *serial)
+{
+    uint8_t pending = serial_cause(serial);
+
+    /* The loopback takes OUT2, and with it the gate, off the pin. */
+    if ((serial->mcr & (MCR_OUT2 | MCR_LOOP)) != MCR_OUT2)
+        return false;
+    if (pending == IIR_TRANSMIT && serial->transmit_deferred)
+        return serial->ier & IER_MODEM && serial->modem_deltas;
+    return pending != IIR_NONE;
+}
+
+void serial_update_line(struct serial *serial)
+{
+    bool high = wants_line_high(serial);
+
+    if (high == serial->line_high)
+        return;
+    serial->line_high = high;
+    if (high)
+        irq_line_raise(&serial->irq);
+    else
+        irq_line_lower(&serial->irq);
+}
+
+void serial_start_timer(struct serial *serial)
+{
+    const struct itimerspec when = { .it_value.tv_nsec = CHARACTER_NANOSECONDS };
+
+    if (!serial->timer_armed)
+        serial->timer_armed = timerfd_settime(serial->timer_fd, 0, &when, NULL) == 0;
+}
+
+static void timer_expired(void *context, uint32_t events)
+{
+    struct serial *serial = context;
+    uint64_t expirations;
+
+    (void)events;
+    if (read(serial->timer_fd, &expirations, sizeof(expirations)) < 0)
+        return;
+    serial->timer_armed = false;
+    serial->transmit_deferred = false;
+    if (serial->edge_owed && serial->line_high) {
+        irq_line_lower(&serial->irq);
+        irq_line_raise(&serial->irq);
+    }
+    serial->edge_owed = false;
+    serial_update_line(serial);
+}
+
+int serial_open_timer(struct serial *serial, struct error *error)
+{
+    struct event_source source = {
+        .events = EPOLLIN,
+        .handler = timer_expired,
+        .context = serial,
+        .lock = &serial->device.lock,
+    };
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int result;
+
+    if (fd < 0)
+        return error_system(error, errno, "serial: timer");
+    source.fd = fd;
+    result = event_loop_add(serial->loop, &source);
+    if (result < 0) {
+        close(fd);
+        return error_system(error, -result, "serial: timer");
+    }
+    serial->timer_fd = fd;
+    return 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VIRTIO_MMIO_INTERNAL_H
+#define MOTE_VIRTIO_MMIO_INTERNAL_H
+
+/*
+ * The virtio-mmio transport, its parts among themselves:
+ *
+ *   mmio.c            registers, life cycle, interrupts
+ *   mmio_doorbell.c   the driver's notifications, each queue's way to the loop
+ *   mmio_shortcut.c   a busy device's accesses that KVM answers in our place
+ */
+
+#include "devices/virtio/mmio.h"
+
+/* 4.2.2, the registers' offsets. */
+enum {
+    MAGIC_VALUE = 0x000,
+    VERSION = 0x004,
+    DEVICE_ID = 0x008,
+    VENDOR_ID = 0x00c,
+    DEVICE_FEATURES = 0x010,
+    DEVICE_FEATURES_SEL = 0x014,
+    DRIVER_FEATURES = 0x020,
+    DRIVER_FEATURES_SEL = 0x024,
+    QUEUE_SEL = 0x030,
+    QUEUE_SIZE_MAX = 0x034,
+    QUEUE_SIZE = 0x038,
+    QUEUE_READY = 0x044,
+    QUEUE_NOTIFY = 0x050,
+    INTERRUPT_STATUS = 0x060,
+    INTERRUPT_ACK = 0x064,
+    STATUS = 0x070,
+    QUEUE_DESC_LOW = 0x080,
+    QUEUE_DESC_HIGH = 0x084,
+    QUEUE_DRIVER_LOW = 0x090,
+    QUEUE_DRIVER_HIGH = 0x094,
+    QUEUE_DEVICE_LOW = 0x0a0,
+    QUEUE_DEVICE_HIGH = 0x0a4,
+    SHM_LENGTH_LOW = 0x0b0,
+    SHM_BASE_HIGH = 0x0bc,
+    CONFIG_GENERATION = 0x0fc,
+    CONFIG = 0x100,
+};
+
+/* 2.1, the device status field. */
+#define STATUS_ACKNOWLEDGE 1u
+#define STATUS_DRIVER 2u
+#define STATUS_DRIVER_OK 4u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
+#define STATUS_FAILED 128u
+
+/* So many accesses of one kind that left the kernel make a queue or a device busy. */
+#define BUSY 64
+
+struct doorbell {
+    struct virtio_mmio *mmio;
+    int event_fd; /* -1 until the device was activated for the first time */
+    unsigned int kicks;
+    bool attached;
+};
+
+/*
+ * The interrupt handler of a driver reads InterruptStatus and writes what it read to
+ * InterruptACK: two exits to this process for each interrupt.  For a busy device
+ * both end in the kernel:
+ *
+ *   - the window's page is shown to the guest for reading: a photograph of all
+ *     registers, good for as long as none of them changes;
+ *   - a write of "used buffers" to InterruptACK goes to an eventfd that nobody reads.
+ *
+ * So "used buffers" stands in InterruptStatus all the time.  That is no lie worth a
+ * word: the line is edge-triggered and the device's own, so a handler runs when there
+ * was an interrupt, and looks into the used rings then.  Before anything else
+ * changes, the photograph is taken away (shortcut_end()), and drivers see each
+ * register as it is.
+ */
+struct shortcut {
+    bool taken;
+    bool absorbed;      /* InterruptACK ends in EVENT_FD */
+    unsigned int reads; /* of InterruptStatus, by exits */
+    int event_fd;       /* -1 before the first time */
+    uint8_t *page;      /* NULL before the first time */
+};
+
+struct virtio_mmio {
+    struct device device;
+    struct virtio_transport transport;
+    struct virtio_mmio_options options;
+    struct irq_line irq;
+    struct event_loop *loop;
+    struct log *log;
+    struct log_limit misbehaviour;
+    struct virtio_device *virtio;
+
+    uint32_t status;
+    uint32_t device_features_sel;
+    uint32_t driver_features_sel;
+    uint64_t driver_features;
+    uint32_t queue_sel;
+    uint32_t interrupt_status;
+    uint32_t generation;
+    struct doorbell doorbells[VIRTIO_QUEUES_MAX];
+    struct shortcut shortcut;
+};
+
+/* What the guest reads at OFFSET below CONFIG; changes nothing. */
+uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset);
+
+void doorbells_init(struct virtio_mmio *mmio);
+void doorbells_release(struct virtio_mmio *mmio);
+/* Gives QUEUE an eventfd in the loop, once. */
+int doorbell_open(struct virtio_mmio *mmio, unsigned int queue);
+/* Plain exits again. */
+void doorbell_detach(struct virtio_mmio *mmio, unsigned int queue);
+/* The driver wrote QUEUE, any number, to QueueNotify. */
+void doorbell_notified(struct virtio_mmio *mmio, uint32_t queue);
+/* Has the loop serve QUEUE. */
+void doorbell_ring(struct virtio_mmio *mmio, unsigned int queue);
+
+/* The driver read InterruptStatus by an exit: after enough of them the shortcut begins. */
+void shortcut_status_read(struct virtio_mmio *mmio);
+/* A register is about to change. */
+void shortcut_end(struct virtio_mmio *mmio);
+void shortcut_release(struct virtio_mmio *mmio);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The job's processes are one group of cgroup v2: measured together, and held
+ * to less memory than the guest has, so that a hog takes itself down and not
+ * the init.  A kernel without cgroups runs the job all the same, with less to
+ * tell about it.
+ */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "guest/init/init.h"
+
+#define ROOT "/sys/fs/cgroup"
+#define GROUP ROOT "/job"
+
+/* For the kernel and the init: so much, and a part of the whole. */
+#define RESERVE (8ull << 20)
+#define RESERVE_PART 32
+
+/* False: there is no such file, or the kernel does not take it. */
+static bool write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool done;
+
+    if (fd < 0)
+        return false;
+    done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close(fd);
+    return done;
+}
+
+static bool write_number(const char *path, unsigned long long number)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%llu", number);
+    return write_file(path, text);
+}
+
+/* The number after KEY in a file of "key number" lines; KEY "" for a file of one number. */
+static uint64_t read_number(const char *path, const char *key)
+{
+    char text[1024], *at;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length;
+
+    if (fd < 0)
+        return 0;
+    length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    at = strstr(text, key);
+    return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+static unsigned long long memory_max(void)
+{
+    struct sysinfo info;
+    unsigned long long total;
+
+    if (sysinfo(&info) < 0)
+        return 0;
+    total = (unsigned long long)info.totalram * info.mem_unit;
+    return total > 2 * RESERVE ? total - RESERVE - total / RESERVE_PART : total / 2;
+}
+
+void cgroup_create(uint32_t pids_max)
+{
+    if (mount("cgroup2", ROOT, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return;
+    write_file(ROOT "/cgroup.subtree_control", "+memory");
+    write_file(ROOT "/cgroup.subtree_control", "+pids");
+    if (mkdir(GROUP, 0755) < 0)
+        return;
+    write_number(GROUP "/memory.max", memory_max());
+    if (pids_max > 0 && !write_number(GROUP "/pids.max", pids_max))
+        init_failed(0, "this kernel cannot limit processes (--pids)");
+}
+
+void cgroup_enter(void)
+{
+    write_file(GROUP "/cgroup.procs", "0");
+}
+
+struct usage cgroup_usage(void)
+{
+    return (struct usage){
+        .cpu_us = read_number(GROUP "/cpu.stat", "usage_usec "),
+        .peak_memory = read_number(GROUP "/memory.peak", ""),
+        .oom_kills = (uint32_t)read_number(GROUP "/memory.events", "oom_kill "),
+        .pids_refused = (uint32_t)read_number(GROUP "/pids.events", "max "),
+    };
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_TEST_ACTS_H
+#define MOTE_TEST_ACTS_H
+
+/* What a monitor in an attacker's hands might try of the host. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ACT_CRASH -1 /* no call: a bug */
+
+struct act {
+    const char *name; /* that of its system call, and more where there are several */
+    long call;
+    long arguments[6];
+    bool by_layers; /* denied without seccomp as well: by what lies below it */
+};
+
+/* The table's length; VICTIM is a process of the host's, FD a descriptor of the monitor's. */
+size_t acts_list(const struct act **acts, int victim, int kvm_fd);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The jail's parts that can be tried without a VM, on the kernel itself, in children. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/cleanup.h"
+#include "vmm/sandbox/layers.h"
+#include "vmm/sandbox/lists.h"
+
+/* ---- the translation of lists --------------------------------------------- */
+
+/* What a child makes of CHECK with RULES in force, all else being refused with EDOM. */
+static int with_rules(const struct filter_rule *rules, size_t count, int (*check)(void))
+{
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+    int status;
+    pid_t pid;
+
+    pid = fork();
+    if (pid == 0) {
+        program.len = (unsigned short)filter_translate(
+            rules, count, arch_audit_number, SECCOMP_RET_ERRNO | EDOM, code);
+        if (program.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+            _exit(99);
+        syscall(SYS_exit_group, check());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* 0, or the line of the first expectation that failed. */
+#define EXPECT(call, number)                              \
+    do {                                                  \
+        errno = 0;                                        \
+        (void)(call);                                     \
+        if (errno != (number))                            \
+            return __LINE__ % 199 + 1;                    \
+    } while (0)
+
+static int check_plain(void)
+{
+    EXPECT(syscall(SYS_getppid), 0);
+    EXPECT(syscall(SYS_getuid), EDOM);
+    EXPECT(syscall(SYS_gettid), EXDEV);
+    EXPECT(syscall(999), EDOM);
+    EXPECT(syscall((long)(SYS_getppid | 0x40000000)), EDOM); /* x32's numbers are others */
+    return 0;
+}
+
+static void test_allowed_refused_and_all_else(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), ALLOW(getppid), REFUSE(gettid, EXDEV),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_plain), 0);
+}
+
+static int check_conditions(void)
+{
+    EXPECT(syscall(SYS_dup3, 1, 50, O_CLOEXEC), 0);
+    EXPECT(syscall(SYS_dup3, 2, 50, O_CLOEXEC), 0); /* a second rule of the call, further down */
+    EXPECT(syscall(SYS_dup3, 0, 50, O_CLOEXEC), EDOM);
+    EXPECT(syscall(SYS_dup3, 1, 50, 0), EDOM); /* one condition of two */
+    EXPECT(syscall(SYS_dup3, 1 + (1L << 32), 50, O_CLOEXEC), 0); /* an int in the kernel's eyes */
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_READ), 0);
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_READ | PROT_EXEC), EDOM);
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_EXEC), EDOM);
+    return 0;
+}
+
+static void test_conditions_on_arguments(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group),
+        ALLOW_IF(dup3, IS(1, 1), IS(3, O_CLOEXEC)),
+        ALLOW_IF(mprotect, MASKED(3, PROT_EXEC, 0)),
+        ALLOW_IF(dup3, IS(1, 2)),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_conditions), 0);
+}
+
+static int check_own_pid(void)
+{
+    long own = syscall(SYS_getpid);
+
+    EXPECT(syscall(SYS_kill, own, 0), 0);
+    EXPECT(syscall(SYS_kill, own - 1, 0), EDOM);
+    EXPECT(syscall(SYS_kill, 0, 0), EDOM);
+    EXPECT(syscall(SYS_kill, -1, 0), EDOM);
+    return 0;
+}
+
+static void test_own_pid(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), ALLOW(getpid), ALLOW_IF(kill, OWN_PID(1)),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_own_pid), 0);
+}
+
+static void test_too_long_a_list(void **state)
+{
+    static struct filter_rule rules[400];
+    struct sock_filter code[FILTER_LENGTH_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
+        rules[i] = (struct filter_rule){ .call = (int)i };
+    assert_int_equal(filter_translate(rules, ARRAY_LENGTH(rules), arch_audit_number,
+                                      SECCOMP_RET_TRAP, code), 0);
+    /* Of one call: its jump would not reach. */
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
+        rules[i] = (struct filter_rule){ .call = 1, .conditions = { IS(1, i) } };
+    assert_int_equal(filter_translate(rules, 100, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    assert_int_not_equal(filter_translate(rules, 60, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+}
+
+/* ---- the lists themselves ------------------------------------------------- */
+
+/* Calls that no thread of a monitor may have, and whose slip into a list a reader may overlook. */
+static void test_lists_have_nothing_dangerous(void **state)
+{
+    static const int never[] = {
+        SYS_openat, SYS_execve, SYS_execveat, SYS_ptrace, SYS_socket, SYS_connect, SYS_bind,
+        SYS_mount, SYS_unshare, SYS_setns, SYS_bpf, SYS_kill, SYS_io_uring_setup,
+        SYS_io_uring_register, SYS_process_vm_writev, SYS_prctl, SYS_rt_sigaction, SYS_mremap,
+        SYS_userfaultfd, SYS_memfd_create, SYS_seccomp, SYS_setuid, SYS_capset,
+    };
+    static const int conditional[] = { SYS_ioctl, SYS_mmap, SYS_mprotect, SYS_clone, SYS_tgkill };
+
+    (void)state;
+    for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
+        for (size_t i = 0; i < filter_lists[kind].count; i++) {
+            const struct filter_rule *rule = &filter_lists[kind].rules[i];
+
+            for (size_t j = 0; j < ARRAY_LENGTH(never); j++)
+                assert_int_not_equal(rule->call, never[j]);
+            for (size_t j = 0; j < ARRAY_LENGTH(conditional); j++)
+                if (rule->call == conditional[j])
+                    assert_int_not_equal(rule->conditions[0].argument, 0);
+        }
+}
+
+/* ---- layers --------------------------------------------------------------- */
+
+static int in_child(int (*check)(struct sandbox *sandbox))
+{
+    struct sandbox sandbox = { .config = { .memory = 1 << 20, .cpus = 1 }, .words_fd = -1 };
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(check(&sandbox));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int check_limits(struct sandbox *sandbox)
+{
+    struct rlimit limit = { .rlim_cur = 100, .rlim_max = 200 };
+    struct error error = ERROR_INIT;
+
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (layer_limits(sandbox, &error) < 0)
+        return 1;
+    if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max != 0)
+        return 2;
+    if (getrlimit(RLIMIT_DATA, &limit) < 0 || limit.rlim_max < 256 << 20 ||
+        limit.rlim_max > 300 << 20)
+        return 3;
+    /* What was lower stays. */
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 100 || limit.rlim_max != 200)
+        return 4;
+    return 0;
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(check_limits), 0);
+}
+
+static int check_descriptors(struct sandbox *sandbox)
+{
+    struct error error = ERROR_INIT;
+    int own = open("/dev/null", O_RDONLY | O_CLOEXEC), stray = dup(own), far = dup2(own, 900);
+
+    if (own < 0 || stray < 0 || far < 0 || layer_descriptors(sandbox, &error) < 0)
+        return 1;
+    if (fcntl(own, F_GETFD) < 0)
+        return 2;
+    if (fcntl(stray, F_GETFD) >= 0 || fcntl(far, F_GETFD) >= 0)
+        return 3;
+    return fcntl(STDERR_FILENO, F_GETFD) < 0 ? 4 : 0;
+}
+
+static void test_descriptors(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(check_descriptors), 0);
+}
+
+static int check_landlock(struct sandbox *sandbox)
+{
+    struct error error = ERROR_INIT;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return 1;
+    if (layer_landlock(sandbox, &error) < 0)
+        return 77;
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 2;
+    return kill(getppid(), 0) == 0 && syscall(SYS_landlock_create_ruleset, NULL, 0, 1u) >= 6 ? 3 : 0;
+}
+
+static void test_landlock(void **state)
+{
+    int result = in_child(check_landlock);
+
+    (void)state;
+    if (result == 77)
+        skip();
+    assert_int_equal(result, 0);
+}
+
+/* The tmpfs must never be mounted over the host's own. */
+static int check_root(struct sandbox *sandbox)
+{
+    struct error error = ERROR_INIT;
+
+    return layer_root(sandbox, &error) < 0 && access("/etc/passwd", F_OK) == 0 ? 0 : 1;
+}
+
+static void test_root_wants_namespaces(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(check_root), 0);
+}
+
+/* ---- the whole ------------------------------------------------------------ */
+
+static void test_options_that_exclude_each_other(void **state)
+{
+    struct sandbox_config config = SANDBOX_CONFIG_DEFAULT;
+    struct log log = { .fd = -1, .level = LOG_ERROR };
+    struct error error = ERROR_INIT;
+    struct sandbox *sandbox = NULL;
+
+    (void)state;
+    config.mode = SANDBOX_OFF;
+    config.required = true;
+    assert_int_equal(sandbox_create(&sandbox, &config, &log, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "--sandbox off"));
+    config.required = false;
+    config.uid = 5;
+    assert_true(sandbox_create(&sandbox, &config, &log, &error) < 0);
+    assert_non_null(strstr(error.message, "--uid"));
+}
+
+/* How a child that does WHAT ends in its supervisor's words. */
+static int end_of(void (*what)(void), unsigned int mode, struct error *error)
+{
+    struct sandbox_config config = SANDBOX_CONFIG_DEFAULT;
+    struct log log = { .fd = -1, .level = LOG_ERROR };
+    struct sandbox *sandbox;
+    int result;
+
+    *error = (struct error)ERROR_INIT;
+    config.mode = mode;
+    config.memory = 1ull << 46; /* the sanitizers map much more than a monitor may */
+    assert_int_equal(sandbox_create(&sandbox, &config, &log, error), 0);
+    result = sandbox_fork(sandbox, error);
+    if (result == 0) {
+        sandbox_enter(sandbox, error);
+        what();
+        _exit(7);
+    }
+    assert_true(result > 0);
+    result = sandbox_wait(sandbox, error);
+    sandbox_destroy(sandbox);
+    return result;
+}
+
+static void do_nothing(void)
+{
+}
+
+static void trap(void)
+{
+    signal(SIGILL, SIG_DFL); /* the sanitizers' handler would end it otherwise */
+    __builtin_trap();
+}
+
+static void be_killed(void)
+{
+    for (;;)
+        pause();
+}
+
+static void test_ends(void **state)
+{
+    struct error error;
+
+    (void)state;
+    for (unsigned int mode = SANDBOX_ON; mode <= SANDBOX_OFF; mode++) {
+        assert_int_equal(end_of(do_nothing, mode, &error), 7);
+        assert_true(end_of(trap, mode, &error) < 0);
+        assert_non_null(strstr(error.message, "SIGILL"));
+    }
+}
+
+static void test_a_killed_child(void **state)
+{
+    struct sandbox_config config = SANDBOX_CONFIG_DEFAULT;
+    struct log log = { .fd = -1, .level = LOG_ERROR };
+    struct error error = ERROR_INIT;
+    struct sandbox *sandbox;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(sandbox_create(&sandbox, &config, &log, &error), 0);
+    pid = sandbox_fork(sandbox, &error);
+    if (pid == 0)
+        be_killed();
+    sandbox_signal(sandbox, SIGKILL);
+    assert_true(sandbox_wait(sandbox, &error) < 0);
+    assert_non_null(strstr(error.message, "SIGKILL"));
+    /* One that nobody waited for goes with its sandbox. */
+    pid = sandbox_fork(sandbox, &error);
+    if (pid == 0)
+        be_killed();
+    sandbox_destroy(sandbox);
+    assert_int_equal(kill(pid, 0), -1);
+}
+
+/* The words are a stranger's: any bytes make one line. */
+static void test_last_words_of_a_liar(void **state)
+{
+    struct last_words words = { .signal = SIGSYS, .call = -5, .thread = 77 };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    last_words_tell(&words, 0, &error);
+    assert_non_null(strstr(error.message, "one thread called system call -5"));
+    words.call = INT32_MAX;
+    words.thread = SANDBOX_IO;
+    last_words_tell(&words, 0, &error);
+    assert_non_null(strstr(error.message, "I/O thread called system call 2147483647"));
+    words.call = SYS_execve;
+    last_words_tell(&words, 0, &error);
+    assert_non_null(strstr(error.message, "called execve"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allowed_refused_and_all_else),
+        cmocka_unit_test(test_conditions_on_arguments),
+        cmocka_unit_test(test_own_pid),
+        cmocka_unit_test(test_too_long_a_list),
+        cmocka_unit_test(test_lists_have_nothing_dangerous),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_landlock),
+        cmocka_unit_test(test_root_wants_namespaces),
+        cmocka_unit_test(test_options_that_exclude_each_other),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_a_killed_child),
+        cmocka_unit_test(test_last_words_of_a_liar),
+    };
+
+    return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
+}

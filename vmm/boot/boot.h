@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_BOOT_H
+#define MOTE_BOOT_H
+
+/*
+ * What `mote boot` does once its options are read, in two processes (sandbox.h
+ * tells why): the supervisor with the terminal, the signals and the verdict, and
+ * the monitor with the VM.  A VM that restarts is a new monitor.
+ *
+ * They share a socket of messages.  The supervisor sends single bytes, enum
+ * boot_wish; the monitor says once that it is ready, if the terminal is to be
+ * made raw then, and last sends its report.
+ */
+
+#include <stdbool.h>
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/log.h"
+#include "vmm/sandbox/sandbox.h"
+#include "vmm/terminal.h"
+#include "vmm/timeline.h"
+
+enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
+
+struct boot_config {
+    struct vm_config vm;
+    struct sandbox_config sandbox;
+    unsigned int on_reboot; /* enum boot_on_reboot */
+};
+
+/* Runs VMs until one ends for good; *STATUS is the exit status then. */
+int boot_supervise(struct boot_config *config, struct log *log, struct timeline *timeline,
+                   int *status, struct error *error);
+
+/* ---- between the two ------------------------------------------------------ */
+
+enum boot_wish {
+    BOOT_GO = 'g',      /* after BOOT_READY: the terminal is as it shall be */
+    BOOT_STOP = 's',    /* end the VM */
+    BOOT_REFRESH = 'r', /* look at the host side again */
+};
+
+#define BOOT_READY 'y' /* the monitor's message of one byte */
+
+/* The monitor's last message.  The supervisor believes nothing of it: a guest may have written it. */
+struct boot_report {
+    uint32_t end;         /* enum vm_end_kind; VM_RUNNING: it did not come that far */
+    int32_t error_number; /* positive; 0 where all went well */
+    char how[48];         /* of the end */
+    char message[sizeof(((struct error *)0)->message)];
+    struct timeline timeline;
+};
+
+struct boot_monitor {
+    const struct boot_config *config;
+    struct log *log;
+    struct timeline *timeline;
+    struct terminal *terminal; /* NULL without a console */
+    struct sandbox *sandbox;
+    int channel;
+    struct vm *vm;
+};
+
+/* The monitor's process from its fork to its end. */
+_Noreturn void boot_monitor(struct boot_monitor *monitor);
+
+/* Ctrl-A x, in the shape of a terminal's quit; CONTEXT is the monitor. */
+void boot_escape(void *context);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor's side of `mote boot`: the terminal, the signals and the verdict. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "devices/registry.h"
+#include "vmm/boot/boot.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/event_loop.h"
+#include "vmm/vm.h"
+
+/* More than the monitor takes for its last output. */
+#define PATIENCE_SECONDS 5
+
+struct supervisor {
+    struct boot_monitor monitor; /* what the child gets */
+    struct boot_config *config;
+    struct log *log;
+    struct event_loop *loop;
+    struct terminal *terminal;
+    struct sandbox *sandbox;
+    int signal_fd;
+    int timer_fd;
+    int channel;
+    int signal; /* that ended the VM, 0 for none */
+    bool overdue;
+    bool reported;
+    struct boot_report report;
+};
+
+/* ---- signals -------------------------------------------------------------- */
+
+/* Whether a device wants to hear of changes on the host: SIGHUP is for it then. */
+static bool can_refresh(const struct vm_config *config)
+{
+    for (size_t i = 0; i < config->device_count; i++)
+        if (config->devices[i].row->class->refresh_by_hangup)
+            return true;
+    return false;
+}
+
+static void wish(const struct supervisor *supervisor, char what)
+{
+    /* A monitor that does not read is ended by the timer. */
+    send(supervisor->channel, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void stop(struct supervisor *supervisor, int signal)
+{
+    struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
+
+    supervisor->signal = signal;
+    wish(supervisor, BOOT_STOP);
+    timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
+}
+
+/* Ctrl-Z: the monitor, deaf to it, stands still as long as we do. */
+static void suspend(struct supervisor *supervisor)
+{
+    sandbox_signal(supervisor->sandbox, SIGSTOP);
+    raise(SIGSTOP);
+    sandbox_signal(supervisor->sandbox, SIGCONT);
+}
+
+static void signal_arrived(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(supervisor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo == SIGTSTP)
+        suspend(supervisor);
+    else if (info.ssi_signo == SIGWINCH ||
+             (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
+        wish(supervisor, BOOT_REFRESH);
+    else
+        stop(supervisor, (int)info.ssi_signo);
+}
+
+static void patience_ended(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    uint64_t count;
+
+    (void)events;
+    if (read(supervisor->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return;
+    supervisor->overdue = true;
+    sandbox_signal(supervisor->sandbox, SIGKILL);
+}
+
+static int watch(struct supervisor *supervisor, int fd, event_handler handler,
+                 struct error *error)
+{
+    struct event_source source = {
+        .fd = fd, .events = EPOLLIN, .handler = handler, .context = supervisor,
+    };
+    int result = event_loop_add(supervisor->loop, &source);
+
+    return result < 0 ? error_system(error, -result, "event loop") : 0;
+}
+
+/* Signals become events of the loop: no code runs inside a handler. */
+static int watch_signals(struct supervisor *supervisor, struct error *error)
+{
+    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
+    struct sigaction hangup;
+    sigset_t set;
+    int result;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
+        sigaddset(&set, wanted[i]);
+    /* Whoever runs us under nohup wants to be left alone by this one, unless it
+     * is how devices are told of changes. */
+    if (can_refresh(&supervisor->config->vm) ||
+        (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN))
+        sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    supervisor->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (supervisor->signal_fd < 0 || supervisor->timer_fd < 0)
+        return error_system(error, errno, "signals");
+    result = watch(supervisor, supervisor->signal_fd, signal_arrived, error);
+    if (result == 0)
+        result = watch(supervisor, supervisor->timer_fd, patience_ended, error);
+    return result;
+}
+
+/* ---- the monitor ---------------------------------------------------------- */
+
+static void take_report(struct supervisor *supervisor, const struct boot_report *report)
+{
+    supervisor->report = *report;
+    supervisor->reported = true;
+    supervisor->report.how[sizeof(report->how) - 1] = '\0';
+    supervisor->report.message[sizeof(report->message) - 1] = '\0';
+}
+
+static void message_arrived(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    struct boot_report report;
+    ssize_t length = recv(supervisor->channel, &report, sizeof(report), MSG_DONTWAIT);
+
+    (void)events;
+    if (length == (ssize_t)sizeof(report)) {
+        take_report(supervisor, &report);
+    } else if (length == 1) {
+        terminal_raw(supervisor->terminal);
+        wish(supervisor, BOOT_GO);
+    } else if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
+        /* Its end is told by the sandbox's descriptor. */
+        event_loop_remove(supervisor->loop, supervisor->channel);
+    }
+}
+
+static void monitor_ended(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+
+    (void)events;
+    event_loop_stop(supervisor->loop);
+}
+
+static int start_monitor(struct supervisor *supervisor, struct error *error)
+{
+    int ends[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_system(error, errno, "the VM's process");
+    pid = sandbox_fork(supervisor->sandbox, error);
+    if (pid == 0) {
+        supervisor->monitor.channel = ends[1];
+        close(ends[0]);
+        close(supervisor->signal_fd);
+        close(supervisor->timer_fd);
+        event_loop_destroy(supervisor->loop);
+        boot_monitor(&supervisor->monitor);
+    }
+    supervisor->channel = ends[0];
+    close(ends[1]);
+    return pid < 0 ? pid : 0;
+}
+
+static void close_channel(struct supervisor *supervisor)
+{
+    event_loop_remove(supervisor->loop, supervisor->channel);
+    cleanup_close(&supervisor->channel);
+    supervisor->channel = -1;
+}
+
+/* Until the monitor's process has ended.  Returns its exit status. */
+static int attend(struct supervisor *supervisor, struct error *error)
+{
+    int end_fd = sandbox_end_fd(supervisor->sandbox), result;
+
+    if ((result = watch(supervisor, supervisor->channel, message_arrived, error)) < 0 ||
+        (result = watch(supervisor, end_fd, monitor_ended, error)) < 0 ||
+        (result = event_loop_run(supervisor->loop, error)) < 0)
+        return result;
+    event_loop_remove(supervisor->loop, end_fd);
+    /* Its last message may have come in the same moment. */
+    message_arrived(supervisor, 0);
+    return sandbox_wait(supervisor->sandbox, error);
+}
+
+/* What came of it: the monitor's error is ours. */
+static int judge(const struct supervisor *supervisor, int status, struct error *error)
+{
+    const struct boot_report *report = &supervisor->report;
+
+    if (supervisor->overdue)
+        return error_set(error, ETIMEDOUT, "the VM did not end within %d s and was killed; see "
+                         "what its disk or network waits for", PATIENCE_SECONDS);
+    if (status < 0)
+        return status;
+    if (!supervisor->reported)
+        return error_set(error, ECHILD, "the VM's process ended without a word (status %d); "
+                         "please report it", status);
+    if (report->error_number)
+        return error_set(error, report->error_number > 0 ? report->error_number : EINVAL, "%s",
+                         report->message);
+    return 0;
+}
+
+/* One monitor, from what it needs of the host to its end. */
+static int run_monitor(struct supervisor *supervisor, struct error *error)
+{
+    struct vm_config *vm = &supervisor->config->vm;
+    int result = vm_config_open_host(vm, supervisor->loop, error);
+
+    supervisor->reported = false;
+    supervisor->report.end = VM_RUNNING;
+    if (result == 0)
+        result = start_monitor(supervisor, error);
+    if (result == 0)
+        result = judge(supervisor, attend(supervisor, error), error);
+    close_channel(supervisor);
+    vm_config_close_host(vm);
+    return result;
+}
+
+/* ---- the verdict ---------------------------------------------------------- */
+
+static int status_of(const struct supervisor *supervisor)
+{
+    switch (supervisor->report.end) {
+    case VM_POWERED_OFF:
+    case VM_RESET:
+        return STATUS_OK;
+    case VM_STOPPED:
+        return supervisor->signal ? STATUS_SIGNAL + supervisor->signal : STATUS_OK;
+    case VM_PANICKED:
+        return STATUS_PANIC;
+    default:
+        return STATUS_FAILED;
+    }
+}
+
+/* HOW comes from the monitor. */
+static const char *how(struct supervisor *supervisor)
+{
+    for (char *at = supervisor->report.how; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    return supervisor->report.how[0] ? supervisor->report.how : "no reason given";
+}
+
+static void log_end(struct supervisor *supervisor)
+{
+    struct log *log = supervisor->log;
+
+    switch (supervisor->report.end) {
+    case VM_POWERED_OFF:
+        log_info(log, "the guest powered off (%s)", how(supervisor));
+        break;
+    case VM_RESET:
+        log_info(log, "the guest reset (%s)", how(supervisor));
+        break;
+    case VM_STOPPED:
+        if (supervisor->signal)
+            log_info(log, "the VM was stopped (SIG%s)", sigabbrev_np(supervisor->signal));
+        else
+            log_info(log, "the VM was stopped (%s)", how(supervisor));
+        break;
+    case VM_PANICKED:
+        log_error(log, "the guest's kernel panicked (%s)", how(supervisor));
+        break;
+    default:
+        log_error(log, "the VM failed (%s)", how(supervisor));
+        break;
+    }
+}
+
+/* A lost tail of output is an error, and its VM's end is told all the same. */
+static int run_all(struct supervisor *supervisor, int *status, struct error *error)
+{
+    int result;
+
+    for (;;) {
+        result = run_monitor(supervisor, error);
+        if (result < 0 || supervisor->report.end != VM_RESET || supervisor->signal ||
+            supervisor->config->on_reboot == ON_REBOOT_EXIT)
+            break;
+        log_info(supervisor->log, "the guest reset (%s): restarting it", how(supervisor));
+    }
+    if (supervisor->terminal)
+        terminal_restore(supervisor->terminal);
+    if (supervisor->report.end != VM_RUNNING) {
+        log_end(supervisor);
+        *status = status_of(supervisor);
+    }
+    return result;
+}
+
+/* ---- life ----------------------------------------------------------------- */
+
+/*
+ * The soft limit is often 1024, for programs that use select(2): a thousand
+ * connections of a guest need more.  Where this fails, they have to do with it.
+ */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_supervisor(struct supervisor *supervisor, struct error *error)
+{
+    int result;
+
+    allow_many_files();
+    if ((result = event_loop_create(&supervisor->loop, error)) < 0 ||
+        (result = watch_signals(supervisor, error)) < 0)
+        return result;
+    if (supervisor->config->vm.console != CONSOLE_NONE)
+        result = terminal_create(&supervisor->terminal, STDIN_FILENO, supervisor->log, boot_escape,
+                                 &supervisor->monitor, error);
+    if (result == 0)
+        result = sandbox_create(&supervisor->sandbox, &supervisor->config->sandbox,
+                                supervisor->log, error);
+    supervisor->monitor.terminal = supervisor->terminal;
+    supervisor->monitor.sandbox = supervisor->sandbox;
+    return result;
+}
+
+static void close_supervisor(struct supervisor *supervisor)
+{
+    terminal_destroy(supervisor->terminal);
+    sandbox_destroy(supervisor->sandbox);
+    event_loop_destroy(supervisor->loop);
+    cleanup_close(&supervisor->signal_fd);
+    cleanup_close(&supervisor->timer_fd);
+    cleanup_close(&supervisor->channel);
+}
+
+int boot_supervise(struct boot_config *config, struct log *log, struct timeline *timeline,
+                   int *status, struct error *error)
+{
+    struct supervisor supervisor = {
+        .config = config,
+        .log = log,
+        .signal_fd = -1,
+        .timer_fd = -1,
+        .channel = -1,
+        .monitor = { .config = config, .log = log, .timeline = timeline },
+    };
+    int result = open_supervisor(&supervisor, error);
+
+    if (result == 0)
+        result = run_all(&supervisor, status, error);
+    if (supervisor.reported)
+        *timeline = supervisor.report.timeline;
+    close_supervisor(&supervisor);
+    return result;
+}

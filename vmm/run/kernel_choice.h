@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_RUN_KERNEL_CHOICE_H
+#define MOTE_RUN_KERNEL_CHOICE_H
+
+/*
+ * Which kernel a job's guest boots.  The first of these that there is:
+ *
+ *   --kernel FILE, $MOTE_KERNEL
+ *   Mote's own, installed with it (../share/mote/guest-kernel)
+ *   Mote's own, as scripts/guest-kernel built it last (guest-kernels in
+ *     $MOTE_CACHE, $XDG_CACHE_HOME/mote or ~/.cache/mote)
+ *   the newest of a Debian host's own, /boot/vmlinuz-VERSION
+ *
+ * A kernel has modules if there is a folder of them: /lib/modules/VERSION for a
+ * kernel in /boot, `modules` beside any other.  Then it is a distribution's,
+ * and is told of the machine by ACPI; else it has all built in, and ACPI may
+ * not be among that, so it gets a device tree.
+ */
+
+#include "vmm/error.h"
+#include "vmm/machine.h"
+
+struct kernel_choice {
+    char *path;
+    char *modules; /* a folder with modules.dep; NULL for none */
+    enum describe describe;
+};
+
+/* NAMED is --kernel's FILE or NULL.  Release by kernel_choice_release(). */
+int kernel_choose(const char *named, struct kernel_choice *choice, struct error *error);
+void kernel_choice_release(struct kernel_choice *choice);
+
+#endif

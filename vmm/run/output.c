@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/run/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/run/companion.h"
+
+int output_prepare(const char *folder, struct error *error)
+{
+    struct stat status;
+
+    if (mkdir(folder, 0777) < 0 && errno != EEXIST)
+        return error_set(error, errno, "--output %s: cannot be made: %s; name a folder that you "
+                         "may write", folder, strerror(errno));
+    if (stat(folder, &status) < 0 || !S_ISDIR(status.st_mode))
+        return error_set(error, ENOTDIR, "--output %s: is no directory; name one", folder);
+    if (access(folder, W_OK | X_OK) < 0)
+        return error_set(error, errno, "--output %s: %s; name a folder that you may write", folder,
+                         strerror(errno));
+    return 0;
+}
+
+int output_start(pid_t *process, const char *folder, int fd, struct error *error)
+{
+    char *arguments[] = { NULL, NULL, NULL, NULL };
+    const char *of = "unpack-output";
+    cleanup_free char *program = NULL;
+    cleanup_free char *command = strdup(of), *target = strdup(folder);
+    int result = companion_find("mote-image", &program, error);
+
+    if (result < 0)
+        return result;
+    if (!command || !target)
+        return error_system(error, ENOMEM, "--output");
+    arguments[0] = program;
+    arguments[1] = command;
+    arguments[2] = target;
+    /* It reads like any program. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return companion_start(process, arguments, fd, -1, error);
+}
+
+int output_finished(pid_t *process)
+{
+    int status;
+
+    if (*process == 0 || waitpid(*process, &status, WNOHANG) != *process)
+        return 0;
+    *process = 0;
+    /* What no folder can have, such as a FIFO, it leaves out and says so. */
+    return WIFEXITED(status) && WEXITSTATUS(status) <= 1 ? 1 : -1;
+}
+
+void output_stop(pid_t process)
+{
+    if (process <= 0)
+        return;
+    kill(process, SIGKILL);
+    waitpid(process, NULL, 0);
+}

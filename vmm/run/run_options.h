@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_RUN_OPTIONS_H
+#define MOTE_RUN_OPTIONS_H
+
+/* The options of `mote run`, as the user gave them. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/run/job.h"
+#include "vmm/sandbox/sandbox.h"
+
+struct run_volume {
+    char *source, *target;
+};
+
+struct run_options {
+    struct vm_config vm;
+    struct sandbox_config sandbox;
+    const char *rootfs, *image;
+    size_t volume_count;
+    struct run_volume volumes[RUN_VOLUMES_MAX];
+    const char *output;
+    struct text_list environment; /* NAME=VALUE, in order */
+    const char *work_directory, *user, *host_name, *name;
+    bool interactive, tty, detach, remove, quiet, verbose, timeline;
+    uint64_t pids, timeout_ms, output_limit, disk_limit, scratch; /* 0: none given */
+    unsigned int net; /* an index: none, user */
+    size_t publish_count;
+    char *publish[16]; /* "tcp:HOST:GUEST" */
+    unsigned int describe; /* an index: by the kernel, then enum describe */
+    const char *kernel, *verdict;
+    char **words; /* the command and its arguments; ends in NULL */
+};
+
+enum { RUN_NET_NONE, RUN_NET_USER };
+
+/* *HELPED: there is nothing else to do.  Release by run_options_release(). */
+int run_options_parse(struct run_options *options, int argc, char **argv, bool *helped,
+                      struct error *error);
+void run_options_release(struct run_options *options);
+
+/* A time: seconds, or with ms, s, m, h or d; fractions are fine. */
+int run_duration(const char *name, const char *value, uint64_t *ms, struct error *error);
+
+/* HOSTPATH:GUESTPATH[:ro] into two strings of the caller's. */
+int run_volume_parse(const char *value, struct run_volume *volume, struct error *error);
+
+/* HOST:GUEST[/tcp|/udp] into "tcp:HOST:GUEST". */
+int run_publish_parse(const char *value, char **forward, struct error *error);
+
+#endif

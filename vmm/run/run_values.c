@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values of `mote run`'s options that are more than a word or a number. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/options.h"
+#include "vmm/run/run_options.h"
+
+/* A hundred years; more is a typing error. */
+#define DURATION_MAX_MS (100ull * 365 * 24 * 3600 * 1000)
+
+static const struct {
+    const char *name;
+    uint64_t ms;
+} units[] = {
+    { "", 1000 }, { "s", 1000 }, { "ms", 1 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+};
+
+/* Digits with at most three more behind a point, as thousandths; false for anything else. */
+static bool read_thousandths(const char *text, const char **end, uint64_t *value)
+{
+    uint64_t scale = 1000;
+    bool point = false;
+
+    *value = 0;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    for (; isdigit((unsigned char)*text) || (*text == '.' && !point); text++) {
+        if (*text == '.') {
+            point = true;
+            continue;
+        }
+        if (point && scale == 1)
+            return false;
+        if (point)
+            scale /= 10;
+        if (*value > UINT64_MAX / 10000000)
+            return false;
+        *value = *value * 10 + (uint64_t)(*text - '0');
+    }
+    *value *= scale;
+    *end = text;
+    return true;
+}
+
+int run_duration(const char *name, const char *value, uint64_t *ms, struct error *error)
+{
+    uint64_t thousandths;
+    const char *unit;
+
+    if (read_thousandths(value, &unit, &thousandths))
+        for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+            if (strcmp(unit, units[i].name) != 0)
+                continue;
+            if (thousandths > DURATION_MAX_MS * 1000 / units[i].ms ||
+                thousandths * units[i].ms < 1000)
+                break;
+            *ms = thousandths * units[i].ms / 1000;
+            return 0;
+        }
+    return error_set(error, EINVAL, "--%s %s: is no time; give seconds, or a number with ms, s, "
+                     "m, h or d, such as 1.5m", name, value);
+}
+
+static int copy_part(char **part, const char *from, size_t length, struct error *error)
+{
+    *part = strndup(from, length);
+    return *part ? 0 : error_system(error, ENOMEM, "--volume");
+}
+
+static int volume_mode(const char *value, const char *mode, struct error *error)
+{
+    if (strcmp(mode, "ro") == 0)
+        return 0;
+    if (strcmp(mode, "rw") == 0)
+        return error_set(error, ENOTSUP, "--volume %s: writable sharing cannot be had yet; use "
+                         "':ro' here, and --output for what comes back", value);
+    return error_set(error, EINVAL, "--volume %s: '%s' is unknown; use ':ro'", value, mode);
+}
+
+int run_volume_parse(const char *value, struct run_volume *volume, struct error *error)
+{
+    const char *first = strchr(value, ':');
+    const char *second = first ? strchr(first + 1, ':') : NULL;
+    size_t target_length;
+    int result;
+
+    if (!first || first == value)
+        return error_set(error, EINVAL, "--volume %s: lacks a part; give HOSTDIR:GUESTDIR:ro",
+                         value);
+    if (!second)
+        return error_set(error, ENOTSUP, "--volume %s: writable sharing cannot be had yet; add "
+                         "':ro', and use --output for what comes back", value);
+    result = volume_mode(value, second + 1, error);
+    if (result < 0)
+        return result;
+    target_length = (size_t)(second - first - 1);
+    if (first[1] != '/' || target_length < 2)
+        return error_set(error, EINVAL, "--volume %s: the guest's directory '%.*s' does not begin "
+                         "with '/', or is the root itself; give another", value,
+                         (int)target_length, first + 1);
+    if ((result = copy_part(&volume->source, value, (size_t)(first - value), error)) < 0)
+        return result;
+    if ((result = copy_part(&volume->target, first + 1, target_length, error)) < 0)
+        free(volume->source);
+    return result;
+}
+
+int run_publish_parse(const char *value, char **forward, struct error *error)
+{
+    const char *slash = strchr(value, '/'), *protocol = slash ? slash + 1 : "tcp";
+    cleanup_free char *ports = strndup(value, slash ? (size_t)(slash - value) : strlen(value));
+    uint64_t host, guest;
+    char *colon;
+
+    if (!ports)
+        return error_system(error, ENOMEM, "--publish");
+    colon = strchr(ports, ':');
+    if (!colon || (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0))
+        return error_set(error, EINVAL, "--publish %s: is no pair of ports; give HOST:GUEST, with "
+                         "/tcp or /udp behind it", value);
+    *colon = '\0';
+    if (options_number("publish", ports, 1, 65535, &host, error) < 0 ||
+        options_number("publish", colon + 1, 1, 65535, &guest, error) < 0)
+        return -EINVAL;
+    if (asprintf(forward, "%s:%u:%u", protocol, (unsigned int)host, (unsigned int)guest) < 0)
+        return error_system(error, ENOMEM, "--publish");
+    return 0;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/run/session.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "devices/backend/passt.h"
+#include "devices/registry.h"
+#include "vmm/cleanup.h"
+#include "vmm/run/initramfs.h"
+#include "vmm/run/output.h"
+#include "vmm/run/scratch.h"
+#include "vmm/run/verdict.h"
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_HOST_NAME "mote"
+
+/* ---- the job -------------------------------------------------------------- */
+
+static int add_all(struct text_list *list, char **words, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && words && words[i]; i++)
+        result = text_list_add(list, words[i], error);
+    return result;
+}
+
+/* As container tools have it: our words replace the image's command, not its entry point. */
+static int choose_arguments(struct session *session, struct error *error)
+{
+    const struct image_config *config = &session->rootfs.config;
+    char **words = session->options.words;
+    int result = add_all(&session->arguments, config->entrypoint.items, error);
+
+    if (result == 0)
+        result = add_all(&session->arguments, words[0] ? words : config->command.items, error);
+    if (result == 0 && session->arguments.count == 0)
+        return error_set(error, EINVAL, "--image %s: names no command; give one after the options",
+                         session->options.image);
+    return result;
+}
+
+static int set_variable(struct session *session, const char *name, const char *value,
+                        struct error *error)
+{
+    cleanup_free char *variable = NULL;
+
+    if (text_list_variable(&session->environment, name))
+        return 0;
+    if (asprintf(&variable, "%s=%s", name, value) < 0)
+        return error_system(error, ENOMEM, "the job's environment");
+    return text_list_add(&session->environment, variable, error);
+}
+
+/* The image's, then the user's; then what is still missing. */
+static int choose_environment(struct session *session, const char *host_name, struct error *error)
+{
+    const struct text_list *sources[] = {
+        &session->rootfs.config.environment, &session->options.environment,
+    };
+    int result = text_list_add(&session->environment, DEFAULT_PATH, error);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++)
+        for (size_t j = 0; result == 0 && j < sources[i]->count; j++)
+            result = text_list_set_variable(&session->environment, sources[i]->items[j], error);
+    if (result == 0)
+        result = set_variable(session, "HOSTNAME", host_name, error);
+    if (result == 0 && session->options.tty)
+        result = set_variable(session, "TERM", getenv("TERM") ? getenv("TERM") : "xterm", error);
+    return result;
+}
+
+static uint32_t choose_flags(const struct run_options *options)
+{
+    uint32_t flags = 0;
+
+    if (!options->detach && (options->interactive || options->tty || !isatty(STDIN_FILENO)))
+        flags |= RUN_STDIN;
+    if (options->tty)
+        flags |= RUN_TTY;
+    if (options->output)
+        flags |= RUN_OUTPUT;
+    if (options->scratch)
+        flags |= RUN_SCRATCH;
+    return flags;
+}
+
+static const char *first_of(const char *a, const char *b, const char *c)
+{
+    return a && *a ? a : b && *b ? b : c;
+}
+
+static void tell_addresses(struct run_job *head)
+{
+    inet_pton(AF_INET, PASST_PRIVATE_ADDRESS, &head->address);
+    inet_pton(AF_INET, PASST_PRIVATE_GATEWAY, &head->gateway);
+    inet_pton(AF_INET, PASST_PRIVATE_NAME_SERVER, &head->name_server);
+    head->prefix_length = PASST_PRIVATE_PREFIX;
+}
+
+static int encode_job(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    const struct rootfs *rootfs = &session->rootfs;
+    struct winsize size = { .ws_row = 24, .ws_col = 80 };
+    struct job job = {
+        .host_name = first_of(options->host_name, DEFAULT_HOST_NAME, ""),
+        .user = first_of(options->user, rootfs->config.user, "0"),
+        .work_directory = first_of(options->work_directory, rootfs->config.work_directory, "/"),
+        .layer_count = rootfs->layer_count,
+        .volume_count = rootfs->volume_count,
+        .arguments = &session->arguments,
+        .environment = &session->environment,
+    };
+    int result = choose_arguments(session, error);
+
+    if (result == 0)
+        result = choose_environment(session, job.host_name, error);
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < rootfs->layer_count; i++)
+        job.layers[i] = rootfs->layers[i].file_system;
+    for (size_t i = 0; i < rootfs->volume_count; i++)
+        job.volumes[i] = (struct job_volume){
+            options->volumes[i].target, rootfs->volumes[i].file_system,
+        };
+    ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+    session->flags = choose_flags(options);
+    job.head = (struct run_job){
+        .flags = session->flags,
+        .pids_max = (uint32_t)options->pids,
+        .disk_limit = options->disk_limit,
+        .rows = size.ws_row,
+        .columns = size.ws_col,
+    };
+    if (options->net == RUN_NET_USER)
+        tell_addresses(&job.head);
+    return job_encode(&job, &session->job, &session->job_length, error);
+}
+
+/* ---- the VM --------------------------------------------------------------- */
+
+static const struct virtio_row *device_row(const char *option)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].option, option) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* A comma in a path is written twice. */
+static void put_path(FILE *stream, const char *path)
+{
+    for (; *path; path++) {
+        if (*path == ',')
+            fputc(',', stream);
+        fputc(*path, stream);
+    }
+}
+
+static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, bool read_only,
+                    struct error *error)
+{
+    cleanup_free char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (!stream)
+        return error_system(error, ENOMEM, "disk %s", disk->path);
+    put_path(stream, disk->path);
+    fprintf(stream, "%s,fd=%d", read_only ? ",ro" : "", disk->fd);
+    if (fclose(stream) != 0)
+        return error_system(error, ENOMEM, "disk %s", disk->path);
+    return vm_config_add_device(config, device_row("disk"), text, error);
+}
+
+/* The guest gets its addresses with the job: they are the same on every host. */
+static int add_network(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    cleanup_free char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (!stream)
+        return error_system(error, ENOMEM, "--net");
+    fprintf(stream, "user,private");
+    for (size_t i = 0; i < options->publish_count; i++)
+        fprintf(stream, ",forward=%s", options->publish[i]);
+    if (fclose(stream) != 0)
+        return error_system(error, ENOMEM, "--net");
+    return vm_config_add_device(&session->options.vm, device_row("net"), text, error);
+}
+
+static int add_devices(struct session *session, struct error *error)
+{
+    const struct rootfs *rootfs = &session->rootfs;
+    char scratch_name[] = "scratch";
+    struct rootfs_disk scratch = { .fd = session->scratch, .path = scratch_name };
+    struct vm_config *config = &session->options.vm;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
+        result = add_disk(config, &rootfs->layers[i], true, error);
+    for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
+        result = add_disk(config, &rootfs->volumes[i], true, error);
+    if (result == 0 && session->scratch >= 0)
+        result = add_disk(config, &scratch, false, error);
+    if (result == 0 && session->options.net == RUN_NET_USER)
+        result = add_network(session, error);
+    return result;
+}
+
+/* The initramfs has the modules for this job's disks and network. */
+static int make_initramfs(struct session *session, struct error *error)
+{
+    const struct rootfs *rootfs = &session->rootfs;
+    struct text_list wanted = { .count = 0 };
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
+        result = text_list_add(&wanted, rootfs->layers[i].file_system, error);
+    for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
+        result = text_list_add(&wanted, rootfs->volumes[i].file_system, error);
+    if (result == 0 && session->scratch >= 0)
+        result = text_list_add(&wanted, "ext4", error);
+    if (result == 0 && session->options.net == RUN_NET_USER)
+        result = text_list_add(&wanted, "virtio_net", error);
+    if (result == 0)
+        result = initramfs_create(&session->kernel, &wanted, &session->initramfs, error);
+    text_list_release(&wanted);
+    return result;
+}
+
+static int configure_vm(struct session *session, struct error *error)
+{
+    struct vm_config *config = &session->options.vm;
+    int result = kernel_choose(session->options.kernel, &session->kernel, error);
+
+    if (result == 0)
+        result = make_initramfs(session, error);
+    if (result < 0)
+        return result;
+    config->kernel = session->kernel.path;
+    config->initrd = "initramfs";
+    config->initrd_fd = session->initramfs;
+    config->describe = session->kernel.describe;
+    if (session->options.describe > 0)
+        config->describe = session->options.describe - 1;
+    config->command_line = session->options.verbose ? "console=ttyS0 panic=-1"
+                                                    : "console=ttyS0 panic=-1 loglevel=1";
+    result = add_devices(session, error);
+    return result == 0 ? vm_config_check(config, error) : result;
+}
+
+/* ---- all together --------------------------------------------------------- */
+
+static int open_rootfs(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    bool image = options->image != NULL;
+    int result = rootfs_open(&session->rootfs, image ? options->image : options->rootfs, image,
+                             options->quiet, error);
+
+    for (size_t i = 0; result == 0 && i < options->volume_count; i++)
+        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, options->quiet,
+                                   error);
+    return result;
+}
+
+int session_prepare(struct session *session, struct error *error)
+{
+    const struct run_options *options = &session->options;
+    int result = 0;
+
+    if (options->tty && !isatty(STDIN_FILENO))
+        return error_set(error, ENOTTY, "--tty: standard input is no terminal; leave out --tty");
+    if (options->output)
+        result = output_prepare(options->output, error);
+    if (result == 0 && options->verdict)
+        result = verdict_check(options->verdict, error);
+    if (result == 0)
+        result = open_rootfs(session, error);
+    if (result == 0)
+        result = encode_job(session, error);
+    if (result == 0 && options->scratch)
+        result = scratch_create(options->scratch, &session->scratch, error);
+    if (result == 0)
+        result = configure_vm(session, error);
+    timeline_mark(session->timeline, "job prepared");
+    return result;
+}
+
+int session_open(struct session *session, struct error *error)
+{
+    session->log.level = session->options.quiet ? LOG_ERROR
+                         : session->options.verbose ? LOG_INFO : LOG_WARN;
+    /* The VM's process marks it, too. */
+    session->timeline = mmap(NULL, sizeof(*session->timeline), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (session->timeline == MAP_FAILED) {
+        session->timeline = NULL;
+        return error_system(error, errno, "the timeline");
+    }
+    timeline_mark(session->timeline, "main");
+    return 0;
+}
+
+void session_close(struct session *session)
+{
+    rootfs_release(&session->rootfs);
+    kernel_choice_release(&session->kernel);
+    text_list_release(&session->arguments);
+    text_list_release(&session->environment);
+    run_options_release(&session->options);
+    cleanup_close(&session->initramfs);
+    cleanup_close(&session->scratch);
+    free(session->job);
+    if (session->timeline)
+        munmap(session->timeline, sizeof(*session->timeline));
+}

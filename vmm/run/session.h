@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_RUN_SESSION_H
+#define MOTE_RUN_SESSION_H
+
+/*
+ * One `mote run` from its options to a job and a VM to run it in: everything
+ * that can be wrong with what the user asked for is found out here, before
+ * there is a VM.
+ */
+
+#include "vmm/log.h"
+#include "vmm/run/kernel_choice.h"
+#include "vmm/run/rootfs.h"
+#include "vmm/run/run_options.h"
+#include "vmm/timeline.h"
+
+struct session {
+    struct run_options options;
+    struct kernel_choice kernel;
+    struct rootfs rootfs;
+    int initramfs;
+    int scratch; /* the job's writable disk; -1: it writes to memory */
+    struct text_list arguments, environment;
+    uint32_t flags; /* of the job */
+    uint8_t *job;   /* as job_encode() made it */
+    size_t job_length;
+    struct log log;
+    struct timeline *timeline; /* shared with the VM's process */
+};
+
+#define SESSION_INIT { .initramfs = -1, .scratch = -1, .log = LOG_INIT }
+
+/* Of OPTIONS, which are read already.  After a failure, too: session_close(). */
+int session_open(struct session *session, struct error *error);
+int session_prepare(struct session *session, struct error *error);
+void session_close(struct session *session);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/run/supervisor_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices/backend/socket_handoff.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+
+/* After SIGTERM, until SIGKILL. */
+#define GRACE_MS 2000
+/* After SIGKILL, until the VM is ended without the guest's account. */
+#define LAST_WORDS_MS 10000
+/* For /output. */
+#define OUTPUT_MS 120000
+#define HANDOFFS_PER_EVENT 16
+
+uint64_t supervisor_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void supervisor_complain(struct supervisor *supervisor, const char *format, ...)
+{
+    struct error error = ERROR_INIT;
+    va_list arguments;
+    char text[sizeof(error.message)];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    error_set(&error, EIO, "%s", text); /* one printable line */
+    log_error(supervisor->options->log, "%s", error.message);
+    if (!supervisor->outcome->message[0])
+        snprintf(supervisor->outcome->message, sizeof(supervisor->outcome->message), "%.255s",
+                 error.message);
+}
+
+/* ---- its end -------------------------------------------------------------- */
+
+void supervisor_end(struct supervisor *supervisor, enum cause cause, int status)
+{
+    if (supervisor->over)
+        return;
+    supervisor->over = true;
+    supervisor->outcome->cause = cause;
+    supervisor->outcome->status = status;
+    event_loop_stop(supervisor->loop);
+}
+
+static void set_clock(struct supervisor *supervisor, uint64_t ms)
+{
+    struct itimerspec when = {
+        .it_value = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 },
+    };
+
+    timerfd_settime(supervisor->clock, 0, &when, NULL);
+}
+
+static int send_signal(struct supervisor *supervisor, int number)
+{
+    struct {
+        struct run_header header;
+        struct run_signal signal;
+    } record = {
+        { RUN_SIGNAL, sizeof(struct run_signal) }, { (uint32_t)number },
+    };
+
+    return supervisor->control ? control_send(supervisor->control, &record, sizeof(record))
+                               : -ENOTCONN;
+}
+
+void supervisor_stop_job(struct supervisor *supervisor, enum cause cause)
+{
+    if (supervisor->stop_cause != CAUSE_COUNT || supervisor->phase >= PHASE_ENDED)
+        return;
+    supervisor->stop_cause = cause;
+    if (supervisor->phase != PHASE_RUNNING || send_signal(supervisor, SIGTERM) < 0) {
+        /* The job has not begun: there is nobody to be gentle with. */
+        supervisor_end(supervisor, cause, supervisor_stop_status(cause));
+        return;
+    }
+    supervisor->alarm = ALARM_GRACE;
+    set_clock(supervisor, GRACE_MS);
+}
+
+static void clock_rang(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    uint64_t count;
+
+    (void)events;
+    if (read(supervisor->clock, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return;
+    switch (supervisor->alarm) {
+    case ALARM_TIMEOUT:
+        if (supervisor->phase == PHASE_ENDED) {
+            /* In time, says the guest; but its streams have to end some day, too. */
+            supervisor->alarm = ALARM_LAST;
+            set_clock(supervisor, LAST_WORDS_MS);
+            break;
+        }
+        log_warn(supervisor->options->log, "%s: ran longer than --timeout allows; it is ended",
+                 supervisor->options->command);
+        supervisor_stop_job(supervisor, CAUSE_TIMEOUT);
+        break;
+    case ALARM_GRACE:
+        send_signal(supervisor, SIGKILL);
+        supervisor->alarm = ALARM_LAST;
+        set_clock(supervisor, LAST_WORDS_MS);
+        break;
+    case ALARM_LAST:
+        if (supervisor->stop_cause == CAUSE_COUNT)
+            supervisor->stop_cause = CAUSE_TIMEOUT;
+        supervisor_end(supervisor, supervisor->stop_cause,
+                       supervisor_stop_status(supervisor->stop_cause));
+        break;
+    case ALARM_OUTPUT:
+        supervisor_complain(supervisor, "--output: /output took longer than %u s to come "
+                  "back; write less", OUTPUT_MS / 1000);
+        supervisor->failed = true;
+        supervisor_conclude(supervisor);
+        break;
+    }
+}
+
+void supervisor_await_output(struct supervisor *supervisor)
+{
+    supervisor->alarm = ALARM_OUTPUT;
+    set_clock(supervisor, OUTPUT_MS);
+}
+
+/* ---- what comes from the guest -------------------------------------------- */
+
+static void connection_arrived(struct supervisor *supervisor, int fd, uint32_t port)
+{
+    if (!supervisor_accept(supervisor, fd, port))
+        close(fd);
+}
+
+static void handoff_ready(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    uint32_t port;
+
+    (void)events;
+    for (unsigned int i = 0; i < HANDOFFS_PER_EVENT && !supervisor->over; i++) {
+        int fd = socket_handoff_receive(supervisor->vm.handoff, &port);
+
+        if (fd == -EAGAIN)
+            return;
+        if (fd < 0) { /* SIGCHLD tells the rest */
+            event_loop_remove(supervisor->loop, supervisor->vm.handoff);
+            return;
+        }
+        connection_arrived(supervisor, fd, port);
+    }
+}
+
+/* The last of what the guest's kernel said, for the case that it panics. */
+static void console_ready(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    char bytes[1024];
+    ssize_t count = read(supervisor->vm.console, bytes, sizeof(bytes));
+
+    (void)events;
+    if (count < 0 && errno == EAGAIN)
+        return;
+    if (count <= 0) {
+        event_loop_remove(supervisor->loop, supervisor->vm.console);
+        return;
+    }
+    if (supervisor->options->verbose && write(STDERR_FILENO, bytes, (size_t)count) < 0)
+        supervisor->failed = true;
+    console_tail_add(&supervisor->tail, bytes, (size_t)count);
+}
+
+static void vm_ended(struct supervisor *supervisor)
+{
+    bool fault;
+
+    /* The reader of the console may be behind. */
+    for (ssize_t count = 1; count > 0;) {
+        char bytes[1024];
+
+        count = read(supervisor->vm.console, bytes, sizeof(bytes));
+        if (count > 0)
+            console_tail_add(&supervisor->tail, bytes, (size_t)count);
+    }
+    if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
+        supervisor_complain(supervisor, "%s", supervisor->vm.error.message);
+    else
+        supervisor_complain(supervisor, "the guest's kernel %s before the job had ended%s%s; "
+                  "--verbose shows its messages",
+                  supervisor->vm.status == STATUS_PANIC ? "panicked" : "ended",
+                  supervisor->tail.line[0] ? ", with the words " : "", supervisor->tail.line);
+    fault = supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED;
+    supervisor_end(supervisor, fault ? CAUSE_VMM_FAULT : CAUSE_GUEST_PANIC, STATUS_FAILED);
+}
+
+/* ---- signals -------------------------------------------------------------- */
+
+static void children_changed(struct supervisor *supervisor)
+{
+    output_check(supervisor);
+    if (!supervisor->over && vm_process_ended(&supervisor->vm))
+        vm_ended(supervisor);
+}
+
+static void user_signalled(struct supervisor *supervisor, int number)
+{
+    bool ends = number == SIGINT || number == SIGTERM || number == SIGQUIT;
+
+    if (ends)
+        supervisor->ends_wanted++;
+    /* Who asks for the third time means us and not the job. */
+    if (supervisor->phase != PHASE_RUNNING || supervisor->ends_wanted >= 3) {
+        if (ends || number == SIGHUP)
+            supervisor_end(supervisor, CAUSE_SIGNALLED, STATUS_SIGNAL + number);
+        return;
+    }
+    send_signal(supervisor, number);
+}
+
+static void signal_ready(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(supervisor->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo == SIGCHLD)
+        children_changed(supervisor);
+    else if (info.ssi_signo == SIGWINCH)
+        supervisor_send_window(supervisor);
+    else
+        user_signalled(supervisor, (int)info.ssi_signo);
+}
+
+static int open_signals(struct supervisor *supervisor, struct error *error)
+{
+    static const int numbers[] = {
+        SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD,
+    };
+    struct sigaction hangup;
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
+        sigaddset(&set, numbers[i]);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    /* A child that is waited for is not to be reaped by the kernel; a pipe that nobody reads is
+     * an error to handle. */
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return supervisor->signals < 0 ? error_system(error, errno, "signals") : 0;
+}
+
+/* ---- all together --------------------------------------------------------- */
+
+static int watch(struct supervisor *supervisor, int fd, event_handler handler, struct error *error)
+{
+    struct event_source source = {
+        .fd = fd, .events = EPOLLIN, .handler = handler, .context = supervisor,
+    };
+    int result = event_loop_add(supervisor->loop, &source);
+
+    return result < 0 ? error_system(error, -result, "the job") : 0;
+}
+
+static int start(struct supervisor *supervisor, struct error *error)
+{
+    const struct supervisor_options *options = supervisor->options;
+    int result;
+
+    if ((result = event_loop_create(&supervisor->loop, error)) < 0 ||
+        (result = open_signals(supervisor, error)) < 0)
+        return result;
+    supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (supervisor->clock < 0)
+        return error_system(error, errno, "the clock");
+    if ((result = vm_process_start(&supervisor->vm, options->config, options->sandbox, options->log,
+                                   options->timeline, error)) < 0 ||
+        (result = watch(supervisor, supervisor->signals, signal_ready, error)) < 0 ||
+        (result = watch(supervisor, supervisor->clock, clock_rang, error)) < 0 ||
+        (result = watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
+        (result = watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
+        return result;
+    supervisor->alarm = ALARM_TIMEOUT;
+    if (options->timeout_ms > 0)
+        set_clock(supervisor, options->timeout_ms);
+    return supervisor_open_terminal(supervisor, error);
+}
+
+static void close_all(struct supervisor *supervisor)
+{
+    vm_process_close(&supervisor->vm);
+    supervisor_close_streams(supervisor);
+    control_destroy(supervisor->control);
+    event_loop_destroy(supervisor->loop);
+    cleanup_close(&supervisor->signals);
+    cleanup_close(&supervisor->clock);
+}
+
+int supervise(const struct supervisor_options *options, struct outcome *outcome,
+              struct error *error)
+{
+    struct supervisor supervisor = {
+        .options = options, .outcome = outcome, .signals = -1, .clock = -1,
+        .vm = VM_PROCESS_INIT, .stop_cause = CAUSE_COUNT,
+    };
+    uint64_t begin = supervisor_now_ms();
+    int result;
+
+    *outcome = (struct outcome){ .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
+    result = start(&supervisor, error);
+    if (result == 0)
+        result = event_loop_run(supervisor.loop, error);
+    outcome->wall_ms = supervisor_now_ms() - begin;
+    close_all(&supervisor);
+    timeline_mark(options->timeline, "VM destroyed");
+    if (result == 0 && supervisor.failed)
+        outcome->status = STATUS_FAILED;
+    return result;
+}

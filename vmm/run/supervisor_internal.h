@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_RUN_SUPERVISOR_INTERNAL_H
+#define MOTE_RUN_SUPERVISOR_INTERNAL_H
+
+/*
+ * What the supervisor's parts share: supervisor.c has the loop, the clock and
+ * the signals; conversation.c the guest's connections and what it says on them.
+ */
+
+#include <sys/signalfd.h>
+
+#include "vmm/event_loop.h"
+#include "vmm/run/console_tail.h"
+#include "vmm/run/control.h"
+#include "vmm/run/relay.h"
+#include "vmm/run/supervisor.h"
+#include "vmm/run/vm_process.h"
+#include "vmm/terminal.h"
+
+/* How far the conversation has come. */
+enum phase {
+    PHASE_WAITING,  /* for the control connection and HELLO */
+    PHASE_STARTING, /* the job was sent; its streams connect */
+    PHASE_RUNNING,
+    PHASE_ENDED,    /* the guest told how; streams may still have something */
+};
+
+enum alarm { ALARM_TIMEOUT, ALARM_GRACE, ALARM_LAST, ALARM_OUTPUT };
+
+enum stream_name { STREAM_INPUT, STREAM_OUTPUT, STREAM_ERROR, STREAM_COUNT };
+
+struct stream {
+    struct supervisor *supervisor;
+    struct relay *relay; /* NULL before it was connected and after its end */
+    int fd;              /* the guest's side */
+    bool connected;      /* once */
+    uint64_t count;      /* bytes, at its end */
+};
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct outcome *outcome;
+    struct event_loop *loop;
+    struct vm_process vm;
+    int signals, clock;
+    enum alarm alarm; /* what the clock is set for */
+    enum phase phase;
+    bool over;        /* the outcome stands */
+    bool failed;      /* Mote could not do all that was asked: status 125 */
+    enum cause stop_cause; /* why we ended the job; CAUSE_COUNT: we did not */
+    unsigned int ends_wanted;
+
+    struct control *control;
+    struct terminal *terminal;
+    struct console_tail tail;
+    struct stream streams[STREAM_COUNT];
+    bool output_connected;
+    pid_t output_process; /* unpacks /output; 0: none */
+};
+
+uint64_t supervisor_now_ms(void);
+
+/* Tells the user and the verdict what went wrong. */
+void supervisor_complain(struct supervisor *supervisor, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The outcome: the first one counts. */
+void supervisor_end(struct supervisor *supervisor, enum cause cause, int status);
+/* SIGTERM to the job, and what follows where that does not help. */
+void supervisor_stop_job(struct supervisor *supervisor, enum cause cause);
+/* Sets the clock for /output. */
+void supervisor_await_output(struct supervisor *supervisor);
+
+/* The exit status of a job that was ended by us. */
+int supervisor_stop_status(enum cause cause);
+/* Takes the guest's connection to PORT, or tells that it is none of the job's. */
+bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port);
+/* Ends it all if everything there is has come. */
+void supervisor_conclude(struct supervisor *supervisor);
+void supervisor_send_window(struct supervisor *supervisor);
+int supervisor_open_terminal(struct supervisor *supervisor, struct error *error);
+void supervisor_close_streams(struct supervisor *supervisor);
+/* After SIGCHLD: whether the process that unpacks /output is done. */
+void output_check(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/run/vm_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "devices/backend/console.h"
+#include "devices/registry.h"
+#include "devices/virtio/vsock.h"
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/vm.h"
+
+#define CONSOLE_DRAIN_MS 100
+
+/* ---- in the child --------------------------------------------------------- */
+
+static int status_of(enum vm_end_kind kind)
+{
+    switch (kind) {
+    case VM_POWERED_OFF:
+    case VM_RESET:
+    case VM_STOPPED:
+        return STATUS_OK;
+    case VM_PANICKED:
+        return STATUS_PANIC;
+    case VM_RUNNING:
+    case VM_FAILED:
+        break;
+    }
+    return STATUS_FAILED;
+}
+
+static int run_vm(const struct vm_config *config, struct vm_host *host, int console_fd,
+                  struct error *error)
+{
+    struct console_options console = {
+        .input_fd = -1, .output_fd = console_fd, .log = host->log,
+    };
+    struct vm_end end = { .kind = VM_RUNNING };
+    struct vm *vm;
+    int result = event_loop_create(&host->loop, error);
+
+    if (result == 0)
+        result = console_create(&host->console, &console, error);
+    if (result == 0)
+        result = vm_create(&vm, config, host, error);
+    if (result == 0)
+        result = vm_run(vm, &end, error);
+    if (result < 0)
+        return result;
+    /* The last words of a kernel's panic; a reader that is gone does not matter. */
+    console_drain(host->console, CONSOLE_DRAIN_MS, &(struct error)ERROR_INIT);
+    return status_of(end.kind);
+}
+
+static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
+                                struct vm_failure *failure, int console_fd)
+{
+    struct error error = ERROR_INIT;
+    int result = run_vm(config, host, console_fd, &error);
+
+    if (result < 0) {
+        snprintf(failure->message, sizeof(failure->message), "%s", error.message);
+        result = STATUS_FAILED;
+    }
+    _exit(result); /* the kernel takes the VM down */
+}
+
+/* ---- in the parent -------------------------------------------------------- */
+
+static const struct virtio_row *vsock_row(void)
+{
+    size_t count;
+    const struct virtio_row *rows = virtio_registry(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].class == &virtio_vsock_class)
+            return &rows[i];
+    return NULL;
+}
+
+static int add_vsock(struct vm_config *config, int handoff, struct error *error)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "%u,handoff=%d", VSOCK_CID_MIN, handoff);
+    return vm_config_add_device(config, vsock_row(), text, error);
+}
+
+int vm_process_start(struct vm_process *process, struct vm_config *config,
+                     const struct sandbox_config *sandbox, struct log *log,
+                     struct timeline *timeline, struct error *error)
+{
+    struct vm_host host = { .log = log, .timeline = timeline };
+    cleanup_fd int their_handoff = -1, their_console = -1;
+    int ends[2], result;
+    pid_t pid;
+
+    *process = (struct vm_process)VM_PROCESS_INIT;
+    process->failure = mmap(NULL, sizeof(*process->failure), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (process->failure == MAP_FAILED) {
+        process->failure = NULL;
+        return error_system(error, errno, "the VM's process");
+    }
+    snprintf(process->failure->message, sizeof(process->failure->message),
+             "KVM stopped the guest; the messages above tell more");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_system(error, errno, "the VM's process");
+    process->handoff = ends[0];
+    their_handoff = ends[1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_system(error, errno, "the VM's process");
+    process->console = ends[0];
+    their_console = ends[1];
+    fcntl(process->console, F_SETFL, O_NONBLOCK);
+    if ((result = add_vsock(config, their_handoff, error)) < 0 ||
+        (result = sandbox_create(&process->sandbox, sandbox, log, error)) < 0 ||
+        (result = pid = sandbox_fork(process->sandbox, error)) < 0)
+        return result;
+    if (pid == 0) {
+        close(process->handoff);
+        close(process->console);
+        host.sandbox = process->sandbox;
+        be_the_vm(config, &host, process->failure, their_console);
+    }
+    process->runs = true;
+    return 0;
+}
+
+static void await(struct vm_process *process)
+{
+    process->runs = false;
+    process->status = sandbox_wait(process->sandbox, &process->error);
+    /* It can write there what it likes. */
+    if (process->status == STATUS_FAILED)
+        error_set(&process->error, EINVAL, "%.*s", (int)sizeof(process->failure->message) - 1,
+                  process->failure->message);
+}
+
+bool vm_process_ended(struct vm_process *process)
+{
+    struct pollfd end = { .events = POLLIN };
+
+    if (!process->runs)
+        return true;
+    end.fd = sandbox_end_fd(process->sandbox);
+    if (poll(&end, 1, 0) > 0)
+        await(process);
+    return !process->runs;
+}
+
+void vm_process_end(struct vm_process *process)
+{
+    if (!process->runs)
+        return;
+    sandbox_signal(process->sandbox, SIGKILL);
+    await(process);
+}
+
+void vm_process_close(struct vm_process *process)
+{
+    vm_process_end(process);
+    sandbox_destroy(process->sandbox);
+    process->sandbox = NULL;
+    cleanup_close(&process->handoff);
+    cleanup_close(&process->console);
+    process->handoff = process->console = -1;
+    if (process->failure)
+        munmap(process->failure, sizeof(*process->failure));
+    process->failure = NULL;
+}

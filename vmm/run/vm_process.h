@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_RUN_VM_PROCESS_H
+#define MOTE_RUN_VM_PROCESS_H
+
+/*
+ * The VM in a process of its own, and that in its jail (sandbox.h).
+ *
+ * The process that the user started supervises: it has the terminal, the
+ * signals, the clock and the verdict.  Its child has the VM and nothing else.
+ * The child dies with its parent, and what the two share are inherited
+ * descriptors: whichever is killed, and whenever, nothing is left.
+ */
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/log.h"
+#include "vmm/sandbox/sandbox.h"
+#include "vmm/timeline.h"
+
+/* Why the VM's process failed; in memory that both share. */
+struct vm_failure {
+    char message[sizeof(((struct error *)0)->message)];
+};
+
+struct vm_process {
+    struct vm_failure *failure;
+    struct sandbox *sandbox;
+    bool runs;      /* not waited for yet */
+    int handoff;    /* the guest's connections, by socket_handoff_receive() */
+    int console;    /* what the guest's kernel prints; non-blocking */
+    int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
+                       or less than 0, if it did not end by itself */
+    struct error error; /* why it failed */
+};
+
+#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1, .error = ERROR_INIT }
+
+/*
+ * Forks; the child makes a VM of CONFIG, to which a vsock device is added, enters
+ * the jail that SANDBOX describes, runs the VM and leaves its error in `failure`.
+ * TIMELINE lies in shared memory.  All of the caller's signals are blocked by
+ * then.
+ */
+int vm_process_start(struct vm_process *process, struct vm_config *config,
+                     const struct sandbox_config *sandbox, struct log *log,
+                     struct timeline *timeline, struct error *error);
+
+/* Ends it, if it still runs, and waits for it.  As often as you like. */
+void vm_process_end(struct vm_process *process);
+
+/* Whether it has ended by itself; then `status` tells how. */
+bool vm_process_ended(struct vm_process *process);
+
+void vm_process_close(struct vm_process *process);
+
+#endif

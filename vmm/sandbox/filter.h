@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_SANDBOX_FILTER_H
+#define MOTE_SANDBOX_FILTER_H
+
+/*
+ * A list of system calls, and its translation into the BPF program that the
+ * kernel runs before each call.
+ *
+ * A rule allows a call, or refuses it with an errno; a call that matches no rule
+ * ends the process.  Of several rules of one call the first that matches counts.
+ * A condition compares the low 32 bits of an argument after a mask: every
+ * argument that the lists look at is an int in the kernel's eyes.
+ */
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FILTER_CONDITIONS_MAX 2
+#define FILTER_LENGTH_MAX 512
+
+struct filter_condition {
+    uint8_t argument; /* from 1 on, as the manual counts; 0: no condition */
+    uint32_t mask;    /* 0: VALUE is the process's own PID */
+    uint32_t value;
+};
+
+struct filter_rule {
+    int call;     /* SYS_… */
+    int refusal;  /* the errno, 0 to allow */
+    const char *rare; /* when it is needed, of a rule that no test uses; else NULL */
+    struct filter_condition conditions[FILTER_CONDITIONS_MAX];
+};
+
+/* ARGUMENT is VALUE; or is VALUE in the bits of MASK. */
+#define IS(argument, value) { argument, UINT32_MAX, (uint32_t)(value) }
+#define MASKED(argument, mask, value) { argument, mask, value }
+#define OWN_PID(argument) { argument, 0, 0 }
+
+#define ALLOW(name) { .call = SYS_##name }
+#define ALLOW_IF(name, ...) { .call = SYS_##name, .conditions = { __VA_ARGS__ } }
+#define RARE(name, when) { .call = SYS_##name, .rare = when }
+#define RARE_IF(name, when, ...) { .call = SYS_##name, .rare = when, .conditions = { __VA_ARGS__ } }
+#define REFUSE(name, number) { .call = SYS_##name, .refusal = number }
+
+/*
+ * Translates RULES for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
+ * which has room for FILTER_LENGTH_MAX instructions.  Returns their number, or 0
+ * if they have no room.  OTHERWISE is the kernel's answer (SECCOMP_RET_…) to a
+ * call that no rule matches.
+ */
+size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
+                        uint32_t otherwise, struct sock_filter *program);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why the monitor died, told by itself to the supervisor through a pipe: the
+ * system call that seccomp did not let through, or memory that the host could
+ * not supply.  What it says is only shown to the user, never acted upon.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/sandbox/layers.h"
+#include "vmm/sandbox/lists.h"
+
+/* A signal handler gets no context: these two are set before there is one. */
+static int words_fd = -1;
+static _Thread_local uint32_t thread_kind = SANDBOX_THREAD_COUNT;
+
+static const char *const call_names[] = {
+#include "vmm/sandbox/call_names.inc"
+};
+
+static void say(const struct last_words *words)
+{
+    ssize_t written = write(words_fd, words, sizeof(*words));
+
+    (void)written;
+}
+
+static void call_refused(int number, siginfo_t *info, void *context)
+{
+    struct last_words words = {
+        .signal = number, .call = info->si_syscall, .thread = thread_kind,
+    };
+
+    (void)context;
+    say(&words);
+    /* With SIGSYS blocked, as it is in here, the kernel kills the process for it. */
+    syscall(info->si_syscall, 0, 0, 0, 0, 0, 0);
+    _exit(STATUS_FAILED);
+}
+
+/* Guest memory that the host took back, by a truncated file or a failed page. */
+static void memory_gone(int number)
+{
+    struct last_words words = { .signal = number, .thread = thread_kind };
+
+    say(&words);
+    _exit(STATUS_FAILED);
+}
+
+void last_words_thread(enum sandbox_thread kind)
+{
+    thread_kind = kind;
+}
+
+void last_words_prepare(int fd)
+{
+    struct sigaction refused = { .sa_sigaction = call_refused, .sa_flags = SA_SIGINFO };
+    struct sigaction gone = { .sa_handler = memory_gone };
+
+    words_fd = fd;
+    sigaction(SIGSYS, &refused, NULL);
+    sigaction(SIGBUS, &gone, NULL);
+}
+
+static const char *call_name(int32_t number, char *buffer, size_t size)
+{
+    if (number >= 0 && (size_t)number < ARRAY_LENGTH(call_names) && call_names[number])
+        return call_names[number];
+    snprintf(buffer, size, "system call %d", number);
+    return buffer;
+}
+
+/* WORDS come from a process that may be in a guest's hands. */
+static void tell_words(const struct last_words *words, struct error *error)
+{
+    char buffer[32];
+
+    if (words->signal == SIGSYS)
+        error_set(error, EPERM, "the sandbox ended the VM: %s%s thread called %s, which seccomp "
+                  "does not allow; if no attack is likely, report it and use --sandbox off",
+                  words->thread < SANDBOX_THREAD_COUNT ? "its " : "one",
+                  words->thread < SANDBOX_THREAD_COUNT ? filter_lists[words->thread].name : "",
+                  call_name(words->call, buffer, sizeof(buffer)));
+    else
+        error_set(error, EFAULT, "the VM ended: memory of it could not be supplied (SIGBUS); see "
+                  "the host's kernel log");
+}
+
+void last_words_tell(const struct last_words *words, int status, struct error *error)
+{
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    if (words->signal == SIGSYS || words->signal == SIGBUS)
+        tell_words(words, error);
+    else if (number == SIGKILL)
+        error_set(error, ECHILD, "the VM was killed (SIGKILL); another process did so, or the host "
+                  "had no memory left");
+    else if (number)
+        error_set(error, ECHILD, "the VM's process crashed (SIG%s); please report it",
+                  sigabbrev_np(number) ? sigabbrev_np(number) : "?");
+}

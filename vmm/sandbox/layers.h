@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_SANDBOX_LAYERS_H
+#define MOTE_SANDBOX_LAYERS_H
+
+/*
+ * The layers, each a file of its own, and what they share.  A layer returns 0
+ * when all of it stands, else an error "what: reason; remedy".
+ */
+
+#include <pthread.h>
+
+#include "vmm/sandbox/sandbox.h"
+
+enum sandbox_layer {
+    LAYER_LIMITS,
+    LAYER_DESCRIPTORS,
+    LAYER_CGROUP,
+    LAYER_NAMESPACES,
+    LAYER_ROOT,
+    LAYER_PRIVILEGES,
+    LAYER_LANDLOCK,
+    LAYER_SECCOMP,
+    LAYER_COUNT
+};
+
+/* What the child says last when it does not end by itself; see last_words.c. */
+struct last_words {
+    int32_t signal; /* SIGSYS: seccomp; SIGBUS; 0 for none */
+    int32_t call;   /* of SIGSYS: the system call's number */
+    uint32_t thread; /* enum sandbox_thread, or SANDBOX_THREAD_COUNT */
+};
+
+struct cgroup;
+
+struct sandbox {
+    struct sandbox_config config;
+    struct log *log;
+    struct cgroup *cgroup;       /* NULL where there is none */
+    struct error cgroup_missing; /* why */
+    bool in_cgroup;              /* the child began in it */
+    struct error fork_refused;   /* why the child has no namespaces of its own */
+    bool user_namespace;         /* the child has one */
+    bool privileged;             /* the child is root, and becomes another */
+    pid_t supervisor;
+    bool network_begun;          /* NETWORK_MAKER is to be joined, then there is NETWORK_FD */
+    pthread_t network_maker;
+    int network_fd;              /* or a negative errno */
+    pid_t pid;                   /* the child's; 0: none */
+    int words_fd;                /* last words: the supervisor reads, the child writes */
+    bool active[LAYER_COUNT];
+    struct error why[LAYER_COUNT]; /* of those that are not */
+};
+
+/* ---- limits.c ---- */
+int layer_limits(struct sandbox *sandbox, struct error *error);
+/* ---- descriptors.c ---- */
+int layer_descriptors(struct sandbox *sandbox, struct error *error);
+/* ---- namespaces.c: the child's first, by its creation, then the others ---- */
+uint64_t namespaces_clone_flags(bool with_user);
+void namespaces_begin(struct sandbox *sandbox);
+int namespaces_map_user(uid_t uid, gid_t gid, struct error *error);
+int layer_namespaces(struct sandbox *sandbox, struct error *error);
+/* ---- root.c ---- */
+int layer_root(struct sandbox *sandbox, struct error *error);
+/* ---- privileges.c ---- */
+int privileges_check(const struct sandbox_config *config, struct error *error);
+int layer_privileges(struct sandbox *sandbox, struct error *error);
+/* ---- landlock.c ---- */
+int layer_landlock(struct sandbox *sandbox, struct error *error);
+/* ---- cgroup.c ---- */
+int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
+                  struct error *error);
+int cgroup_fd(const struct cgroup *cgroup); /* for CLONE_INTO_CGROUP, or -1 */
+int cgroup_join(const struct cgroup *cgroup, struct error *error); /* the calling process */
+bool cgroup_out_of_memory(const struct cgroup *cgroup);
+void cgroup_destroy(struct cgroup *cgroup);
+int layer_cgroup(struct sandbox *sandbox, struct error *error);
+/* ---- seccomp.c ---- */
+int layer_seccomp(struct sandbox *sandbox, struct error *error);
+/* ---- last_words.c ---- */
+void last_words_prepare(int fd);
+void last_words_thread(enum sandbox_thread kind);
+void last_words_tell(const struct last_words *words, int status, struct error *error);
+
+#endif

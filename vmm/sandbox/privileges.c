@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who the monitor is.  Root becomes an unprivileged user that has nothing else
+ * on this host: 0x70000000 and the supervisor's PID, which no other VM has as
+ * long as this one runs, from a range that distributions leave unused (after the
+ * containers' of systemd).  An ordinary user stays who they are.
+ */
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/sandbox/layers.h"
+
+#define FIRST_ID 0x70000000u
+
+int privileges_check(const struct sandbox_config *config, struct error *error)
+{
+    bool chosen = config->uid != SANDBOX_ID_CHOOSE || config->gid != SANDBOX_ID_CHOOSE;
+
+    if (chosen && geteuid() != 0)
+        return error_set(error, EPERM, "--uid and --gid: are for root alone; leave them out, the "
+                         "VM runs as this user");
+    if (chosen && config->mode == SANDBOX_OFF)
+        return error_set(error, EINVAL, "--uid and --gid: exclude --sandbox off; leave one out");
+    return 0;
+}
+
+static int become(const struct sandbox *sandbox, struct error *error)
+{
+    const struct sandbox_config *config = &sandbox->config;
+    uint32_t fresh = FIRST_ID + (uint32_t)sandbox->supervisor;
+    uid_t uid = config->uid == SANDBOX_ID_CHOOSE ? fresh : (uid_t)config->uid;
+    gid_t gid = config->gid == SANDBOX_ID_CHOOSE ? fresh : (gid_t)config->gid;
+
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+        return error_set(error, errno, "user %u, group %u: %s; let root set user IDs here", uid,
+                         gid, strerror(errno));
+    return 0;
+}
+
+/* The bounding set stays: it matters only to exec, from which no_new_privs lets nothing come. */
+static int drop_capabilities(struct error *error)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
+
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return error_system(error, errno, "ambient capabilities");
+    if (syscall(SYS_capset, &header, none) < 0)
+        return error_system(error, errno, "capset");
+    return 0;
+}
+
+int layer_privileges(struct sandbox *sandbox, struct error *error)
+{
+    int result = 0;
+
+    if (sandbox->privileged)
+        result = become(sandbox, error);
+    if (result == 0)
+        result = drop_capabilities(error);
+    if (result < 0)
+        return result;
+    /* After the change of user, which clears the last of them. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return error_system(error, errno, "prctl");
+    return 0;
+}

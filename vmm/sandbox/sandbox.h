@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_SANDBOX_H
+#define MOTE_SANDBOX_H
+
+/*
+ * The monitor jails itself: whoever breaks out of the guest finds itself in a
+ * process that can do next to nothing.
+ *
+ * Two processes.  The supervisor is the one that the user started: it keeps the
+ * terminal, the signals, the clock and the clean-up, and never reads a byte of
+ * the guest's that it does not check.  Its child is the monitor: it opens what
+ * the VM needs, as the user may, and then goes through the layers, one after the
+ * other, each on top of those before:
+ *
+ *   limits        no core file; no more descriptors and memory than the VM needs
+ *   descriptors   what the caller of Mote left open is closed
+ *   cgroup        memory, swap, processes, processor time (made by the supervisor)
+ *   namespaces    user (if not root), mount, PID, network, IPC, UTS, cgroup
+ *   root          an empty, read-only tmpfs is all of the file system
+ *   privileges    root: a user of the VM's own; no capability, nor any new one by
+ *                 exec; not dumpable; dies with the supervisor
+ *   Landlock      no file, no TCP, no signal or abstract socket beyond the process
+ *   seccomp       each thread keeps the few system calls of its kind (lists.c)
+ *
+ * Only then is the first byte of a kernel image parsed; seccomp comes last,
+ * thread by thread, before the guest's first instruction.
+ *
+ * A layer that this host does not offer is left out and told of at
+ * --log-level debug; with `required` it is an error.  What a layer leaves open
+ * the others close.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vmm/error.h"
+#include "vmm/log.h"
+
+struct sandbox;
+
+enum sandbox_mode { SANDBOX_ON, SANDBOX_OFF, SANDBOX_MODE_COUNT };
+
+/* A user or group ID that nobody has asked for. */
+#define SANDBOX_ID_CHOOSE UINT64_MAX
+
+struct sandbox_config {
+    unsigned int mode; /* enum sandbox_mode */
+    bool required;     /* each layer, or an error */
+    uint64_t uid, gid; /* as root: whom to become */
+    uint64_t memory;   /* the guest's, bytes: limits are reckoned from it */
+    unsigned int cpus; /* the guest's */
+};
+
+#define SANDBOX_CONFIG_DEFAULT { .uid = SANDBOX_ID_CHOOSE, .gid = SANDBOX_ID_CHOOSE }
+
+enum sandbox_thread {
+    SANDBOX_VCPU,    /* KVM_RUN and the devices' registers */
+    SANDBOX_IO,      /* the devices' queues */
+    SANDBOX_CONTROL, /* the console and the supervisor's wishes */
+    SANDBOX_THREAD_COUNT
+};
+
+/* Checks CONFIG, which is copied, and makes the cgroup. */
+int sandbox_create(struct sandbox **sandbox, const struct sandbox_config *config, struct log *log,
+                   struct error *error);
+
+/* Ends the child, if there still is one.  NULL is fine. */
+void sandbox_destroy(struct sandbox *sandbox);
+
+/* ---- in the supervisor ---------------------------------------------------- */
+
+/*
+ * Makes the child, one at a time: returns 0 in it, and there goes on as after
+ * fork(2); its PID in the supervisor, which has no threads.
+ */
+pid_t sandbox_fork(struct sandbox *sandbox, struct error *error);
+
+/* A descriptor that becomes readable when the child ends: sandbox_wait() is due.  The sandbox's. */
+int sandbox_end_fd(const struct sandbox *sandbox);
+
+/* Sends SIGNAL to the child; after SIGKILL, sandbox_wait() is still due. */
+void sandbox_signal(struct sandbox *sandbox, int signal);
+
+/*
+ * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells
+ * what ended it, where that was not the child itself.
+ */
+int sandbox_wait(struct sandbox *sandbox, struct error *error);
+
+/* ---- in the child --------------------------------------------------------- */
+
+/*
+ * Once everything is opened, while there is one thread: all layers but seccomp.
+ * NULL, for no sandbox at all, is fine here and below.
+ */
+int sandbox_enter(struct sandbox *sandbox, struct error *error);
+
+/* The calling thread keeps the system calls of its kind.  Fails closed: there is no return without. */
+void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind);
+
+/* ---- for `mote doctor` ---------------------------------------------------- */
+
+/*
+ * Goes through all layers in a child that does nothing else, and calls TELL for
+ * each with WHY, which is NULL where the layer works.
+ */
+int sandbox_probe(void (*tell)(void *context, const char *layer, const char *why), void *context,
+                  struct error *error);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * seccomp: each thread gets the list of its kind.  The programs are translated
+ * here, at the start, from the tables in lists.c: some ten microseconds each,
+ * where libseccomp takes over a hundred (tests/bench/seccomp.c).
+ *
+ * A call that is not in the list raises SIGSYS, whose handler tells the
+ * supervisor the call's name and makes the call again: SIGSYS is blocked by
+ * then, for which the kernel kills the process.
+ */
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/command.h"
+#include "vmm/sandbox/layers.h"
+#include "vmm/sandbox/lists.h"
+
+int layer_seccomp(struct sandbox *sandbox, struct error *error)
+{
+    uint32_t action = SECCOMP_RET_TRAP;
+
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
+        return error_set(error, errno, "filters: %s; use a host kernel of 4.14 or newer with "
+                         "CONFIG_SECCOMP_FILTER", strerror(errno));
+    /* A thread without its list would be worse than none: see sandbox_thread(). */
+    if (!sandbox->active[LAYER_PRIVILEGES])
+        return error_set(error, EPERM, "needs the privileges; see there");
+    last_words_prepare(sandbox->words_fd);
+    return 0;
+}
+
+void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
+{
+    const struct filter_list *list = &filter_lists[kind];
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+    size_t length;
+
+    if (!sandbox || !sandbox->active[LAYER_SECCOMP])
+        return;
+    length = filter_translate(list->rules, list->count, arch_audit_number, SECCOMP_RET_TRAP, code);
+    program.len = (unsigned short)length;
+    last_words_thread(kind);
+    if (length > 0 && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
+        return;
+    log_error(sandbox->log, "sandbox: a %s thread's list of system calls: %s; 'mote doctor' may "
+              "tell more", list->name, length > 0 ? strerror(errno) : "is too long");
+    _exit(STATUS_FAILED);
+}
