@@ -23,6 +23,7 @@
 #define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
 #define ARENAS "malloc(), unless another thread left an arena with room"
 #define JOBS "tests/run: a job's streams"
+#define BUSY_REFRESH "SIGHUP for a disk that is busy, or a resized terminal"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 
 /* Memory of the process alone, and never code. */
@@ -116,8 +117,9 @@ static const struct filter_rule control_rules[] = {
     ALLOW(sendto), /* the report; a console that is a socket */
     RARE(recvfrom, "a console that is a socket"),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
-    ALLOW_IF(ioctl, IS(2, KVM_IOEVENTFD)),
-    RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)),
+    /* The page of a busy device whose host side changed is taken away. */
+    RARE_IF(ioctl, BUSY_REFRESH, IS(2, KVM_IOEVENTFD)),
+    RARE_IF(ioctl, BUSY_REFRESH, IS(2, KVM_SET_USER_MEMORY_REGION)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TIOCGWINSZ)),
     ALLOW(futex),
     ALLOW(epoll_ctl),
