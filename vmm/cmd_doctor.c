@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/io_uring.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/arch/arch.h"
@@ -28,6 +30,8 @@
 #define NATIVE_NS_MAX 100.0
 /* Emulated processors that have the flags are slow but right. */
 #define FLAGGED_NS_MAX 5000.0
+
+#define LANDLOCK_VERSION_QUERY 1u /* LANDLOCK_CREATE_RULESET_VERSION */
 
 enum verdict { VERDICT_OK, VERDICT_NOTE, VERDICT_BAD };
 
@@ -125,6 +129,53 @@ static void check_huge_pages(const struct doctor *doctor)
         transparent, reserved);
 }
 
+static void check_cgroup(const struct doctor *doctor)
+{
+    char group[256] = "", path[320];
+    struct statfs status;
+
+    if (statfs("/sys/fs/cgroup", &status) < 0 || status.f_type != CGROUP2_SUPER_MAGIC) {
+        say(doctor, VERDICT_NOTE, "cgroup", "version 2 is not mounted at /sys/fs/cgroup; "
+            "limits by rlimits, by version 1 with --require-sandbox");
+        return;
+    }
+    read_line("/proc/self/cgroup", group, sizeof(group));
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs",
+             strncmp(group, "0::", 3) == 0 ? group + 3 : "");
+    if (access(path, W_OK) == 0)
+        say(doctor, VERDICT_OK, "cgroup", "version 2, delegated to this user");
+    else
+        say(doctor, VERDICT_NOTE, "cgroup", "version 2, not delegated; "
+            "start by: systemd-run --user --scope -p Delegate=yes mote ...");
+}
+
+static void check_user_namespaces(const struct doctor *doctor)
+{
+    char maximum[32] = "0", clone[32] = "1";
+
+    read_line("/proc/sys/user/max_user_namespaces", maximum, sizeof(maximum));
+    read_line("/proc/sys/kernel/unprivileged_userns_clone", clone, sizeof(clone));
+    if (strcmp(maximum, "0") == 0)
+        say(doctor, VERDICT_NOTE, "user namespaces", "off; run: sudo sysctl "
+            "user.max_user_namespaces=10000");
+    else if (strcmp(clone, "0") == 0)
+        say(doctor, VERDICT_NOTE, "user namespaces", "for root alone; run: sudo sysctl "
+            "kernel.unprivileged_userns_clone=1");
+    else
+        say(doctor, VERDICT_OK, "user namespaces", "available");
+}
+
+static void check_landlock(const struct doctor *doctor)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_QUERY);
+
+    if (version > 0)
+        say(doctor, VERDICT_OK, "Landlock", "ABI %ld", version);
+    else
+        say(doctor, VERDICT_NOTE, "Landlock", "%s; add landlock to the host kernel's lsm= list",
+            errno == ENOSYS ? "not in this kernel" : "off");
+}
+
 static void tell_layer(void *context, const char *layer, const char *why)
 {
     char name[32];
@@ -193,6 +244,9 @@ int cmd_doctor(int argc, char **argv)
     check_permissions(&doctor);
     check_kvm(&doctor);
     check_huge_pages(&doctor);
+    check_cgroup(&doctor);
+    check_user_namespaces(&doctor);
+    check_landlock(&doctor);
     check_sandbox(&doctor);
     check_io_uring(&doctor);
     if (doctor.brief)
