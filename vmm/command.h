@@ -7,6 +7,8 @@
  * returns the process's exit status.
  */
 
+#include <stddef.h>
+
 #include "vmm/error.h"
 
 /* Exit statuses of the monitor itself; the manual lists them. */
@@ -25,6 +27,19 @@ struct command {
     const char *help;
     int (*run)(int argc, char **argv);
 };
+
+/* A program is a table of them, and what its help says around the table. */
+struct program {
+    const char *name;
+    const char *intro;    /* from "Usage:" to the table */
+    const char *examples; /* and whatever else follows it */
+    int width;            /* of the longest command's name, for the table */
+    const struct command *commands;
+    size_t count;
+};
+
+/* Runs the command that ARGV names, or tells of all; returns the exit status. */
+int program_main(const struct program *program, int argc, char **argv);
 
 int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Picks the subcommand; nothing else. */
+/* The table of subcommands; nothing else. */
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
-#include "vmm/options.h"
 
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
@@ -23,36 +19,17 @@ static const struct command commands[] = {
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 
-static const char *command_name(const void *context, size_t index)
-{
-    return ((const struct command *)context)[index].name;
-}
-
-static int print_help(void)
-{
-    printf("Usage: mote COMMAND [OPTION]...\n\n"
-           "Mote runs a Linux kernel in a KVM microVM.\n\nCommands:\n");
-    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].help);
-    printf("\n'mote COMMAND --help' tells more; 'man mote' tells all.\n\nExamples:\n"
-           "  mote doctor\n"
-           "  mote boot --kernel bzImage --initrd initrd.img\n"
-           "  mote run --rootfs ./debian -- sh -c 'echo hello'\n");
-    return STATUS_OK;
-}
-
-static int unknown_command(const char *name)
-{
-    struct error error = ERROR_INIT;
-    const char *nearest =
-        options_nearest(name, command_name, commands, ARRAY_LENGTH(commands));
-
-    if (nearest)
-        error_set(&error, EINVAL, "%s: is no command; did you mean '%s'?", name, nearest);
-    else
-        error_set(&error, EINVAL, "%s: is no command; 'mote --help' lists them", name);
-    return command_failed(&error);
-}
+static const struct program mote = {
+    .name = "mote",
+    .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
+    .examples = "; 'man mote' tells all.\n\nExamples:\n"
+                "  mote doctor\n"
+                "  mote boot --kernel bzImage --initrd initrd.img\n"
+                "  mote run --rootfs ./debian -- sh -c 'echo hello'\n",
+    .width = 10,
+    .commands = commands,
+    .count = ARRAY_LENGTH(commands),
+};
 
 /*
  * A standard descriptor that the user closed would be given to the next file
@@ -71,21 +48,5 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
-    if (argc < 2) {
-        struct error error = ERROR_INIT;
-
-        error_set(&error, EINVAL, "the command is missing; 'mote --help' lists them");
-        return command_failed(&error);
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0)
-        return print_help();
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("mote %s\n", MOTE_VERSION);
-        return STATUS_OK;
-    }
-    return unknown_command(argv[1]);
+    return program_main(&mote, argc, argv);
 }

@@ -53,13 +53,10 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
 /* Runs to the end, which *END tells.  Once for each VM. */
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error);
 
-/* Has the devices look at their host side again, such as at the terminal's size. */
-void vm_refresh(struct vm *vm);
-
 /* Ends a running VM; HOW is a literal.  Any thread. */
 void vm_stop(struct vm *vm, const char *how);
 
-/* Has each device look at its host side again: a disk that grew is told to the guest. */
+/* Has each device look at its host side again: the size of a disk or of the terminal. */
 void vm_refresh(struct vm *vm);
 
 void vm_destroy(struct vm *vm);
