@@ -90,6 +90,28 @@ static void test_record(void **state)
     json_object_put(record);
 }
 
+/* The VM's process shares the timeline, and may have been taken over. */
+static void test_hostile_marks(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct json_object *record;
+    const char *text;
+
+    (void)state;
+    memset(&timeline.marks[1], 0xff, sizeof(timeline.marks[1]));
+    memcpy(&timeline.marks[1].number, "beyo", sizeof(timeline.marks[1].number));
+    timeline.count = UINT32_MAX;
+    assert_int_equal(write_it(CAUSE_EXITED, path, &error), 0);
+    record = json_object_from_file(path);
+    assert_non_null(record);
+    text = text_of(record, "timeline");
+    assert_non_null(strstr(text, "\xef\xbf\xbd"));
+    assert_null(strstr(text, "beyo"));
+    assert_null(strchr(text, '\xff'));
+    json_object_put(record);
+    memset(&timeline.marks[1], 0, sizeof(timeline.marks[1]));
+}
+
 /* The folder has the new record under the old name, and nothing else. */
 static void test_replaces(void **state)
 {
@@ -192,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hostile_marks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replaces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test(test_utf8),

@@ -56,8 +56,10 @@ static struct json_object *timeline_value(const struct timeline *timeline)
         struct json_object *entry = json_object_new_object();
         char name[64];
 
-        snprintf(name, sizeof(name), mark->number ? "%s %u" : "%s", mark->name, mark->number);
-        json_object_object_add(entry, "name", json_object_new_string(name));
+        /* The VM's process can write there what it likes. */
+        snprintf(name, sizeof(name), mark->number ? "%.*s %u" : "%.*s", TIMELINE_NAME_SIZE,
+                 mark->name, mark->number);
+        json_object_object_add(entry, "name", text_value(name));
         json_object_object_add(entry, "at_ms", json_object_new_double((double)at / 1e6));
         json_object_array_add(list, entry);
     }
