@@ -63,6 +63,13 @@ static void stop(struct supervisor *supervisor, int signal)
     timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
 }
 
+/* Disks and the terminal may have another size. */
+static void refresh(const struct supervisor *supervisor)
+{
+    sandbox_files_grew(supervisor->sandbox);
+    wish(supervisor, BOOT_REFRESH);
+}
+
 /* Ctrl-Z: the monitor, deaf to it, stands still as long as we do. */
 static void suspend(struct supervisor *supervisor)
 {
@@ -83,7 +90,7 @@ static void signal_arrived(void *context, uint32_t events)
         suspend(supervisor);
     else if (info.ssi_signo == SIGWINCH ||
              (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
-        wish(supervisor, BOOT_REFRESH);
+        refresh(supervisor);
     else
         stop(supervisor, (int)info.ssi_signo);
 }
