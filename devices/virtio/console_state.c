@@ -43,20 +43,23 @@ static void name_state(struct console_port *port, struct state *state)
 
 static void port_state(struct console_port *port, struct state *state)
 {
+    bool is_open = console_port_exists(port) && console_port_is_open(port), was_open = is_open;
     uint32_t owed = port->owed;
 
     name_state(port, state);
     state_u32(state, &owed);
     state_bool(state, &port->guest_open);
     state_bool(state, &port->told_open);
+    state_bool(state, &was_open);
     state_u64(state, &port->written);
     state_require(state, (owed & ~possible_debts(port)) == 0, "what is owed about a port");
     state_require(state, port->written <= UINT32_MAX, "how much of a chain is written");
     if (!state_is_loading(state) || !state_is_sound(state))
         return;
     port->owed = owed;
-    if (virtio_has(&port->console->virtio, CONSOLE_F_MULTIPORT) && console_port_exists(port) &&
-        console_port_is_open(port) != port->told_open)
+    /* As if the other end had come or gone just now. */
+    if (virtio_has(&port->console->virtio, CONSOLE_F_MULTIPORT) && is_open != was_open &&
+        is_open != port->told_open)
         port->owed |= 1u << OWE_OPEN;
 }
 
