@@ -321,7 +321,7 @@ static int open_and_build(struct vm *vm, struct error *error)
         .kernel = &kernel,
         .command_line = vm->config->command_line,
     };
-    int result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
+    int result = image_open(&kernel, "kernel", vm->config->kernel, error);
 
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
