@@ -125,7 +125,10 @@ static int check_list(const char *option, const char *list,
                       const char *(*candidate)(const void *, size_t), const void *context,
                       size_t count, struct error *error)
 {
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
+    if (list && !list[strspn(list, ",")])
+        return error_set(error, EINVAL, "--%s: names nothing; give at least one", option);
+    for (const char *at = list ? list + strspn(list, ",") : ""; *at;
+         at += strcspn(at, ","), at += strspn(at, ",")) {
         char name[NAME_MAX_LENGTH + 1];
         const char *nearest;
         bool known = false;
@@ -142,8 +145,6 @@ static int check_list(const char *option, const char *list,
         return error_set(error, EINVAL, "--%s %s: is unknown; 'mote bench --help' and --list tell "
                          "the names", option, name);
     }
-    if (list && !list[strspn(list, ",")])
-        return error_set(error, EINVAL, "--%s: names nothing; give at least one", option);
     return 0;
 }
 
