@@ -36,6 +36,7 @@ static int set_up(void **state)
             samples_add(&entry->samples[METRIC_RESULT], starts[j] * ((double)i + 1));
         samples_add(&entry->samples[METRIC_DENSITY], 12);
     }
+    strcpy(results.kernel, HOSTILE);
     strcpy(results_find(&results, "crun")->version, HOSTILE);
     results_find(&results, "crun")->failures = 2;
     strcpy(results_find(&results, "crun")->failure, HOSTILE);

@@ -70,18 +70,18 @@ static bool start_idle(struct bench *bench, struct entry *entry, struct instance
     return false;
 }
 
-static void end_all(struct bench *bench, struct entry *entry, struct instance *instances,
-                    size_t count)
+static void end_all(struct entry *entry, struct instance *instances, size_t count)
 {
+    static const volatile bool never; /* also of a bench that is stopped they end in order */
+
     for (size_t i = 0; i < count; i++) {
         instance_end_input(&instances[i]);
         if (entry->contender->is_vm_init)
             instance_signal(&instances[i], SIGTERM);
     }
-    instances_wait(instances, count, GOAL_END, now_ns() + 10 * SECOND, bench->stop);
+    instances_wait(instances, count, GOAL_END, now_ns() + 10 * SECOND, &never);
     for (size_t i = 0; i < count; i++)
         instance_signal(&instances[i], SIGTERM);
-    instances_wait(instances, count, GOAL_END, now_ns() + 3 * SECOND, bench->stop);
     bench_settle(instances, count);
     for (size_t i = 0; i < count; i++)
         instance_close(&instances[i]);
@@ -107,7 +107,7 @@ static void measure(struct bench *bench, struct entry *entry, int64_t deadline)
         bench_add(entry, METRIC_PSS_SLOPE, slope(number, pss, count));
     if (count > 1)
         bench_add(entry, METRIC_HELD_SLOPE, slope(number, taken, count));
-    end_all(bench, entry, instances, count);
+    end_all(entry, instances, count);
 }
 
 void axis_memory(struct bench *bench, const struct axis *axis, int64_t deadline)
@@ -157,7 +157,7 @@ static void fill_budget(struct bench *bench, struct entry *entry, int64_t deadli
                      entry->contender->name, DENSITY_MAX);
     if (entry->failures == failures && !bench_is_over(bench, deadline))
         bench_add(entry, METRIC_DENSITY, (double)count);
-    end_all(bench, entry, instances, count);
+    end_all(entry, instances, count);
 }
 
 void axis_density(struct bench *bench, const struct axis *axis, int64_t deadline)

@@ -63,6 +63,8 @@ static void put_host(const struct results *results, FILE *stream)
     put_pair(stream, "mitigations", host->mitigations);
     put_pair(stream, "cgroup", host->cgroup);
     put_pair(stream, "user", host->user);
+    put_pair(stream, "VM kernel", results->kernel);
+    put_pair(stream, "stock kernel", results->stock_kernel);
     fprintf(stream, "</dl>\n");
 }
 

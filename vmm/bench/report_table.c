@@ -96,6 +96,10 @@ static void print_host(const struct results *results, FILE *stream)
     fprintf(stream, "      %s; mitigations: %s; cgroup: %s\n", host->machine, host->mitigations,
             host->cgroup);
     fprintf(stream, "job:  a static program that prints a line and ends; a VM has 128 MiB, 1 CPU\n");
+    if (results->kernel[0])
+        fprintf(stream, "kernel of VMs: %s\n", results->kernel);
+    if (results->stock_kernel[0])
+        fprintf(stream, "stock kernel: %s\n", results->stock_kernel);
     for (size_t i = 0; i < results->note_count; i++)
         fprintf(stream, "note: %s\n", results->notes[i]);
 }
