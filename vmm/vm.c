@@ -2,7 +2,10 @@
 #include "vmm/vm_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+
+#include "vmm/cleanup.h"
 
 /* Guest marks beyond this number are the guest's own and not shown. */
 #define MARKS_MAX 16
@@ -77,7 +80,9 @@ static int create_memory(struct vm *vm, struct error *error)
     struct guest_range ranges[2];
     size_t count = arch_memory_layout(vm->config->memory, ranges);
 
-    return guest_memory_create(&vm->memory, ranges, count, error);
+    return guest_memory_create_from(&vm->memory, ranges, count,
+                                    vm->config->snapshot ? vm->config->snapshot->memory_fd : -1,
+                                    error);
 }
 
 static int show_memory(struct vm *vm, struct error *error)
@@ -111,7 +116,7 @@ static int create_machine(struct vm *vm, struct error *error)
     return show_memory(vm, error);
 }
 
-static int create_vcpus(struct vm *vm, const struct machine *machine, struct error *error)
+static int create_vcpus(struct vm *vm, struct error *error)
 {
     struct vcpu_env env = {
         .kvm = &vm->kvm,
@@ -123,10 +128,30 @@ static int create_vcpus(struct vm *vm, const struct machine *machine, struct err
         .ended = vcpu_ended,
         .context = vm,
     };
-    int result = vcpus_create(&vm->vcpus, &env, machine->cpu_count, error);
 
-    for (unsigned int i = 0; result == 0 && i < machine->cpu_count; i++)
-        result = arch_vcpu_setup(vm->arch, vcpus_fd(vm->vcpus, i), i, machine, error);
+    return vcpus_create(&vm->vcpus, &env, vm->config->cpus, error);
+}
+
+/* What a snapshot wants to know of the guest's pages; it costs an open, and cannot be had in the jail. */
+static void open_page_map(struct vm *vm)
+{
+    if (vm->config->may_be_saved)
+        vm->page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+/* All that can be opened; what is read from then on is the guest's. */
+static int open_machine(struct vm *vm, struct error *error)
+{
+    int result;
+
+    if ((result = create_memory(vm, error)) < 0 || (result = create_machine(vm, error)) < 0 ||
+        (result = vm_create_devices(vm, error)) < 0)
+        return result;
+    open_page_map(vm);
+    timeline_mark(vm->host.timeline, "devices created");
+    result = sandbox_enter(vm->host.sandbox, error);
+    if (result == 0)
+        timeline_mark(vm->host.timeline, "sandbox entered");
     return result;
 }
 
@@ -138,24 +163,33 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
         .describe = (enum describe)vm->config->describe,
         .devices = vm->records,
     };
-    int result;
+    int result = open_machine(vm, error);
 
-    if ((result = create_memory(vm, error)) < 0 || (result = create_machine(vm, error)) < 0 ||
-        (result = vm_create_devices(vm, error)) < 0)
-        return result;
-    timeline_mark(vm->host.timeline, "devices created");
-    /* All is open.  What is read from here on is the guest's. */
-    result = sandbox_enter(vm->host.sandbox, error);
     if (result < 0)
         return result;
-    timeline_mark(vm->host.timeline, "sandbox entered");
     machine.memory = vm->memory;
     machine.device_count = vm->device_count;
     result = arch_boot_load(vm->arch, source, &machine, error);
     if (result < 0)
         return result;
     timeline_mark(vm->host.timeline, "kernel loaded");
-    return create_vcpus(vm, &machine, error);
+    result = create_vcpus(vm, error);
+    for (unsigned int i = 0; result == 0 && i < machine.cpu_count; i++)
+        result = arch_vcpu_setup(vm->arch, vcpus_fd(vm->vcpus, i), i, &machine, error);
+    return result;
+}
+
+static int build_from_snapshot(struct vm *vm, struct error *error)
+{
+    int result = open_machine(vm, error);
+
+    if (result == 0)
+        result = create_vcpus(vm, error);
+    if (result == 0)
+        result = vm_load(vm, error);
+    if (result == 0)
+        timeline_mark(vm->host.timeline, "state loaded");
+    return result;
 }
 
 static int open_and_build(struct vm *vm, struct error *error)
@@ -166,8 +200,11 @@ static int open_and_build(struct vm *vm, struct error *error)
         .kernel = &kernel,
         .command_line = vm->config->command_line,
     };
-    int result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
+    int result;
 
+    if (vm->config->snapshot)
+        return build_from_snapshot(vm, error);
+    result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
         result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,
@@ -191,6 +228,7 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     created->config = config;
     created->host = *host;
     created->kvm = (struct kvm)KVM_INIT;
+    created->page_map = -1;
     created->events = (struct guest_event_sink){ .report = guest_reported, .context = created };
     pthread_mutex_init(&created->lock, NULL);
     result = open_and_build(created, error);
@@ -230,6 +268,7 @@ void vm_destroy(struct vm *vm)
     arch_vm_destroy(vm->arch);
     kvm_close(&vm->kvm);
     guest_memory_destroy(vm->memory);
+    cleanup_close(&vm->page_map);
     pthread_mutex_destroy(&vm->lock);
     free(vm);
 }

@@ -2,7 +2,7 @@
 #ifndef MOTE_VM_INTERNAL_H
 #define MOTE_VM_INTERNAL_H
 
-/* The virtual machine, its parts among themselves: vm.c, vm_devices.c, vm_pause.c and snapshot/. */
+/* The virtual machine, its parts among themselves: vm.c, vm_devices.c, vm_pause.c, snapshot/vm_state.c. */
 
 #include <pthread.h>
 
@@ -29,6 +29,8 @@ struct vm {
     struct machine_device records[MACHINE_DEVICES_MAX]; /* of DEVICES, same order */
     struct io_thread *io; /* serves the virtio devices; NULL without any */
     struct vcpus *vcpus;
+    int page_map; /* /proc/self/pagemap, or -1: where a snapshot learns which pages were touched */
+    bool paused;  /* by vm_pause() */
     bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
 
     pthread_mutex_t lock; /* guards what follows; innermost */
@@ -40,5 +42,14 @@ struct vm {
 /* The platform's devices, then those of the configuration; what was made stays on an error. */
 int vm_create_devices(struct vm *vm, struct error *error);
 void vm_destroy_devices(struct vm *vm);
+
+/* ---- vm_pause.c ---- */
+/* Stands still as a whole, until vm_release(): see there. */
+void vm_hold(struct vm *vm);
+void vm_release(struct vm *vm);
+
+/* ---- snapshot/vm_state.c ---- */
+/* The VM of config->snapshot, all of whose parts have been made. */
+int vm_load(struct vm *vm, struct error *error);
 
 #endif
