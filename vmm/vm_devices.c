@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "devices/registry.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/vm_internal.h"
 
@@ -159,4 +160,24 @@ void vm_refresh(struct vm *vm)
         virtio->class->refresh(virtio);
         pthread_mutex_unlock(&device->lock);
     }
+}
+
+int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        struct virtio_device *virtio;
+        int result;
+
+        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        virtio = virtio_mmio_device(device);
+        if (virtio->class != &balloon_class)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        result = virtio_balloon_set_target(virtio, bytes, error);
+        pthread_mutex_unlock(&device->lock);
+        return result;
+    }
+    return error_set(error, ENODEV, "balloon: the VM has none; boot it with --balloon");
 }
