@@ -114,6 +114,7 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
         struct virtio_mmio_options options = {
             .class = request->row->class,
             .device_options = request->options,
+            .index = (uint32_t)i,
             .doorbell = {
                 .attach = attach_doorbell, .detach = detach_doorbell,
                 .show = show_window, .hide = hide_window, .context = vm,
