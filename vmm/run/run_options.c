@@ -10,7 +10,7 @@
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox_options.h"
 #include "vmm/run/env_file.h"
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 
 #define PIDS_MAX 4194304 /* the kernel's own */
 
