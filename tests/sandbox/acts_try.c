@@ -42,6 +42,9 @@ static void use_heap(void)
         pieces[i] = malloc(1000);
     for (size_t i = 0; i < count; i++)
         free(pieces[i]);
+    pieces[0] = malloc(1 << 20);
+    pieces[0] = realloc(pieces[0], 8 << 20);
+    free(pieces[0]);
     tell("act: gave the heap back\n");
 }
 

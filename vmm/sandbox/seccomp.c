@@ -49,6 +49,8 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
         return error_set(error, EPERM, "needs the privileges; see there");
     /* To give memory of a thread's own heap back, the C library looks into /proc: all share one. */
     mallopt(M_ARENA_MAX, 1);
+    /* And what grows is not moved by mremap(2), which is on no monitor's list. */
+    mallopt(M_MMAP_MAX, 0);
     last_words_prepare(sandbox->words_fd);
     if (sandbox->config.kind == SANDBOX_ARCHIVES) {
         int number = install(&filter_denied, SECCOMP_RET_ALLOW);
