@@ -96,6 +96,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error);
 /* ---- last_words.c ---- */
 void last_words_prepare(int fd);
 void last_words_thread(enum sandbox_thread kind);
-void last_words_tell(const struct last_words *words, int status, struct error *error);
+void last_words_tell(enum sandbox_kind kind, const struct last_words *words, int status,
+                     struct error *error);
 
 #endif

@@ -84,5 +84,6 @@ int layer_limits(struct sandbox *sandbox, struct error *error)
         if (result < 0)
             return result;
     }
-    return lower_file_size(sandbox->files.largest, error);
+    return lower_file_size(config->kind == SANDBOX_ARCHIVES ? config->file_size
+                                                           : sandbox->files.largest, error);
 }
