@@ -111,6 +111,9 @@ void sandbox_signal(struct sandbox *sandbox, int signal);
 /* A disk of the child's may have grown: the limit on the size of files is no more. */
 void sandbox_files_grew(struct sandbox *sandbox);
 
+/* The child is to write a new file, FD, of at most SIZE bytes: it may, also where that is memory. */
+void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
+
 /*
  * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells
  * what ended it, where that was not the child itself.
