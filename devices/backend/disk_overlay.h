@@ -57,7 +57,10 @@ bool disk_overlay_is_temporary(const struct disk_overlay *overlay);
 uint64_t disk_overlay_run(const struct disk_overlay *overlay, uint64_t offset, uint64_t length,
                           bool *here);
 
-/* LENGTH bytes at OFFSET, whole sectors, were written. */
+/*
+ * LENGTH bytes at OFFSET were written, as the next part of whole sectors: each is
+ * here once its last byte is.
+ */
 void disk_overlay_wrote(struct disk_overlay *overlay, uint64_t offset, uint64_t length);
 
 /*

@@ -221,8 +221,8 @@ static void complete(struct disk_request *request)
 
 static void transferred(struct disk_request *request, const struct disk_file *file, uint64_t bytes)
 {
-    /* A part of a block cannot be gone on with by O_DIRECT, nor one of a sector by an overlay. */
-    bytes -= bytes % (file->overlay ? DISK_SECTOR : file->offset_alignment);
+    /* A part of a block cannot be gone on with by O_DIRECT. */
+    bytes -= bytes % file->offset_alignment;
     if (bytes == 0) {
         finish(request, -EIO);
         return;
@@ -243,8 +243,6 @@ static void range_done(struct disk_request *request, const struct disk_file *fil
 {
     struct disk_range *range = &request->ranges[request->first];
 
-    if (file->overlay)
-        bytes -= bytes % DISK_SECTOR;
     if (bytes == 0) {
         finish(request, -EIO);
         return;
