@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +24,32 @@
 #define BATCH 12
 #define SHARE (BENCH_SECTORS / BATCH)
 #define DISK_BYTES (BENCH_SECTORS * 512)
+
+/* ---- a file system with reflinks, or without ------------------------------- */
+
+static bool reflinks;
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    void *argument;
+    loff_t from = 0, to = 0;
+
+    va_start(arguments, request);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (request != FICLONE)
+        return __real_ioctl(fd, request, argument);
+    if (!reflinks) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    while (copy_file_range((int)(intptr_t)argument, &from, fd, &to, 1 << 20, 0) > 0)
+        continue;
+    return 0;
+}
 
 /* The bench's disk is the image. */
 struct world {
@@ -40,6 +69,7 @@ static int set_up(void **state)
     for (uint64_t i = 0; i < DISK_BYTES; i++)
         world->model[i] = disk_bench_byte(i);
     world->random = 7;
+    reflinks = false;
     *state = world;
     return 0;
 }
@@ -185,19 +215,32 @@ static void test_a_mix_by_threads(void **state)
     mix_and_open_again(*state, ",engine=sync");
 }
 
-/* A copy without a name, or an overlay without one, as the file system likes it. */
-static void test_a_mix_on_a_temporary_one(void **state)
+static void test_a_mix_on_a_temporary_overlay(void **state)
 {
-    start(*state, "tmp", "");
-    mix(*state);
+    struct world *world = *state;
+
+    start(world, "tmp", "");
+    assert_non_null(world->bench.block->file.overlay);
+    mix(world);
 }
 
-/* The bench's file system may have reflinks: by a descriptor it is an overlay in any case. */
-static void test_a_mix_on_a_temporary_overlay(void **state)
+static void test_a_mix_on_a_reflink(void **state)
+{
+    struct world *world = *state;
+
+    reflinks = true;
+    start(world, "tmp", "");
+    assert_null(world->bench.block->file.overlay);
+    mix(world);
+}
+
+/* Where a descriptor was opened elsewhere, its path may lead to another file system. */
+static void test_a_mix_on_a_descriptor(void **state)
 {
     struct world *world = *state;
     char settings[32];
 
+    reflinks = true;
     snprintf(settings, sizeof(settings), ",fd=%d", world->bench.fd);
     start(world, "tmp", settings);
     assert_non_null(world->bench.block->file.overlay);
@@ -531,8 +574,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_WORLD(test_a_mix_by_uring),
         WITH_WORLD(test_a_mix_by_threads),
-        WITH_WORLD(test_a_mix_on_a_temporary_one),
         WITH_WORLD(test_a_mix_on_a_temporary_overlay),
+        WITH_WORLD(test_a_mix_on_a_reflink),
+        WITH_WORLD(test_a_mix_on_a_descriptor),
         WITH_WORLD(test_a_mix_moved_between_processes),
         WITH_WORLD(test_many_share_an_image_and_nobody_writes_it),
         WITH_WORLD(test_space_is_taken_by_what_is_written),
