@@ -28,6 +28,7 @@
 
 struct console;
 struct device;
+struct state;
 
 struct device_env {
     struct guest_memory *memory;
@@ -53,6 +54,20 @@ struct device_ops {
      */
     void (*read)(struct device *device, uint64_t offset, uint8_t *bytes, size_t length);
     void (*write)(struct device *device, uint64_t offset, const uint8_t *bytes, size_t length);
+
+    /*
+     * Saves the device, or loads it into one just created with the same options
+     * (vmm/state.h): all that the guest could tell apart.  No vCPU runs, the
+     * lock is held, and guest memory is as it was or will be.  Optional, for a
+     * device that has no state.
+     */
+    void (*state)(struct device *device, struct state *state);
+    /*
+     * Before saving, lock held: finishes what is in flight, so that nothing
+     * touches guest memory until the lock is released.  It may raise the
+     * interrupt line.  Optional.
+     */
+    void (*drain)(struct device *device);
 };
 
 /* The first member of every device's own struct. */

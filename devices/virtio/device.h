@@ -50,6 +50,7 @@ enum {
 };
 
 struct console;
+struct state;
 struct virtio_device;
 
 /* All of the world that a virtio device may use. */
@@ -110,6 +111,24 @@ struct virtio_device_class {
     /* CONFIG is the device's current space, config_size bytes.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
+
+    /*
+     * Saves or loads what is the device's own (vmm/state.h); the transport has
+     * the features, the queues and their indices, and calls it after them, with the
+     * lock held, between drain and whatever comes next.  A loaded device that was
+     * active is activated right after, by resume() in place of activate() where
+     * that is given: the driver does not know that anything happened.  Neither
+     * touches guest memory, which may come later: each ready queue is kicked once
+     * the loop runs, and interrupts wait until then too.
+     */
+    void (*state)(struct virtio_device *device, struct state *state);
+    uint16_t state_version; /* of the section that the fields of state() make up */
+    /* Features that a driver may keep although the device that it now meets does not offer them. */
+    uint64_t dispensable;
+    void (*resume)(struct virtio_device *device);
+    /* Before saving: what is in flight is finished and pushed, or taken back by
+     * virtqueue_unpop().  Optional, for a device that never keeps a chain. */
+    void (*drain)(struct virtio_device *device);
 };
 
 /* What the transport does for a device. */

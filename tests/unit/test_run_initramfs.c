@@ -14,7 +14,7 @@
 
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
-#include "vmm/run/disk_format.h"
+#include "vmm/disk_format.h"
 #include "vmm/run/initramfs.h"
 #include "vmm/run/kernel_choice.h"
 #include "vmm/run/modules.h"
@@ -193,6 +193,8 @@ static void test_disk_formats(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(known); i++) {
+        struct error error = ERROR_INIT;
+        const char *format = NULL;
         char bytes[2048] = "", path[256];
         cleanup_fd int fd = -1;
 
@@ -200,10 +202,13 @@ static void test_disk_formats(void **state)
         test_directory_write(&directory, "disk", bytes, sizeof(bytes));
         snprintf(path, sizeof(path), "%s/disk", directory.path);
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (known[i].format)
-            assert_string_equal(disk_format_detect(fd), known[i].format);
-        else
-            assert_null(disk_format_detect(fd));
+        if (known[i].format) {
+            assert_int_equal(disk_format_detect(fd, path, &format, &error), 0);
+            assert_string_equal(format, known[i].format);
+        } else {
+            assert_int_equal(disk_format_detect(fd, path, &format, &error), -EINVAL);
+            assert_non_null(strstr(error.message, known[i].magic[0] ? "qcow2" : "no file system"));
+        }
     }
     assert_string_equal(disk_format_named("ext4"), "ext4");
     assert_null(disk_format_named("xfs"));
