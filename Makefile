@@ -6,7 +6,7 @@
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)
-#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/bzImage
+#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/vmlinux
 
 ARCH    ?= $(shell uname -m)
 BUILD   ?= build
@@ -43,7 +43,7 @@ CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
                                            vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)

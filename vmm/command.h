@@ -46,6 +46,13 @@ int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
+int cmd_restore(int argc, char **argv);
+
+/* cmd_vm.c */
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
+
 /* cmd_jobs.c */
 int cmd_ps(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
