@@ -104,6 +104,19 @@ cycles() {
     same "$work/all" "$work/out"
 }
 
+# Each copy has an ID of its own, at its first instruction.
+generations() {
+    rm -rf "$snap" "$snap.partial"
+    start generation --name saved --log-level error
+    snapshot --stop
+    ended 0
+    restored "$work/out2"
+    restored "$work/out3"
+    says "$work/out2" 'generation 0x'
+    says "$work/out3" 'generation 0x'
+    ! cmp -s "$work/out2" "$work/out3" || fail "two copies have the same: $(<"$work/out2")"
+}
+
 # refused TEXT: the snapshot is not restored, for the reason TEXT, and nothing of it runs.
 refused() {
     local status=0
@@ -270,6 +283,7 @@ a_test 'saved amid its work and restored' saved_and_ended plain
 a_test 'saved and restored with all devices and 4 vCPUs' saved_and_ended all
 a_test 'saved while paused, copied twice, and gone on' saved_and_copied
 a_test 'saved and restored 8 times over' cycles 8
+a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
 a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
