@@ -158,7 +158,6 @@ static const struct filter_rule control_rules[] = {
     RARE_IF(mmap, "the C library needs more memory", MASKED(3, PROT_EXEC, 0),
             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),
     RARE(brk, "the C library needs more memory"),
-    RARE(mremap, "the state of many vCPUs"),
 };
 
 #define LIST(text, table) { .name = text, .rules = table, .count = ARRAY_LENGTH(table) }
