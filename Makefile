@@ -6,7 +6,7 @@
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)
-#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/bzImage
+#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/vmlinux
 
 ARCH    ?= $(shell uname -m)
 BUILD   ?= build
@@ -51,9 +51,12 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 IMAGES_SOURCES := $(filter-out vmm/images/main.c,$(wildcard vmm/images/*.c))
 IMAGES_OBJECTS := $(IMAGES_SOURCES:%.c=$(BUILD)/obj/%.o)
 IMAGES_LDLIBS := -larchive -lnettle
+# mote-bench: what knows of other monitors and of containers.
+BENCH_SOURCES := $(filter-out vmm/bench/main.c,$(wildcard vmm/bench/*.c))
+BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all payloads unit native check demo install clean
-all: $(BUILD)/mote $(BUILD)/mote-image payloads
+all: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench payloads
 
 $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 	$(call say,LINK)
@@ -62,6 +65,14 @@ $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 $(BUILD)/mote-image: $(BUILD)/obj/vmm/images/main.o $(BUILD)/libimages.a $(BUILD)/libmote.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS)
+
+$(BUILD)/mote-bench: $(BUILD)/obj/vmm/bench/main.o $(BUILD)/libbench.a $(BUILD)/libmote.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
+
+$(BUILD)/libbench.a: $(BENCH_OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/libimages.a: $(IMAGES_OBJECTS)
 	@rm -f $@
@@ -87,6 +98,7 @@ $(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
 
 include guest/payloads/payloads.mk
 include guest/init/init.mk
+include guest/probe/probe.mk
 include tests/tests.mk
 
 check:
@@ -95,15 +107,18 @@ check:
 demo:
 	./scripts/demo
 
-install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
+install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench $(BUILD)/mote-init $(BUILD)/mote-probe
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
+	install -D -m 755 -s $(BUILD)/mote-bench $(DESTDIR)$(PREFIX)/libexec/mote/mote-bench
+	install -D -m 755 $(BUILD)/mote-probe $(DESTDIR)$(PREFIX)/libexec/mote/mote-probe
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 ifneq ($(GUEST_KERNEL),)
 	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
 endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
+	install -D -m 644 mote-bench.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-bench.1
 
 clean:
 	rm -rf $(BUILD)

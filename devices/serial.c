@@ -123,8 +123,9 @@ static void write_data(struct serial *serial, uint8_t byte)
         receive_byte(serial, byte);
     } else if (serial->console && console_write(serial->console, &byte, 1) == 0) {
         if (serial->lost++ == 0)
-            log_warn(serial->log, "serial: the guest sends faster than its console takes, "
-                                  "and without flow control; bytes are lost");
+            log_limited(serial->log, NULL, LOG_WARN,
+                        "serial: the guest sends faster than its console takes, and without flow "
+                        "control; bytes are lost");
     }
     offer_transmit(serial);
     if (serial->transmit_pending) {
@@ -302,8 +303,9 @@ static void serial_destroy(struct device *device)
         close(serial->timer_fd);
     }
     if (serial->lost > 0)
-        log_warn(serial->log, "serial: %llu bytes of the guest's output were lost",
-                 (unsigned long long)serial->lost);
+        log_limited(serial->log, NULL, LOG_WARN,
+                    "serial: %llu bytes of the guest's output were lost",
+                    (unsigned long long)serial->lost);
     device_release(device);
     free(serial);
 }

@@ -180,3 +180,24 @@ int settings_finish(const struct settings *settings, const char *const *known, s
     }
     return 0;
 }
+
+int settings_read(const struct settings_reader *reader, const char *text, void **options,
+                  struct error *error)
+{
+    void *created = calloc(1, reader->size);
+    struct settings settings;
+    int result;
+
+    if (!created)
+        return error_system(error, ENOMEM, "--%s", reader->option);
+    result = settings_parse(&settings, reader->option, text, error);
+    if (result == 0) {
+        result = reader->read(created, &settings, error);
+        settings_release(&settings);
+    }
+    if (result < 0)
+        reader->release(created);
+    else
+        *options = created;
+    return result;
+}

@@ -54,4 +54,16 @@ int settings_text(struct settings *settings, const char *key, const char **text,
 int settings_finish(const struct settings *settings, const char *const *known,
                     struct error *error);
 
+/* How a class reads its options: into SIZE zeroed bytes, which RELEASE frees. */
+struct settings_reader {
+    const char *option; /* as in settings_parse() */
+    size_t size;
+    int (*read)(void *options, struct settings *settings, struct error *error);
+    void (*release)(void *options);
+};
+
+/* A class's parse(): *OPTIONS is made and read from TEXT; on an error nothing is left. */
+int settings_read(const struct settings_reader *reader, const char *text, void **options,
+                  struct error *error);
+
 #endif

@@ -41,6 +41,7 @@ struct program {
 /* Runs the command that ARGV names, or tells of all; returns the exit status. */
 int program_main(const struct program *program, int argc, char **argv);
 
+int cmd_bench(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -16,7 +16,6 @@
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
-        .kernel_fd = -1,
         .initrd_fd = -1,
         .kvm_path = KVM_DEFAULT_PATH,
         .cpus = 1,

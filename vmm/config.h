@@ -42,7 +42,7 @@ struct vm_snapshot_source {
 struct vm_config {
     const char *kernel;
     const char *initrd; /* NULL for none */
-    int kernel_fd, initrd_fd; /* open already, the names above are for messages; -1: open them */
+    int initrd_fd; /* open already, the name above is for messages; -1: open it */
     const char *command_line; /* NULL: vm_config_complete() chooses by the console */
     const char *root;          /* NULL, or what the default command line says of the root disk */
     char *made_command_line;   /* by vm_config_complete(), released with the config */

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     { "stop", "end a job, by SIGTERM first", cmd_stop },
     { "kill", "send a job a signal", cmd_kill },
     { "rm", "forget a job that has ended", cmd_rm },
+    { "bench", "compare Mote's start with containers and other monitors", cmd_bench },
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 

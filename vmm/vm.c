@@ -206,7 +206,7 @@ static int open_and_build(struct vm *vm, struct error *error)
 
     if (vm->config->snapshot)
         return build_from_snapshot(vm, error);
-    result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
+    result = image_open(&kernel, "kernel", vm->config->kernel, error);
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
         result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,

@@ -56,10 +56,10 @@ struct balloon_options {
 
 /* ---- options ------------------------------------------------------------ */
 
-static int read_options(struct balloon_options *options, struct settings *settings,
-                        struct error *error)
+static int read_options(void *target, struct settings *settings, struct error *error)
 {
     static const char *const known[] = { "deflate-on-oom", "stats", "reporting", NULL };
+    struct balloon_options *options = target;
     const char *size;
     int result;
 
@@ -74,22 +74,11 @@ static int read_options(struct balloon_options *options, struct settings *settin
 
 static int balloon_parse(const char *text, void **options, struct error *error)
 {
-    struct balloon_options *parsed = calloc(1, sizeof(*parsed));
-    struct settings settings;
-    int result;
+    static const struct settings_reader reader = {
+        .option = "balloon", .size = sizeof(struct balloon_options), .read = read_options, .release = free,
+    };
 
-    if (!parsed)
-        return error_system(error, ENOMEM, "--balloon");
-    result = settings_parse(&settings, "balloon", text, error);
-    if (result == 0) {
-        result = read_options(parsed, &settings, error);
-        settings_release(&settings);
-    }
-    if (result < 0)
-        free(parsed);
-    else
-        *options = parsed;
-    return result;
+    return settings_read(&reader, text, options, error);
 }
 
 /* ---- giving pages back -------------------------------------------------- */

@@ -6,7 +6,6 @@
 
 #include "devices/settings.h"
 #include "devices/virtio/block_internal.h"
-#include "vmm/cleanup.h"
 #include "vmm/options.h"
 
 /* More than a guest has CPUs for, and few enough to keep a device small. */
@@ -88,9 +87,9 @@ static int parse_descriptor(struct settings *settings, struct block_options *opt
     return 0;
 }
 
-static int parse_settings(struct settings *settings, struct block_options *options,
-                          struct error *error)
+static int read_options(void *target, struct settings *settings, struct error *error)
 {
+    struct block_options *options = target;
     const char *path;
     uint64_t queues = 1;
     int result;
@@ -113,20 +112,12 @@ static int parse_settings(struct settings *settings, struct block_options *optio
 
 int block_parse(const char *text, void **options, struct error *error)
 {
-    cleanup_free struct block_options *parsed = calloc(1, sizeof(*parsed));
-    struct settings settings;
-    int result;
+    static const struct settings_reader reader = {
+        .option = "disk", .size = sizeof(struct block_options), .read = read_options,
+        .release = block_release,
+    };
 
-    if (!parsed)
-        return error_system(error, ENOMEM, "--disk");
-    result = settings_parse(&settings, "disk", text, error);
-    if (result < 0)
-        return result;
-    result = parse_settings(&settings, parsed, error);
-    settings_release(&settings);
-    if (result == 0)
-        *options = steal_pointer(&parsed);
-    return result;
+    return settings_read(&reader, text, options, error);
 }
 
 void block_release(void *options)

@@ -37,10 +37,10 @@ struct entropy {
 
 /* ---- options ------------------------------------------------------------ */
 
-static int read_options(struct entropy_options *options, struct settings *settings,
-                        struct error *error)
+static int read_options(void *target, struct settings *settings, struct error *error)
 {
     static const char *const known[] = { RATE_LIMIT_KEYS, NULL };
+    struct entropy_options *options = target;
     const char *value;
     int result;
 
@@ -60,22 +60,11 @@ static int read_options(struct entropy_options *options, struct settings *settin
 
 static int entropy_parse(const char *text, void **options, struct error *error)
 {
-    struct entropy_options *parsed = calloc(1, sizeof(*parsed));
-    struct settings settings;
-    int result;
+    static const struct settings_reader reader = {
+        .option = "entropy", .size = sizeof(struct entropy_options), .read = read_options, .release = free,
+    };
 
-    if (!parsed)
-        return error_system(error, ENOMEM, "--entropy");
-    result = settings_parse(&settings, "entropy", text, error);
-    if (result == 0) {
-        result = read_options(parsed, &settings, error);
-        settings_release(&settings);
-    }
-    if (result < 0)
-        free(parsed);
-    else
-        *options = parsed;
-    return result;
+    return settings_read(&reader, text, options, error);
 }
 
 /* ---- requests ----------------------------------------------------------- */

@@ -115,8 +115,8 @@ void net_uplink_ended(struct net *net, const char *reason)
     for (unsigned int i = 0; i < net->pair_count; i++)
         unregister(&net->pairs[i]);
     net->ended = true;
-    log_warn(net->virtio.env.log, "net %s: %s; the guest's link is down", net->uplink->name,
-             reason);
+    log_limited(net->virtio.env.log, NULL, LOG_WARN, "net %s: %s; the guest's link is down",
+                net->uplink->name, reason);
     net->config.status &= (uint16_t)~NET_S_LINK_UP;
     virtio_config_changed(&net->virtio);
 }

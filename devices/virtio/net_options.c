@@ -139,16 +139,18 @@ static int check(const struct net_options *options, struct error *error)
     return 0;
 }
 
-static int parse_all(struct net_options *options, struct settings *settings, struct error *error)
+static int read_options(void *target, struct settings *settings, struct error *error)
 {
     static const char *const known[] = {
         "mac", "forward", "private", "queues", "offloads", RATE_LIMIT_KEYS,
         RATE_LIMIT_KEYS_OF("rx-"), RATE_LIMIT_KEYS_OF("tx-"), NULL,
     };
+    struct net_options *options = target;
     const char *kind, *mac = NULL;
     uint64_t pairs = 1;
     int result;
 
+    options->offloads = true;
     if ((result = settings_main(settings, "tap:NAME|tap-fd:N|user|none", &kind, error)) < 0 ||
         (result = parse_kind(options, kind, error)) < 0 ||
         (result = settings_text(settings, "mac", &mac, error)) < 0 ||
@@ -166,21 +168,9 @@ static int parse_all(struct net_options *options, struct settings *settings, str
 
 int net_options_parse(const char *text, void **options, struct error *error)
 {
-    struct net_options *created = calloc(1, sizeof(*created));
-    struct settings settings;
-    int result;
+    static const struct settings_reader reader = {
+        .option = "net", .size = sizeof(struct net_options), .read = read_options, .release = free,
+    };
 
-    if (!created)
-        return error_system(error, ENOMEM, "--net");
-    created->offloads = true;
-    result = settings_parse(&settings, "net", text, error);
-    if (result == 0) {
-        result = parse_all(created, &settings, error);
-        settings_release(&settings);
-    }
-    if (result < 0)
-        free(created);
-    else
-        *options = created;
-    return result;
+    return settings_read(&reader, text, options, error);
 }

@@ -18,8 +18,7 @@ void virtio_vsock_release(void *options)
 {
     struct vsock_options *vsock = options;
 
-    if (vsock)
-        free(vsock->path);
+    free(vsock->path);
     free(vsock);
 }
 
@@ -70,10 +69,10 @@ static int read_handoff(struct vsock_options *options, const char *value, uint64
     return read_cid(options, value, strlen(value), error);
 }
 
-static int read_options(struct vsock_options *options, struct settings *settings,
-                        struct error *error)
+static int read_options(void *target, struct settings *settings, struct error *error)
 {
     static const char *const known[] = { "handoff", NULL };
+    struct vsock_options *options = target;
     uint64_t handoff = UINT64_MAX;
     const char *value;
     int result;
@@ -89,27 +88,15 @@ static int read_options(struct vsock_options *options, struct settings *settings
 
 int virtio_vsock_parse(const char *text, void **options, struct error *error)
 {
-    struct settings settings;
-    struct vsock_options *parsed;
-    int result;
+    static const struct settings_reader reader = {
+        .option = "vsock", .size = sizeof(struct vsock_options), .read = read_options,
+        .release = virtio_vsock_release,
+    };
 
     if (*options)
         return error_set(error, EINVAL, "--vsock: is given twice; one device has all ports, give "
                          "it once");
-    result = settings_parse(&settings, "vsock", text, error);
-    if (result < 0)
-        return result;
-    parsed = calloc(1, sizeof(*parsed));
-    if (!parsed)
-        result = error_system(error, ENOMEM, "--vsock");
-    if (result == 0)
-        result = read_options(parsed, &settings, error);
-    settings_release(&settings);
-    if (result < 0)
-        virtio_vsock_release(parsed);
-    else
-        *options = parsed;
-    return result;
+    return settings_read(&reader, text, options, error);
 }
 
 int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error)

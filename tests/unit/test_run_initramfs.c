@@ -14,7 +14,7 @@
 
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
-#include "vmm/run/disk_format.h"
+#include "vmm/disk_format.h"
 #include "vmm/run/initramfs.h"
 #include "vmm/run/kernel_choice.h"
 #include "vmm/run/modules.h"
@@ -169,12 +169,13 @@ static void test_built_kernel(void **state)
     make_folder("guest-kernels/a");
     make_folder("guest-kernels/b");
     make_folder("guest-kernels/c");
-    write_text("guest-kernels/a/bzImage", "new");
-    write_text("guest-kernels/b/bzImage", "old");
-    snprintf(path, sizeof(path), "%s/guest-kernels/b/bzImage", directory.path);
+    write_text("guest-kernels/a/vmlinux", "new");
+    write_text("guest-kernels/b/vmlinux", "old");
+    write_text("guest-kernels/c/bzImage", "unpacks itself first");
+    snprintf(path, sizeof(path), "%s/guest-kernels/b/vmlinux", directory.path);
     assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
     assert_int_equal(kernel_choose(NULL, &choice, &error), 0);
-    snprintf(path, sizeof(path), "%s/guest-kernels/a/bzImage", directory.path);
+    snprintf(path, sizeof(path), "%s/guest-kernels/a/vmlinux", directory.path);
     assert_string_equal(choice.path, path);
     assert_int_equal(choice.describe, DESCRIBE_FDT);
     kernel_choice_release(&choice);
@@ -192,6 +193,8 @@ static void test_disk_formats(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(known); i++) {
+        struct error error = ERROR_INIT;
+        const char *format = NULL;
         char bytes[2048] = "", path[256];
         cleanup_fd int fd = -1;
 
@@ -199,10 +202,13 @@ static void test_disk_formats(void **state)
         test_directory_write(&directory, "disk", bytes, sizeof(bytes));
         snprintf(path, sizeof(path), "%s/disk", directory.path);
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (known[i].format)
-            assert_string_equal(disk_format_detect(fd), known[i].format);
-        else
-            assert_null(disk_format_detect(fd));
+        if (known[i].format) {
+            assert_int_equal(disk_format_detect(fd, path, &format, &error), 0);
+            assert_string_equal(format, known[i].format);
+        } else {
+            assert_int_equal(disk_format_detect(fd, path, &format, &error), -EINVAL);
+            assert_non_null(strstr(error.message, known[i].magic[0] ? "qcow2" : "no file system"));
+        }
     }
     assert_string_equal(disk_format_named("ext4"), "ext4");
     assert_null(disk_format_named("xfs"));

@@ -18,8 +18,8 @@
 
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
+#include "vmm/disk_format.h"
 #include "vmm/run/console_tail.h"
-#include "vmm/run/disk_format.h"
 #include "vmm/run/scratch.h"
 #include "vmm/run/utf8.h"
 
@@ -190,13 +190,15 @@ static void test_console_tail(void **state)
 static void test_scratch(void **state)
 {
     struct error error = ERROR_INIT;
+    const char *format = NULL;
     struct stat status;
     int fd = -1;
 
     (void)state;
     setenv("TMPDIR", directory.path, 1);
     assert_int_equal(scratch_create(1ull << 30, &fd, &error), 0);
-    assert_string_equal(disk_format_detect(fd), "ext4");
+    assert_int_equal(disk_format_detect(fd, "scratch", &format, &error), 0);
+    assert_string_equal(format, "ext4");
     assert_int_equal(fstat(fd, &status), 0);
     assert_int_equal(status.st_size, 1 << 30);
     assert_true(status.st_blocks * 512 < 64 << 20);

@@ -42,6 +42,10 @@ extern const uint32_t arch_audit_number;
 /* Whether the processor says that it can virtualize. */
 bool arch_has_virtualization(void);
 
+/* How the hypervisor that this runs under calls itself; false where there is none. */
+#define ARCH_HYPERVISOR_SIZE 13
+bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE]);
+
 /*
  * Runs a tiny guest on KVM_PATH and yields what one supervisor instruction
  * costs in it: a few nanoseconds where the processor executes it, some hundred

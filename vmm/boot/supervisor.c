@@ -64,6 +64,13 @@ static void end_soon(struct supervisor *supervisor, char how)
     timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
 }
 
+/* Disks and the terminal may have another size. */
+static void refresh(const struct supervisor *supervisor)
+{
+    sandbox_files_grew(supervisor->sandbox);
+    wish(supervisor, BOOT_REFRESH);
+}
+
 static void stop(struct supervisor *supervisor, int signal)
 {
     supervisor->signal = signal;
@@ -95,7 +102,7 @@ static void signal_arrived(void *context, uint32_t events)
         suspend(supervisor);
     else if (info.ssi_signo == SIGWINCH ||
              (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
-        wish(supervisor, BOOT_REFRESH);
+        refresh(supervisor);
     else
         stop(supervisor, (int)info.ssi_signo);
 }
@@ -337,10 +344,12 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         if (result < 0 || supervisor->report.end != VM_RESET || supervisor->signal ||
             supervisor->config->on_reboot == ON_REBOOT_EXIT)
             break;
-        log_info(supervisor->log, "the guest reset (%s): restarting it", how(supervisor));
+        log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
+                    how(supervisor));
     }
     if (supervisor->terminal)
         terminal_restore(supervisor->terminal);
+    log_tell_left_out(supervisor->log);
     if (supervisor->report.end != VM_RUNNING) {
         log_end(supervisor);
         *status = status_of(supervisor);
@@ -369,7 +378,8 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
     int result;
 
     allow_many_files();
-    if ((result = event_loop_create(&supervisor->loop, error)) < 0 ||
+    if ((result = log_share(supervisor->log, error)) < 0 ||
+        (result = event_loop_create(&supervisor->loop, error)) < 0 ||
         (result = watch_signals(supervisor, error)) < 0)
         return result;
     if (supervisor->config->vm.console != CONSOLE_NONE)

@@ -2,12 +2,14 @@
 #include "vmm/images/resolve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/cleanup.h"
-#include "vmm/images/disk_format.h"
+#include "vmm/disk_format.h"
 #include "vmm/images/erofs_image.h"
 #include "vmm/images/folder.h"
 #include "vmm/options.h"
@@ -102,9 +104,15 @@ void resolution_release(struct resolution *resolution)
 
 int resolve_disk(struct resolution *resolution, const char *what, struct error *error)
 {
+    cleanup_fd int fd = open(what, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     const char *format;
+    struct stat status;
 
-    if (disk_format(what, &format, error) < 0)
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_set(error, errno, "%s: %s; check the path", what, strerror(errno));
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+        return error_set(error, EINVAL, "%s: is no file; give a folder or a disk image", what);
+    if (disk_format_detect(fd, what, &format, error) < 0)
         return -error->number;
     return resolution_add_layer(resolution, what, NULL, format, error);
 }

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/disk_format.h"
 #include "vmm/run/companion.h"
-#include "vmm/run/disk_format.h"
 
 /* Its answer: a hundred paths, and what a job's environment may have. */
 #define ANSWER_MAX (2u << 20)

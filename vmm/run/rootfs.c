@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
-#include "vmm/run/disk_format.h"
+#include "vmm/disk_format.h"
 #include "vmm/run/image_resolve.h"
 
 static int refuse(const char *option, const char *path, int number, struct error *error)
@@ -34,6 +34,7 @@ static int open_image(struct rootfs_disk *disk, const char *option, const char *
 {
     cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     const char *format;
+    char name[sizeof(error->message)];
     struct stat status;
 
     if (fd < 0 || fstat(fd, &status) < 0)
@@ -41,10 +42,9 @@ static int open_image(struct rootfs_disk *disk, const char *option, const char *
     if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
         return error_set(error, EINVAL, "--%s %s: is neither a directory nor a disk image; name "
                          "one of these", option, path);
-    format = disk_format_detect(fd);
-    if (!format)
-        return error_set(error, EINVAL, "--%s %s: has no file system that a guest knows; make an "
-                         "ext4, erofs or squashfs image, without partitions", option, path);
+    snprintf(name, sizeof(name), "--%s %s", option, path);
+    if (disk_format_detect(fd, name, &format, error) < 0)
+        return -error->number;
     disk->path = strdup(path);
     if (!disk->path)
         return error_system(error, ENOMEM, "--%s", option);

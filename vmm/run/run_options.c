@@ -213,8 +213,7 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
     if (result < 0 || *helped)
         return result;
     options->words = argv + words;
-    /* The scratch disk may lie on a file system in memory, which counts as the VM's. */
-    options->sandbox.memory = options->vm.memory + options->scratch;
+    options->sandbox.memory = options->vm.memory;
     options->sandbox.cpus = options->vm.cpus;
     return check(options, error);
 }

@@ -21,18 +21,18 @@
 #include "vmm/cleanup.h"
 
 #define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
-#define ARENAS "malloc(), unless another thread left an arena with room"
+#define HEAP "malloc() and free(), unless there is room already"
 #define JOBS "tests/run: a job's streams"
 #define BUSY_REFRESH "SIGHUP for a disk that is busy, or a resized terminal"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 
 /* Memory of the process alone, and never code. */
 #define PRIVATE_MEMORY                                                              \
-    RARE_IF(mmap, ARENAS, MASKED(3, PROT_EXEC, 0),                                  \
+    RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0),                                  \
             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),   \
-    RARE_IF(mprotect, ARENAS, MASKED(3, PROT_EXEC, 0)),                             \
-    RARE(munmap, ARENAS),                                                           \
-    RARE(brk, ARENAS)
+    RARE_IF(mprotect, HEAP, MASKED(3, PROT_EXEC, 0)),                             \
+    RARE(munmap, HEAP),                                                           \
+    RARE(brk, HEAP)
 
 /* How the C library ends a thread. */
 #define ENDING                                                                      \

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/images/disk_format.h"
+#include "vmm/disk_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -41,16 +40,10 @@ static const struct {
 };
 
 /* What the file begins with; shorter files are zeros to the end. */
-static int read_head(const char *path, uint8_t head[HEAD], struct error *error)
+static int read_head(int fd, const char *name, uint8_t head[HEAD], struct error *error)
 {
-    cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat status;
     size_t at = 0;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return error_set(error, errno, "%s: %s; check the path", path, strerror(errno));
-    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-        return error_set(error, EINVAL, "%s: is no file; give a folder or a disk image", path);
     memset(head, 0, HEAD);
     while (at < HEAD) {
         ssize_t got = pread(fd, head + at, HEAD - at, (off_t)at);
@@ -58,14 +51,14 @@ static int read_head(const char *path, uint8_t head[HEAD], struct error *error)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_system(error, errno, "%s", path);
+            return error_system(error, errno, "%s", name);
         if (got == 0)
             break;
         at += (size_t)got;
     }
     if (at == 0)
         return error_set(error, EINVAL, "%s: is empty; give an image with ext4, erofs or squashfs",
-                         path);
+                         name);
     return 0;
 }
 
@@ -74,11 +67,11 @@ static bool has(const uint8_t *head, const struct magic *magic)
     return memcmp(head + magic->offset, magic->bytes, magic->length) == 0;
 }
 
-int disk_format(const char *path, const char **format, struct error *error)
+int disk_format_detect(int fd, const char *name, const char **format, struct error *error)
 {
     uint8_t head[HEAD];
 
-    if (read_head(path, head, error) < 0)
+    if (read_head(fd, name, head, error) < 0)
         return -error->number;
     for (size_t i = 0; i < ARRAY_LENGTH(file_systems); i++)
         if (has(head, &file_systems[i])) {
@@ -87,8 +80,16 @@ int disk_format(const char *path, const char **format, struct error *error)
         }
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
         if (has(head, &others[i].magic))
-            return error_set(error, EINVAL, "%s: is %s; %s", path, others[i].magic.name,
+            return error_set(error, EINVAL, "%s: is %s; %s", name, others[i].magic.name,
                              others[i].remedy);
-    return error_set(error, EINVAL, "%s: holds no file system that is known; give an image with "
-                     "ext4, erofs or squashfs", path);
+    return error_set(error, EINVAL, "%s: has no file system that a guest knows; make an ext4, "
+                     "erofs or squashfs image, without partitions", name);
+}
+
+const char *disk_format_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(file_systems); i++)
+        if (strcmp(file_systems[i].name, name) == 0)
+            return file_systems[i].name;
+    return NULL;
 }
