@@ -25,6 +25,7 @@
 #define JOBS "tests/run: a job's streams"
 #define BUSY_REFRESH "SIGHUP for a disk that is busy, or a resized terminal"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
+#define OVERLAY_MAP "the map of an overlay, at a VM's end or while it is saved"
 
 /* Memory of the process alone, and never code. */
 #define PRIVATE_MEMORY                                                              \
@@ -148,6 +149,8 @@ static const struct filter_rule control_rules[] = {
     ALLOW_IF(tgkill, OWN_PID(1)), /* vCPUs are kicked */
     ALLOW(getpid),
     RARE(io_uring_enter, SLOW_DISK),
+    RARE(pwritev, OVERLAY_MAP),
+    RARE(fdatasync, OVERLAY_MAP),
     RARE(sched_yield, SLOW_DISK),
     ALLOW(fcntl),
     ALLOW(close),
