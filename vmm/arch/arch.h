@@ -112,6 +112,13 @@ bool arch_vcpu_exit(struct arch_vm *arch, struct kvm_run *run, size_t run_size, 
 void arch_vm_state(struct arch_vm *arch, int vcpu_fd, unsigned int cpu_count, struct state *state);
 void arch_vcpu_state(struct arch_vm *arch, int vcpu_fd, unsigned int index, struct state *state);
 
+/*
+ * Gives the VM a generation ID that no other has, so that its guest's random
+ * numbers part from those of its copies; CHANGED tells the guest, which had one.
+ */
+int arch_new_generation(struct arch_vm *arch, struct guest_memory *memory, bool changed,
+                        struct error *error);
+
 /* A vCPU goes on after a pause: its guest's watchdogs are told not to mind the time. */
 void arch_vcpu_was_paused(int vcpu_fd);
 
