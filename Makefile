@@ -6,7 +6,7 @@
 #   make native     bare-metal guests on this machine's /dev/kvm
 #   make check      every test, as CI runs them (scripts/check)
 #   make demo       boot a stock Debian kernel (scripts/demo)
-#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/bzImage
+#   make install    DESTDIR= PREFIX=/usr/local GUEST_KERNEL=$(scripts/guest-kernel)/vmlinux
 
 ARCH    ?= $(shell uname -m)
 BUILD   ?= build

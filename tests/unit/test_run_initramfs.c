@@ -169,12 +169,12 @@ static void test_built_kernel(void **state)
     make_folder("guest-kernels/a");
     make_folder("guest-kernels/b");
     make_folder("guest-kernels/c");
-    write_text("guest-kernels/a/bzImage", "new");
-    write_text("guest-kernels/b/bzImage", "old");
-    snprintf(path, sizeof(path), "%s/guest-kernels/b/bzImage", directory.path);
+    write_text("guest-kernels/a/vmlinux", "new");
+    write_text("guest-kernels/b/vmlinux", "old");
+    snprintf(path, sizeof(path), "%s/guest-kernels/b/vmlinux", directory.path);
     assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
     assert_int_equal(kernel_choose(NULL, &choice, &error), 0);
-    snprintf(path, sizeof(path), "%s/guest-kernels/a/bzImage", directory.path);
+    snprintf(path, sizeof(path), "%s/guest-kernels/a/vmlinux", directory.path);
     assert_string_equal(choice.path, path);
     assert_int_equal(choice.describe, DESCRIBE_FDT);
     kernel_choice_release(&choice);

@@ -89,7 +89,7 @@ static char *built_kernel(void)
 {
     cleanup_free char *cache = cache_folder(), *pattern = NULL;
 
-    if (!cache || asprintf(&pattern, "%s/guest-kernels/*/bzImage", cache) < 0)
+    if (!cache || asprintf(&pattern, "%s/guest-kernels/*/vmlinux", cache) < 0)
         return NULL;
     return newest(pattern, false);
 }

@@ -11,6 +11,8 @@
  *     $MOTE_CACHE, $XDG_CACHE_HOME/mote or ~/.cache/mote)
  *   the newest of a Debian host's own, /boot/vmlinuz-VERSION
  *
+ * Mote's own is a vmlinux, which has nothing to unpack in the guest.
+ *
  * A kernel has modules if there is a folder of them: /lib/modules/VERSION for a
  * kernel in /boot, `modules` beside any other.  Then it is a distribution's,
  * and is told of the machine by ACPI; else it has all built in, and ACPI may
