@@ -32,4 +32,7 @@ struct kernel_choice {
 int kernel_choose(const char *named, struct kernel_choice *choice, struct error *error);
 void kernel_choice_release(struct kernel_choice *choice);
 
+/* The folder that has guest-kernels in it, to be freed; NULL when memory is short. */
+char *kernel_cache_base(void);
+
 #endif
