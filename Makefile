@@ -45,7 +45,7 @@ CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
                                            vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
@@ -53,9 +53,12 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 IMAGES_SOURCES := $(filter-out vmm/images/main.c,$(wildcard vmm/images/*.c))
 IMAGES_OBJECTS := $(IMAGES_SOURCES:%.c=$(BUILD)/obj/%.o)
 IMAGES_LDLIBS := -larchive -lnettle
+# mote-bench: what knows of other monitors and of containers.
+BENCH_SOURCES := $(filter-out vmm/bench/main.c,$(wildcard vmm/bench/*.c))
+BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all payloads unit native check demo install clean
-all: $(BUILD)/mote $(BUILD)/mote-image payloads
+all: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench payloads
 
 $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 	$(call say,LINK)
@@ -64,6 +67,14 @@ $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 $(BUILD)/mote-image: $(BUILD)/obj/vmm/images/main.o $(BUILD)/libimages.a $(BUILD)/libmote.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS)
+
+$(BUILD)/mote-bench: $(BUILD)/obj/vmm/bench/main.o $(BUILD)/libbench.a $(BUILD)/libmote.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
+
+$(BUILD)/libbench.a: $(BENCH_OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/libimages.a: $(IMAGES_OBJECTS)
 	@rm -f $@
@@ -89,6 +100,7 @@ $(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
 
 include guest/payloads/payloads.mk
 include guest/init/init.mk
+include guest/probe/probe.mk
 include tests/tests.mk
 
 check:
@@ -97,15 +109,18 @@ check:
 demo:
 	./scripts/demo
 
-install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-init
+install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench $(BUILD)/mote-init $(BUILD)/mote-probe
 	install -D -m 755 -s $(BUILD)/mote $(DESTDIR)$(PREFIX)/bin/mote
 	install -D -m 755 -s $(BUILD)/mote-image $(DESTDIR)$(PREFIX)/libexec/mote/mote-image
+	install -D -m 755 -s $(BUILD)/mote-bench $(DESTDIR)$(PREFIX)/libexec/mote/mote-bench
+	install -D -m 755 $(BUILD)/mote-probe $(DESTDIR)$(PREFIX)/libexec/mote/mote-probe
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 ifneq ($(GUEST_KERNEL),)
 	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
 endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
+	install -D -m 644 mote-bench.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-bench.1
 
 clean:
 	rm -rf $(BUILD)

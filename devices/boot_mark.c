@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "devices/registry.h"
+#include "vmm/state.h"
 
 #define REGISTER_SIZE 4
 
@@ -60,10 +61,20 @@ static void boot_mark_write(struct device *device, uint64_t offset, const uint8_
     mark->events->report(mark->events->context, GUEST_MARK, "boot mark", value);
 }
 
+static void boot_mark_state(struct device *device, struct state *state)
+{
+    struct boot_mark *mark = (struct boot_mark *)device;
+
+    state_begin(state, "boot-mark", 0, 1);
+    state_u32(state, &mark->last);
+    state_end(state);
+}
+
 const struct device_ops boot_mark_ops = {
     .name = "boot-mark",
     .create = boot_mark_create,
     .destroy = boot_mark_destroy,
     .read = boot_mark_read,
     .write = boot_mark_write,
+    .state = boot_mark_state,
 };

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "devices/registry.h"
+#include "vmm/state.h"
 
 #define PORT_DATA 0    /* 0x60 */
 #define PORT_B 1       /* 0x61 */
@@ -98,10 +99,25 @@ static void i8042_write(struct device *device, uint64_t offset, const uint8_t *b
         write_port((struct i8042 *)device, offset + i, bytes[i]);
 }
 
+static void i8042_state(struct device *device, struct state *state)
+{
+    struct i8042 *i8042 = (struct i8042 *)device;
+    uint32_t flushed = i8042->flushed;
+
+    state_begin(state, "i8042", 0, 1);
+    state_u32(state, &flushed);
+    state_u8(state, &i8042->port_b);
+    state_require(state, flushed <= FLUSH_MAX, "the number of flushed bytes");
+    state_require(state, (i8042->port_b & ~PORT_B_WRITABLE) == 0, "port B");
+    state_end(state);
+    i8042->flushed = flushed;
+}
+
 const struct device_ops i8042_ops = {
     .name = "i8042",
     .create = i8042_create,
     .destroy = i8042_destroy,
     .read = i8042_read,
     .write = i8042_write,
+    .state = i8042_state,
 };

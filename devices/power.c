@@ -15,6 +15,7 @@
 
 #include "devices/registry.h"
 #include "vmm/power_registers.h"
+#include "vmm/state.h"
 
 #define SLEEP_TYPE_MASK 0x1cu
 
@@ -82,10 +83,21 @@ static void power_write(struct device *device, uint64_t offset, const uint8_t *b
     }
 }
 
+static void power_state(struct device *device, struct state *state)
+{
+    struct power *power = (struct power *)device;
+
+    state_begin(state, "power", 0, 1);
+    state_u8(state, &power->sleep_type);
+    state_require(state, (power->sleep_type & ~SLEEP_TYPE_MASK) == 0, "the sleep type");
+    state_end(state);
+}
+
 const struct device_ops power_ops = {
     .name = "power",
     .create = power_create,
     .destroy = power_destroy,
     .read = power_read,
     .write = power_write,
+    .state = power_state,
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/options.h"
+#include "vmm/state.h"
 
 #define SECOND 1000000000ull
 /* Balances stay far from the ends of their type. */
@@ -266,4 +267,45 @@ void rate_limit_cancel(struct rate_limit *limit)
 {
     if (limit)
         limit->waiting = false;
+}
+
+/* The time since COUNTED never makes up more than the bucket holds. */
+static void bucket_state(struct token_bucket *bucket, uint64_t now, struct state *state)
+{
+    uint64_t balance, once = (uint64_t)bucket->once, since;
+
+    if (!state_is_loading(state) && bucket->config.size > 0)
+        refill(bucket, now);
+    since = bucket->config.size > 0 && now > bucket->counted ? now - bucket->counted : 0;
+    balance = (uint64_t)bucket->balance;
+    state_u64(state, &balance);
+    state_u64(state, &once);
+    state_u64(state, &since);
+    if (!state_is_loading(state))
+        return;
+    state_require(state, (int64_t)balance <= (int64_t)bucket->config.size &&
+                         (int64_t)balance >= -(int64_t)TOKENS_MAX, "the balance of a rate limit");
+    state_require(state, once <= least(bucket->config.once, TOKENS_MAX),
+                  "the extra tokens of a rate limit");
+    state_require(state, since <= bucket->config.refill_ns && since <= now,
+                  "the time of a rate limit");
+    if (!state_is_sound(state))
+        return;
+    bucket->balance = (int64_t)balance;
+    bucket->once = (int64_t)once;
+    bucket->counted = now - since;
+}
+
+void rate_limit_state(struct rate_limit *limit, struct state *state)
+{
+    bool limited = limit != NULL;
+    uint64_t now;
+
+    state_bool(state, &limited);
+    state_require(state, limited == (limit != NULL), "whether there is a rate limit");
+    if (!limit)
+        return;
+    now = time_now(&limit->options);
+    bucket_state(&limit->bytes, now, state);
+    bucket_state(&limit->operations, now, state);
 }

@@ -69,6 +69,7 @@ int rate_limit_parse(struct settings *settings, const char *prefix,
                      struct rate_limit_config *config, struct error *error);
 
 struct rate_limit;
+struct state;
 
 struct rate_limit_options {
     struct rate_limit_config config;
@@ -91,6 +92,12 @@ bool rate_limit_allows(struct rate_limit *limit);
 
 /* One operation of BYTES has begun. */
 void rate_limit_charge(struct rate_limit *limit, uint64_t bytes);
+
+/*
+ * The fields of both buckets, for the section that stands open: what they hold,
+ * and how long ago they were filled.  A wait ends by asking again.
+ */
+void rate_limit_state(struct rate_limit *limit, struct state *state);
 
 /* No call of ready() for a refusal before this. */
 void rate_limit_cancel(struct rate_limit *limit);

@@ -72,7 +72,7 @@ static void receive_byte(struct serial *serial, uint8_t byte)
     serial->count++;
 }
 
-static void fill_receiver(struct serial *serial)
+void serial_fill_receiver(struct serial *serial)
 {
     unsigned int capacity = serial->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
     uint8_t bytes[FIFO_SIZE];
@@ -90,7 +90,7 @@ static void input_ready(void *context)
 {
     struct serial *serial = context;
 
-    fill_receiver(serial);
+    serial_fill_receiver(serial);
     serial_update_line(serial);
 }
 
@@ -112,7 +112,7 @@ static uint8_t read_data(struct serial *serial)
         serial_start_timer(serial);
     }
     if (serial->count == 0)
-        fill_receiver(serial);
+        serial_fill_receiver(serial);
     serial_update_line(serial);
     return byte;
 }
@@ -123,8 +123,9 @@ static void write_data(struct serial *serial, uint8_t byte)
         receive_byte(serial, byte);
     } else if (serial->console && console_write(serial->console, &byte, 1) == 0) {
         if (serial->lost++ == 0)
-            log_warn(serial->log, "serial: the guest sends faster than its console takes, "
-                                  "and without flow control; bytes are lost");
+            log_limited(serial->log, NULL, LOG_WARN,
+                        "serial: the guest sends faster than its console takes, and without flow "
+                        "control; bytes are lost");
     }
     offer_transmit(serial);
     if (serial->transmit_pending) {
@@ -165,7 +166,7 @@ static void write_fcr(struct serial *serial, uint8_t value)
         serial->first = serial->count = 0;
     serial->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
     serial_update_line(serial);
-    fill_receiver(serial);
+    serial_fill_receiver(serial);
     serial_update_line(serial);
 }
 
@@ -189,7 +190,7 @@ static void write_mcr(struct serial *serial, uint8_t value)
         deltas &= (uint8_t)~MSR_RING_ENDED;
     serial->mcr = value & MCR_BITS;
     serial->modem_deltas |= deltas;
-    fill_receiver(serial);
+    serial_fill_receiver(serial);
     serial_update_line(serial);
 }
 
@@ -302,8 +303,9 @@ static void serial_destroy(struct device *device)
         close(serial->timer_fd);
     }
     if (serial->lost > 0)
-        log_warn(serial->log, "serial: %llu bytes of the guest's output were lost",
-                 (unsigned long long)serial->lost);
+        log_limited(serial->log, NULL, LOG_WARN,
+                    "serial: %llu bytes of the guest's output were lost",
+                    (unsigned long long)serial->lost);
     device_release(device);
     free(serial);
 }
@@ -355,4 +357,5 @@ const struct device_ops serial_ops = {
     .destroy = serial_destroy,
     .read = serial_read,
     .write = serial_write,
+    .state = serial_state,
 };

@@ -7,6 +7,7 @@
  *
  *   serial.c             registers, transmitter, receiver, life
  *   serial_interrupt.c   which cause is pending, and what of it the line shows
+ *   serial_state.c       saving and loading
  */
 
 #include <stdbool.h>
@@ -39,6 +40,12 @@ struct serial {
 
     uint64_t lost;
 };
+
+/* From the console, as far as the guest takes it. */
+void serial_fill_receiver(struct serial *serial);
+
+/* The device's operation, see device.h. */
+void serial_state(struct device *device, struct state *state);
 
 /* The pending cause of the highest priority, as IIR tells it. */
 uint8_t serial_cause(const struct serial *serial);

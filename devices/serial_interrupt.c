@@ -90,6 +90,8 @@ static void timer_expired(void *context, uint32_t events)
         irq_line_raise(&serial->irq);
     }
     serial->edge_owed = false;
+    /* Input that came before the port's state was loaded; else there is none. */
+    serial_fill_receiver(serial);
     serial_update_line(serial);
 }
 

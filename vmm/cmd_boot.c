@@ -14,6 +14,7 @@
 #include "vmm/config_file.h"
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox_options.h"
+#include "vmm/store.h"
 #include "vmm/timeline.h"
 
 struct boot_options {
@@ -51,6 +52,16 @@ static int set_cpus(void *target, const struct option_row *row, const char *valu
     if (result == 0)
         ((struct boot_options *)target)->boot.vm.cpus = (unsigned int)number;
     return result;
+}
+
+static int set_name(void *target, const struct option_row *row, const char *value,
+                    struct error *error)
+{
+    if (!store_name_is_good(value))
+        return error_set(error, EINVAL, "--%s %s: is no name; use up to %d letters, digits, '_', '.' "
+                         "and '-'", row->name, value, STORE_NAME_MAX);
+    ((struct boot_options *)target)->boot.name = value;
+    return 0;
 }
 
 static int add_device(void *target, const struct option_row *row, const char *value,
@@ -96,6 +107,7 @@ static const struct option_row machine_rows[] = {
       FIELD(boot.vm.kvm_path) },
 };
 static const struct option_row session_rows[] = {
+    { "Control", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM", set_name },
     SANDBOX_OPTION_ROWS(struct boot_options, boot.sandbox),
     { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(boot.vm.console), .choices = console_names },
@@ -194,6 +206,7 @@ static int complete(struct boot_options *options, struct error *error)
 
     if (result == 0)
         result = vm_config_check(&options->boot.vm, error);
+    options->boot.vm.may_be_saved = options->boot.name != NULL;
     options->boot.sandbox.memory = options->boot.vm.memory;
     options->boot.sandbox.cpus = options->boot.vm.cpus;
     return result;
@@ -202,7 +215,12 @@ static int complete(struct boot_options *options, struct error *error)
 int cmd_boot(int argc, char **argv)
 {
     struct boot_options options = {
-        .boot = { .vm = vm_config_default(), .sandbox = SANDBOX_CONFIG_DEFAULT },
+        .boot = {
+            .vm = vm_config_default(),
+            .sandbox = SANDBOX_CONFIG_DEFAULT,
+            .words = argv,
+            .word_count = (size_t)argc,
+        },
         .log_level = LOG_INFO,
     };
     struct log log = LOG_INIT;

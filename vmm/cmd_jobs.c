@@ -13,7 +13,7 @@
 #include "vmm/command.h"
 #include "vmm/options.h"
 #include "vmm/run/run_options.h"
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 
 #define PAUSE_MS 50
 #define STOP_MS 10000

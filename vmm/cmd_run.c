@@ -12,7 +12,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/run/session.h"
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 #include "vmm/run/supervisor.h"
 #include "vmm/run/verdict.h"
 
@@ -175,7 +175,8 @@ static int run_named(struct session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     struct store_entry entry;
-    int result = store_create(&entry, options->name, &session->arguments, error);
+    int result = store_create(&entry, options->name, session->arguments.items,
+                              session->arguments.count, error);
 
     if (result == 0 && options->detach) {
         result = detach(session, &entry, error);

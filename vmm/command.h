@@ -41,9 +41,17 @@ struct program {
 /* Runs the command that ARGV names, or tells of all; returns the exit status. */
 int program_main(const struct program *program, int argc, char **argv);
 
+int cmd_bench(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+
+int cmd_restore(int argc, char **argv);
+
+/* cmd_vm.c */
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
 
 /* cmd_jobs.c */
 int cmd_ps(int argc, char **argv);

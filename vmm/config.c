@@ -16,7 +16,6 @@
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
-        .kernel_fd = -1,
         .initrd_fd = -1,
         .kvm_path = KVM_DEFAULT_PATH,
         .cpus = 1,
@@ -35,12 +34,29 @@ static struct device_request *find_device(struct vm_config *config,
     return NULL;
 }
 
+static int keep_text(struct vm_config *config, const struct virtio_row *row, const char *text,
+                     struct error *error)
+{
+    struct device_text *kept = &config->texts[config->text_count];
+
+    if (config->text_count == CONFIG_TEXTS_MAX)
+        return error_set(error, E2BIG, "--%s: over %d devices and ports; give fewer", row->option,
+                         CONFIG_TEXTS_MAX);
+    *kept = (struct device_text){ .row = row, .text = text ? strdup(text) : NULL };
+    if (text && !kept->text)
+        return error_system(error, ENOMEM, "--%s", row->option);
+    config->text_count++;
+    return 0;
+}
+
 int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
                          struct error *error)
 {
     struct device_request *request = NULL;
-    int result = 0;
+    int result = keep_text(config, row, text, error);
 
+    if (result < 0)
+        return result;
     if (row->class->single)
         request = find_device(config, row->class);
     if (request)
@@ -129,6 +145,9 @@ void vm_config_release(struct vm_config *config)
     for (size_t i = 0; i < config->device_count; i++)
         config->devices[i].row->class->release(config->devices[i].options);
     config->device_count = 0;
+    for (size_t i = 0; i < config->text_count; i++)
+        free(config->texts[i].text);
+    config->text_count = 0;
     free(config->made_command_line);
     config->made_command_line = NULL;
 }
@@ -186,7 +205,7 @@ int vm_config_check(const struct vm_config *config, struct error *error)
 {
     int result;
 
-    if (!config->kernel)
+    if (!config->kernel && !config->snapshot)
         return error_set(error, EINVAL,
                          "--kernel: is missing; name a bzImage or vmlinux, "
                          "such as --kernel /boot/vmlinuz");

@@ -23,13 +23,26 @@ struct device_request {
     void *options; /* the class's own; released with the config */
 };
 
+/* A device's option as it was given: a snapshot's VM is made from them again. */
+struct device_text {
+    const struct virtio_row *row;
+    char *text; /* NULL for one without options; the config's */
+};
+
 #define CONFIG_DEVICES_MAX 96
+#define CONFIG_TEXTS_MAX 192
+
+/* The files of a snapshot, open for reading; they stay the caller's. */
+struct vm_snapshot_source {
+    int state_fd;
+    int memory_fd;
+};
 
 /* Strings are the caller's and outlive the VM. */
 struct vm_config {
     const char *kernel;
     const char *initrd; /* NULL for none */
-    int kernel_fd, initrd_fd; /* open already, the names above are for messages; -1: open them */
+    int initrd_fd; /* open already, the name above is for messages; -1: open it */
     const char *command_line; /* NULL: vm_config_complete() chooses by the console */
     const char *root;          /* NULL, or what the default command line says of the root disk */
     char *made_command_line;   /* by vm_config_complete(), released with the config */
@@ -41,6 +54,10 @@ struct vm_config {
     unsigned int describe; /* enum describe */
     size_t device_count;
     struct device_request devices[CONFIG_DEVICES_MAX];
+    size_t text_count;
+    struct device_text texts[CONFIG_TEXTS_MAX]; /* that made DEVICES, in this order */
+    const struct vm_snapshot_source *snapshot;  /* NULL: boot KERNEL */
+    bool may_be_saved; /* keep at hand what saving needs and the jail does not give */
 };
 
 /* One CPU, 256 MiB, a serial console, ACPI. */

@@ -15,6 +15,8 @@ struct region {
     uint8_t *host;
     void *mapping; /* what mmap() returned: HOST is aligned up inside it */
     size_t mapping_size;
+    /* With a file behind it: a bit for each page that was given back, and has none any more. */
+    uint8_t *detached;
 };
 
 struct guest_memory {
@@ -42,6 +44,14 @@ static int check_ranges(const struct guest_range *ranges, size_t count, struct e
     return 0;
 }
 
+static int cannot_map(const struct guest_range *range, struct error *error)
+{
+    return error_set(error, errno,
+                     "guest memory of %llu MiB: this host cannot map it (%s); "
+                     "give a smaller --memory",
+                     (unsigned long long)(range->size >> 20), strerror(errno));
+}
+
 static int map_region(struct region *region, const struct guest_range *range, struct error *error)
 {
     /* Host and guest addresses must agree modulo 2 MiB, or neither the host's
@@ -54,10 +64,7 @@ static int map_region(struct region *region, const struct guest_range *range, st
     mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
     if (mapping == MAP_FAILED)
-        return error_set(error, errno,
-                         "guest memory of %llu MiB: this host cannot map it (%s); "
-                         "give a smaller --memory",
-                         (unsigned long long)(range->size >> 20), strerror(errno));
+        return cannot_map(range, error);
     host = (uintptr_t)mapping;
     if (slack)
         host = (host + HUGE_PAGE_SIZE - 1) & ~(uintptr_t)(HUGE_PAGE_SIZE - 1);
@@ -71,10 +78,33 @@ static int map_region(struct region *region, const struct guest_range *range, st
     return 0;
 }
 
-int guest_memory_create(struct guest_memory **memory, const struct guest_range *ranges,
-                        size_t count, struct error *error)
+static int map_file(struct region *region, const struct guest_range *range, int file,
+                    uint64_t offset, struct error *error)
+{
+    void *mapping = mmap(NULL, range->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                         file, (off_t)offset);
+
+    if (mapping == MAP_FAILED)
+        return cannot_map(range, error);
+    *region = (struct region){
+        .address = range->address,
+        .size = range->size,
+        .host = mapping,
+        .mapping = mapping,
+        .mapping_size = range->size,
+        .detached = calloc(1, range->size / PAGE_SIZE / 8 + 1),
+    };
+    if (region->detached)
+        return 0;
+    munmap(mapping, range->size);
+    return error_system(error, ENOMEM, "guest memory");
+}
+
+int guest_memory_create_from(struct guest_memory **memory, const struct guest_range *ranges,
+                             size_t count, int file, struct error *error)
 {
     struct guest_memory *created;
+    uint64_t offset = 0;
     int result;
 
     result = check_ranges(ranges, count, error);
@@ -84,23 +114,35 @@ int guest_memory_create(struct guest_memory **memory, const struct guest_range *
     if (!created)
         return error_system(error, ENOMEM, "guest memory");
     for (size_t i = 0; i < count; i++) {
-        result = map_region(&created->regions[i], &ranges[i], error);
+        if (file < 0)
+            result = map_region(&created->regions[i], &ranges[i], error);
+        else
+            result = map_file(&created->regions[i], &ranges[i], file, offset, error);
         if (result < 0) {
             guest_memory_destroy(created);
             return result;
         }
+        offset += ranges[i].size;
         created->count++;
     }
     *memory = created;
     return 0;
 }
 
+int guest_memory_create(struct guest_memory **memory, const struct guest_range *ranges,
+                        size_t count, struct error *error)
+{
+    return guest_memory_create_from(memory, ranges, count, -1, error);
+}
+
 void guest_memory_destroy(struct guest_memory *memory)
 {
     if (!memory)
         return;
-    for (size_t i = 0; i < memory->count; i++)
+    for (size_t i = 0; i < memory->count; i++) {
         munmap(memory->regions[i].mapping, memory->regions[i].mapping_size);
+        free(memory->regions[i].detached);
+    }
     free(memory);
 }
 
@@ -164,6 +206,33 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
     return result;
 }
 
+/* The file's old contents must not come back: anonymous pages take its place. */
+static int discard_file_pages(const struct region *region, uint8_t *bytes, size_t length)
+{
+    size_t first = (size_t)(bytes - region->host) / PAGE_SIZE;
+
+    if (length == 0)
+        return 0;
+    if (mmap(bytes, length, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -errno;
+    for (size_t page = first; page < first + length / PAGE_SIZE; page++)
+        __atomic_or_fetch(&region->detached[page / 8], (uint8_t)(1u << page % 8), __ATOMIC_RELAXED);
+    return 0;
+}
+
+bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+        uint64_t page = (address - region->address) / PAGE_SIZE;
+
+        if (address >= region->address && address - region->address < region->size)
+            return region->detached && !(region->detached[page / 8] & 1u << page % 8);
+    }
+    return false;
+}
+
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)
 {
     uintptr_t start = (uintptr_t)slice->bytes;
@@ -178,6 +247,8 @@ int guest_memory_discard(const struct guest_memory *memory, const struct guest_s
             continue;
         if (slice->length > region->size - (start - host))
             return -EFAULT;
+        if (region->detached)
+            return discard_file_pages(region, slice->bytes, slice->length);
         return madvise(slice->bytes, slice->length, MADV_DONTNEED) < 0 ? -errno : 0;
     }
     return -EFAULT;

@@ -4,7 +4,8 @@
 
 /*
  * The guest's RAM: a few regions of guest-physical addresses, sorted, disjoint
- * and never empty, each backed by one private anonymous mapping.
+ * and never empty, each backed by one private mapping: of nothing, or of a
+ * snapshot's file, whose pages all VMs restored from it share until they write.
  *
  * This is the only code that turns a guest address into a pointer.  It never
  * yields a pointer without its length, and an access lies within one region or
@@ -16,6 +17,7 @@
  * copy, and use the copy.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +44,12 @@ struct guest_memory;
  */
 int guest_memory_create(struct guest_memory **memory, const struct guest_range *ranges,
                         size_t count, struct error *error);
+/*
+ * As guest_memory_create(), with contents: FILE has the bytes of all ranges, one
+ * after the other.  It is not written, stays the caller's, and must be as long.
+ */
+int guest_memory_create_from(struct guest_memory **memory, const struct guest_range *ranges,
+                             size_t count, int file, struct error *error);
 void guest_memory_destroy(struct guest_memory *memory);
 
 size_t guest_memory_region_count(const struct guest_memory *memory);
@@ -69,5 +77,8 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
  * or what madvise(2) said.
  */
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice);
+
+/* Whether the page at ADDRESS of guest memory still has a snapshot's file behind it. */
+bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address);
 
 #endif

@@ -27,7 +27,7 @@ int json_reader_wrong(const struct json_reader *reader, const char *path, const 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    return error_set(reader->error, EINVAL, "--config-file %s: %s%s%s", reader->file, path,
+    return error_set(reader->error, EINVAL, "%s%s: %s%s%s", reader->option, reader->file, path,
                      path[0] ? ": " : "", text);
 }
 
@@ -73,7 +73,7 @@ static int parse(struct json_reader *reader, const char *text, size_t length)
     int result = 0;
 
     if (!tokener)
-        return error_system(reader->error, ENOMEM, "--config-file %s", reader->file);
+        return error_system(reader->error, ENOMEM, "%s%s", reader->option, reader->file);
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     reader->root = json_tokener_parse_ex(tokener, text, (int)length);
     state = json_tokener_get_error(tokener);
@@ -98,7 +98,7 @@ int json_reader_open(struct json_reader *reader, const char *file, struct error 
     ssize_t length;
     int result;
 
-    *reader = (struct json_reader){ .file = file, .error = error };
+    *reader = (struct json_reader){ .option = "--config-file ", .file = file, .error = error };
     if (!text)
         return error_system(error, ENOMEM, "--config-file %s", file);
     /* A FIFO that nobody writes must not hold us here: it reads as empty. */
@@ -113,6 +113,18 @@ int json_reader_open(struct json_reader *reader, const char *file, struct error 
     if (length == 0)
         return json_reader_wrong(reader, "", "is empty; write the configuration into it");
     result = parse(reader, text, (size_t)length);
+    if (result < 0)
+        json_reader_close(reader);
+    return result;
+}
+
+int json_reader_parse(struct json_reader *reader, const char *what, const char *text,
+                      size_t length, struct error *error)
+{
+    int result;
+
+    *reader = (struct json_reader){ .option = "", .file = what, .error = error };
+    result = parse(reader, text, length);
     if (result < 0)
         json_reader_close(reader);
     return result;

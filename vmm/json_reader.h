@@ -3,7 +3,7 @@
 #define MOTE_JSON_READER_H
 
 /*
- * A JSON file into plain structs, by tables of keys.  Every message names the
+ * JSON, a file or a line, into plain structs, by tables of keys.  Every message names the
  * file and the key's path in it ("vm.json: drives[1].path_on_host: …"), or the
  * line and column where the text is no JSON.  A key whose value is null counts
  * as absent.
@@ -39,13 +39,17 @@ struct json_key {
 };
 
 struct json_reader {
-    const char *file;
+    const char *option; /* before the file's name in messages: "--config-file " */
+    const char *file;   /* or what else the text is */
     struct json_object *root; /* owns all texts */
     struct error *error;
 };
 
 /* The file's root object, in full.  The caller ends it by json_reader_close(). */
 int json_reader_open(struct json_reader *reader, const char *file, struct error *error);
+/* The same of TEXT, LENGTH bytes that are called WHAT in messages: "request". */
+int json_reader_parse(struct json_reader *reader, const char *what, const char *text,
+                      size_t length, struct error *error);
 void json_reader_close(struct json_reader *reader);
 
 /* The members of OBJECT, whose path in the file is PATH ("" for the root), into TARGET. */
@@ -53,7 +57,7 @@ int json_reader_members(const struct json_reader *reader, const char *path,
                         struct json_object *object, const struct json_key *keys, size_t count,
                         void *target);
 
-/* Sets the error "--config-file FILE: PATH: " and the rest; returns -EINVAL. */
+/* Sets the error "FILE: PATH: " and the rest; returns -EINVAL. */
 int json_reader_wrong(const struct json_reader *reader, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

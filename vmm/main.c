@@ -10,12 +10,17 @@
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
     { "run", "run a command in a microVM of its own", cmd_run },
-    { "ps", "list the jobs that have a name", cmd_ps },
+    { "pause", "have a VM stand still", cmd_pause },
+    { "resume", "have a paused VM go on", cmd_resume },
+    { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
+    { "restore", "go on with a VM from its snapshot", cmd_restore },
+    { "ps", "list the jobs and VMs that have a name", cmd_ps },
     { "logs", "print what a detached job has written", cmd_logs },
     { "wait", "wait for a job's end", cmd_wait },
     { "stop", "end a job, by SIGTERM first", cmd_stop },
     { "kill", "send a job a signal", cmd_kill },
     { "rm", "forget a job that has ended", cmd_rm },
+    { "bench", "compare Mote's start with containers and other monitors", cmd_bench },
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 

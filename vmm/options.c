@@ -228,6 +228,34 @@ int options_parse(const struct option_table *table, void *target, int argc, char
                      table->usage);
 }
 
+int options_parse_mixed(const struct option_table *table, void *target, int argc, char **argv,
+                        const char **words, const char *const *names, size_t count, bool *helped,
+                        struct error *error)
+{
+    size_t found = 0;
+    int at = 0;
+
+    /* Each word stands where the command's own name would: what follows it is parsed anew. */
+    for (;;) {
+        int stop, result = options_parse_words(table, target, argc - at, argv + at, &stop, helped,
+                                               error);
+
+        if (result < 0 || *helped)
+            return result;
+        at += stop;
+        if (at == argc)
+            break;
+        if (found == count)
+            return error_set(error, EINVAL, "'%s': is one word too many ('%.*s --help' tells what is "
+                             "expected)", argv[at], command_length(table), table->usage);
+        words[found++] = argv[at];
+    }
+    if (found < count)
+        return error_set(error, EINVAL, "the %s is missing ('%.*s --help' tells more)", names[found],
+                         command_length(table), table->usage);
+    return 0;
+}
+
 #define HELP_COLUMN 26
 
 static void help_row(const struct option_row *row, FILE *stream)

@@ -69,6 +69,14 @@ int options_parse(const struct option_table *table, void *target, int argc, char
 int options_parse_words(const struct option_table *table, void *target, int argc, char **argv,
                         int *words, bool *helped, struct error *error);
 
+/*
+ * As options_parse(), for a command of exactly COUNT words, wherever among the
+ * options they stand.  NAMES are what the message calls a missing one.
+ */
+int options_parse_mixed(const struct option_table *table, void *target, int argc, char **argv,
+                        const char **words, const char *const *names, size_t count, bool *helped,
+                        struct error *error);
+
 void options_help(const struct option_table *table, FILE *stream);
 
 /* The candidate nearest to WORD by edits, or NULL when none is near. */

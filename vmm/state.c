@@ -361,15 +361,20 @@ void state_destroy(struct state *state)
     free(state);
 }
 
+int state_first_fault(const struct state *state, struct error *error)
+{
+    if (!state_is_sound(state))
+        *error = state->error;
+    return -state->error.number;
+}
+
 int state_finish(struct state *state, struct error *error)
 {
     state_begin(state, "end", 0, 1);
     state_end(state);
     if (state_is_sound(state) && state->loading && state->at != state->length)
         refuse(state, "something follows it");
-    if (!state_is_sound(state))
-        *error = state->error;
-    return -state->error.number;
+    return state_first_fault(state, error);
 }
 
 const void *state_saved(const struct state *state, size_t *length)

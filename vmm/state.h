@@ -79,6 +79,9 @@ void state_require(struct state *state, bool condition, const char *what);
 /* Either direction: what the caller met while it saved or loaded.  ERROR is copied. */
 void state_fail(struct state *state, const struct error *error);
 
+/* The first fault so far, or 0: for who reads the first sections alone. */
+int state_first_fault(const struct state *state, struct error *error);
+
 /* After the last section: the first fault, or 0. */
 int state_finish(struct state *state, struct error *error);
 

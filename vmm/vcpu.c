@@ -33,7 +33,11 @@ struct vcpu {
 struct vcpus {
     struct vcpu_env env;
     atomic_bool stopping;
+    atomic_bool parking;  /* all threads shall park; changed with LOCK held */
     pthread_mutex_t gate; /* held while threads are made: none runs the guest before all are */
+    pthread_mutex_t lock; /* guards `running`; innermost */
+    pthread_cond_t changed; /* a thread parked or ended; or those that park shall go on */
+    unsigned int running; /* threads that neither park nor have ended */
     unsigned int count;
     struct vcpu cpus[];
 };
@@ -71,6 +75,8 @@ int vcpus_create(struct vcpus **vcpus, const struct vcpu_env *env, unsigned int 
         return error_system(error, ENOMEM, "vCPUs");
     created->env = *env;
     pthread_mutex_init(&created->gate, NULL);
+    pthread_mutex_init(&created->lock, NULL);
+    pthread_cond_init(&created->changed, NULL);
     sigaction(KICK_SIGNAL, &action, NULL);
     for (unsigned int i = 0; i < count; i++) {
         int result = create_vcpu(created, i, error);
@@ -165,6 +171,26 @@ static bool handle_exit(struct vcpu *vcpu)
     }
 }
 
+/* Until vcpus_resume() or vcpus_stop(). */
+static void park(struct vcpus *vcpus)
+{
+    pthread_mutex_lock(&vcpus->lock);
+    vcpus->running--;
+    pthread_cond_broadcast(&vcpus->changed);
+    while (atomic_load(&vcpus->parking) && !atomic_load(&vcpus->stopping))
+        pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+    vcpus->running++;
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
+static void leave(struct vcpus *vcpus)
+{
+    pthread_mutex_lock(&vcpus->lock);
+    vcpus->running--;
+    pthread_cond_broadcast(&vcpus->changed);
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
 static void *vcpu_main(void *context)
 {
     struct vcpu *vcpu = context;
@@ -175,13 +201,17 @@ static void *vcpu_main(void *context)
     pthread_mutex_lock(&vcpu->all->gate);
     pthread_mutex_unlock(&vcpu->all->gate);
     while (go_on && !atomic_load_explicit(&vcpu->all->stopping, memory_order_acquire)) {
-        /* Not kvm_ioctl(): EINTR is the stop signal, and EAGAIN tells that a
-         * waiting vCPU was woken; both lead back to the loop's condition. */
+        /* Not kvm_ioctl(): EINTR is the kick, and EAGAIN tells that a waiting
+         * vCPU was woken; both lead back to the loop's condition. */
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
             go_on = handle_exit(vcpu);
         else if (errno != EINTR && errno != EAGAIN)
             go_on = failed(vcpu, strerror(errno), (unsigned long long)errno);
+        else if (errno == EINTR && atomic_load(&vcpu->all->parking))
+            /* Only here: by now KVM has finished the instruction of the last exit. */
+            park(vcpu->all);
     }
+    leave(vcpu->all);
     return NULL;
 }
 
@@ -197,6 +227,8 @@ static int start_thread(struct vcpu *vcpu, const pthread_attr_t *attributes)
     result = pthread_create(&vcpu->thread, attributes, vcpu_main, vcpu);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     vcpu->started = result == 0;
+    if (result == 0)
+        vcpu->all->running++;
     return result;
 }
 
@@ -208,8 +240,10 @@ int vcpus_start(struct vcpus *vcpus, struct error *error)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_mutex_lock(&vcpus->gate);
+    pthread_mutex_lock(&vcpus->lock);
     for (unsigned int i = 0; i < vcpus->count && result == 0; i++)
         result = start_thread(&vcpus->cpus[i], &attributes);
+    pthread_mutex_unlock(&vcpus->lock);
     pthread_attr_destroy(&attributes);
     if (result == 0)
         sandbox_thread(vcpus->env.sandbox, SANDBOX_CONTROL);
@@ -223,9 +257,9 @@ int vcpus_start(struct vcpus *vcpus, struct error *error)
     return 0;
 }
 
-void vcpus_stop(struct vcpus *vcpus)
+/* Brings all out of KVM_RUN. */
+static void kick(struct vcpus *vcpus)
 {
-    atomic_store_explicit(&vcpus->stopping, true, memory_order_release);
     for (unsigned int i = 0; i < vcpus->count; i++) {
         struct vcpu *vcpu = &vcpus->cpus[i];
 
@@ -235,6 +269,37 @@ void vcpus_stop(struct vcpus *vcpus)
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
         pthread_kill(vcpu->thread, KICK_SIGNAL);
     }
+}
+
+void vcpus_pause(struct vcpus *vcpus)
+{
+    pthread_mutex_lock(&vcpus->lock);
+    atomic_store(&vcpus->parking, true);
+    pthread_mutex_unlock(&vcpus->lock);
+    kick(vcpus);
+    pthread_mutex_lock(&vcpus->lock);
+    while (vcpus->running > 0)
+        pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_resume(struct vcpus *vcpus)
+{
+    for (unsigned int i = 0; i < vcpus->count; i++)
+        __atomic_store_n(&vcpus->cpus[i].run->immediate_exit, 0, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&vcpus->lock);
+    atomic_store(&vcpus->parking, false);
+    pthread_cond_broadcast(&vcpus->changed);
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_stop(struct vcpus *vcpus)
+{
+    pthread_mutex_lock(&vcpus->lock);
+    atomic_store_explicit(&vcpus->stopping, true, memory_order_release);
+    pthread_cond_broadcast(&vcpus->changed);
+    pthread_mutex_unlock(&vcpus->lock);
+    kick(vcpus);
     for (unsigned int i = 0; i < vcpus->count; i++) {
         if (!vcpus->cpus[i].started)
             continue;
@@ -254,5 +319,7 @@ void vcpus_destroy(struct vcpus *vcpus)
         close(vcpus->cpus[i].fd);
     }
     pthread_mutex_destroy(&vcpus->gate);
+    pthread_mutex_destroy(&vcpus->lock);
+    pthread_cond_destroy(&vcpus->changed);
     free(vcpus);
 }

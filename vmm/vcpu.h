@@ -8,7 +8,8 @@
  * lock.
  *
  * Any vCPU can end the VM: it reports how through the `ended` callback and
- * leaves its loop.  The owner then stops the others by vcpus_stop().
+ * leaves its loop.  The owner then stops the others by vcpus_stop().  Once the
+ * sandbox is entered no thread can be made anew: a pause parks those that are.
  */
 
 #include "vmm/bus.h"
@@ -51,6 +52,14 @@ int vcpus_fd(const struct vcpus *vcpus, unsigned int index);
  * the one that controls, before the guest runs its first instruction.
  */
 int vcpus_start(struct vcpus *vcpus, struct error *error);
+
+/*
+ * Has every thread park outside of KVM_RUN, between two instructions of its
+ * guest: when it returns, the vCPUs' registers are whole and stay as they are.
+ * A vCPU that has ended counts as parked.  These three are for one thread.
+ */
+void vcpus_pause(struct vcpus *vcpus);
+void vcpus_resume(struct vcpus *vcpus);
 
 /* Brings every thread to its end and waits for it.  Any number of times. */
 void vcpus_stop(struct vcpus *vcpus);

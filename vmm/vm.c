@@ -1,42 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/vm.h"
+#include "vmm/vm_internal.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "devices/registry.h"
-#include "devices/virtio/mmio.h"
-#include "vmm/arch/arch.h"
-#include "vmm/bus.h"
-#include "vmm/io_thread.h"
-#include "vmm/kvm.h"
-#include "vmm/vcpu.h"
+#include "vmm/cleanup.h"
 
 /* Guest marks beyond this number are the guest's own and not shown. */
 #define MARKS_MAX 16
-
-struct vm {
-    const struct vm_config *config;
-    struct vm_host host;
-    struct kvm kvm;
-    struct guest_memory *memory;
-    struct bus mmio;
-    struct bus ports;
-    struct arch_vm *arch;
-    struct guest_event_sink events;
-    size_t device_count;
-    struct device *devices[MACHINE_DEVICES_MAX];
-    struct machine_device records[MACHINE_DEVICES_MAX]; /* of DEVICES, same order */
-    struct io_thread *io; /* serves the virtio devices; NULL without any */
-    struct vcpus *vcpus;
-    bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
-
-    pthread_mutex_t lock; /* guards what follows; innermost */
-    struct vm_end end;
-    uint32_t marks_seen; /* a bit for each mark number */
-};
 
 static void end_vm(struct vm *vm, enum vm_end_kind kind, const char *how)
 {
@@ -108,7 +80,9 @@ static int create_memory(struct vm *vm, struct error *error)
     struct guest_range ranges[2];
     size_t count = arch_memory_layout(vm->config->memory, ranges);
 
-    return guest_memory_create(&vm->memory, ranges, count, error);
+    return guest_memory_create_from(&vm->memory, ranges, count,
+                                    vm->config->snapshot ? vm->config->snapshot->memory_fd : -1,
+                                    error);
 }
 
 static int show_memory(struct vm *vm, struct error *error)
@@ -143,129 +117,7 @@ static int create_machine(struct vm *vm, struct error *error)
     return show_memory(vm, error);
 }
 
-/* The terminal belongs to the one device that the user chose as the console. */
-static struct console *console_for(const struct vm *vm, enum device_kind kind)
-{
-    unsigned int needed = kind == DEVICE_VIRTIO_MMIO ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
-
-    return vm->config->console == needed ? vm->host.console : NULL;
-}
-
-static int create_device(struct vm *vm, const struct machine_device *record, const void *options,
-                         struct error *error)
-{
-    const struct device_ops *ops = device_registry_find(record->kind);
-    struct bus *bus = record->space == ADDRESS_PORT ? &vm->ports : &vm->mmio;
-    struct device_env env = {
-        .memory = vm->memory,
-        .loop = record->kind == DEVICE_VIRTIO_MMIO ? io_thread_loop(vm->io) : vm->host.loop,
-        .events = &vm->events,
-        .console = console_for(vm, record->kind),
-        .log = vm->host.log,
-    };
-    struct device *device;
-    int result;
-
-    if (vm->device_count == MACHINE_DEVICES_MAX)
-        return error_set(error, ENOSPC, "devices: more than %d; use fewer", MACHINE_DEVICES_MAX);
-    if (record->irq != MACHINE_NO_IRQ)
-        env.irq = arch_irq_line(vm->arch, record->irq);
-    result = ops->create(&device, &env, options, error);
-    if (result < 0)
-        return result;
-    vm->devices[vm->device_count] = device;
-    vm->records[vm->device_count] = *record;
-    vm->device_count++;
-    return bus_add(bus, record->base, record->size, device, error);
-}
-
-static int create_devices(struct vm *vm, struct error *error)
-{
-    size_t count;
-    const struct machine_device *platform = arch_platform_devices(&count);
-
-    for (size_t i = 0; i < count; i++) {
-        int result;
-
-        if (platform[i].kind == DEVICE_SERIAL && vm->config->console != CONSOLE_SERIAL)
-            continue;
-        result = create_device(vm, &platform[i], NULL, error);
-        if (result < 0)
-            return result;
-    }
-    return 0;
-}
-
-static int attach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
-{
-    struct vm *vm = context;
-
-    return kvm_doorbell(&vm->kvm, address, value, event_fd, true);
-}
-
-static void detach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
-{
-    struct vm *vm = context;
-
-    if (!vm->ending)
-        kvm_doorbell(&vm->kvm, address, value, event_fd, false);
-}
-
-/* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
-#define SLOT_OF_DEVICES 16
-
-static uint32_t slot_of(const struct vm *vm, uint64_t address)
-{
-    uint32_t i = 0;
-
-    while (vm->records[i].base != address)
-        i++;
-    return SLOT_OF_DEVICES + i;
-}
-
-static int show_window(void *context, uint64_t address, void *page)
-{
-    struct vm *vm = context;
-
-    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
-}
-
-static void hide_window(void *context, uint64_t address)
-{
-    struct vm *vm = context;
-
-    if (!vm->ending)
-        kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
-}
-
-static int create_virtio_devices(struct vm *vm, struct error *error)
-{
-    int result = 0;
-
-    if (vm->config->device_count > 0)
-        result = io_thread_create(&vm->io, error);
-    for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
-        const struct device_request *request = &vm->config->devices[i];
-        struct virtio_mmio_options options = {
-            .class = request->row->class,
-            .device_options = request->options,
-            .doorbell = {
-                .attach = attach_doorbell, .detach = detach_doorbell,
-                .show = show_window, .hide = hide_window, .context = vm,
-            },
-        };
-        struct machine_device record;
-
-        if (!arch_virtio_window(i, &record))
-            return error_set(error, ENOSPC, "--%s: this machine has no room for a %zuth device; "
-                             "give fewer", request->row->option, i + 1);
-        options.base = record.base;
-        result = create_device(vm, &record, &options, error);
-    }
-    return result;
-}
-
-static int create_vcpus(struct vm *vm, const struct machine *machine, struct error *error)
+static int create_vcpus(struct vm *vm, struct error *error)
 {
     struct vcpu_env env = {
         .kvm = &vm->kvm,
@@ -277,10 +129,30 @@ static int create_vcpus(struct vm *vm, const struct machine *machine, struct err
         .ended = vcpu_ended,
         .context = vm,
     };
-    int result = vcpus_create(&vm->vcpus, &env, machine->cpu_count, error);
 
-    for (unsigned int i = 0; result == 0 && i < machine->cpu_count; i++)
-        result = arch_vcpu_setup(vm->arch, vcpus_fd(vm->vcpus, i), i, machine, error);
+    return vcpus_create(&vm->vcpus, &env, vm->config->cpus, error);
+}
+
+/* What a snapshot wants to know of the guest's pages; it costs an open, and cannot be had in the jail. */
+static void open_page_map(struct vm *vm)
+{
+    if (vm->config->may_be_saved)
+        vm->page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+/* All that can be opened; what is read from then on is the guest's. */
+static int open_machine(struct vm *vm, struct error *error)
+{
+    int result;
+
+    if ((result = create_memory(vm, error)) < 0 || (result = create_machine(vm, error)) < 0 ||
+        (result = vm_create_devices(vm, error)) < 0)
+        return result;
+    open_page_map(vm);
+    timeline_mark(vm->host.timeline, "devices created");
+    result = sandbox_enter(vm->host.sandbox, error);
+    if (result == 0)
+        timeline_mark(vm->host.timeline, "sandbox entered");
     return result;
 }
 
@@ -292,25 +164,33 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
         .describe = (enum describe)vm->config->describe,
         .devices = vm->records,
     };
-    int result;
+    int result = open_machine(vm, error);
 
-    if ((result = create_memory(vm, error)) < 0 || (result = create_machine(vm, error)) < 0 ||
-        (result = create_devices(vm, error)) < 0 ||
-        (result = create_virtio_devices(vm, error)) < 0)
-        return result;
-    timeline_mark(vm->host.timeline, "devices created");
-    /* All is open.  What is read from here on is the guest's. */
-    result = sandbox_enter(vm->host.sandbox, error);
     if (result < 0)
         return result;
-    timeline_mark(vm->host.timeline, "sandbox entered");
     machine.memory = vm->memory;
     machine.device_count = vm->device_count;
     result = arch_boot_load(vm->arch, source, &machine, error);
     if (result < 0)
         return result;
     timeline_mark(vm->host.timeline, "kernel loaded");
-    return create_vcpus(vm, &machine, error);
+    result = create_vcpus(vm, error);
+    for (unsigned int i = 0; result == 0 && i < machine.cpu_count; i++)
+        result = arch_vcpu_setup(vm->arch, vcpus_fd(vm->vcpus, i), i, &machine, error);
+    return result;
+}
+
+static int build_from_snapshot(struct vm *vm, struct error *error)
+{
+    int result = open_machine(vm, error);
+
+    if (result == 0)
+        result = create_vcpus(vm, error);
+    if (result == 0)
+        result = vm_load(vm, error);
+    if (result == 0)
+        timeline_mark(vm->host.timeline, "state loaded");
+    return result;
 }
 
 static int open_and_build(struct vm *vm, struct error *error)
@@ -321,8 +201,11 @@ static int open_and_build(struct vm *vm, struct error *error)
         .kernel = &kernel,
         .command_line = vm->config->command_line,
     };
-    int result = image_open_fd(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
+    int result;
 
+    if (vm->config->snapshot)
+        return build_from_snapshot(vm, error);
+    result = image_open(&kernel, "kernel", vm->config->kernel, error);
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
         result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,
@@ -346,6 +229,7 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     created->config = config;
     created->host = *host;
     created->kvm = (struct kvm)KVM_INIT;
+    created->page_map = -1;
     created->events = (struct guest_event_sink){ .report = guest_reported, .context = created };
     pthread_mutex_init(&created->lock, NULL);
     result = open_and_build(created, error);
@@ -356,23 +240,6 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     timeline_mark(host->timeline, "vCPUs created");
     *vm = created;
     return 0;
-}
-
-void vm_refresh(struct vm *vm)
-{
-    for (size_t i = 0; i < vm->device_count; i++) {
-        struct device *device = vm->devices[i];
-        struct virtio_device *virtio;
-
-        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
-            continue;
-        virtio = virtio_mmio_device(device);
-        if (!virtio->class->refresh)
-            continue;
-        pthread_mutex_lock(&device->lock);
-        virtio->class->refresh(virtio);
-        pthread_mutex_unlock(&device->lock);
-    }
 }
 
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
@@ -398,13 +265,11 @@ void vm_destroy(struct vm *vm)
         return;
     vcpus_destroy(vm->vcpus);
     vm->ending = true;
-    io_thread_stop(vm->io);
-    for (size_t i = 0; i < vm->device_count; i++)
-        vm->devices[i]->ops->destroy(vm->devices[i]);
-    io_thread_destroy(vm->io);
+    vm_destroy_devices(vm);
     arch_vm_destroy(vm->arch);
     kvm_close(&vm->kvm);
     guest_memory_destroy(vm->memory);
+    cleanup_close(&vm->page_map);
     pthread_mutex_destroy(&vm->lock);
     free(vm);
 }

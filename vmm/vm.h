@@ -44,8 +44,8 @@ struct vm_end {
 };
 
 /*
- * Loads everything and creates the vCPUs, not yet running.  On an error nothing
- * is left behind.
+ * Loads everything, a kernel or a snapshot, and creates the vCPUs, not yet
+ * running.  On an error nothing is left behind.
  */
 int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host,
               struct error *error);
@@ -53,11 +53,32 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
 /* Runs to the end, which *END tells.  Once for each VM. */
 int vm_run(struct vm *vm, struct vm_end *end, struct error *error);
 
+/*
+ * While it runs, on the thread of its event loop: parks the vCPUs, and has them
+ * go on.  Devices and the console are served meanwhile.
+ */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+bool vm_is_paused(const struct vm *vm);
+
+/* Where a snapshot goes: empty files, which the caller makes permanent; memory_file_begin() was there. */
+struct vm_snapshot_target {
+    int state_fd;
+    int memory_fd;
+    uint8_t id[16];
+};
+
+/* Saves a VM that runs or is paused, and is so again afterwards, whatever came of it. */
+int vm_save(struct vm *vm, const struct vm_snapshot_target *target, struct error *error);
+
 /* Ends a running VM; HOW is a literal.  Any thread. */
 void vm_stop(struct vm *vm, const char *how);
 
 /* Has each device look at its host side again: the size of a disk or of the terminal. */
 void vm_refresh(struct vm *vm);
+
+/* Has the balloon's guest give so many bytes; an error where the VM has none. */
+int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error);
 
 void vm_destroy(struct vm *vm);
 

@@ -14,8 +14,9 @@ static void output_failed(struct console *console, int number)
     console->counters.discarded += console->out.used;
     byte_ring_drop(&console->out, console->out.used);
     pthread_mutex_unlock(&console->lock);
-    log_warn(console->log, "console output: %s; what the guest writes from here on is discarded",
-             strerror(number));
+    log_limited(console->log, NULL, LOG_WARN,
+                "console output: %s; what the guest writes from here on is discarded",
+                strerror(number));
 }
 
 int console_write_chunk(struct console *console)

@@ -115,6 +115,15 @@ void disk_engine_cancel(struct disk_engine *engine)
         engine->ops->cancel(engine);
 }
 
+void disk_engine_drain(struct disk_engine *engine)
+{
+    if (!engine->ops)
+        return;
+    engine->ops->start(engine);
+    engine->ops->wait(engine);
+    engine->ops->reap(engine);
+}
+
 void disk_engine_destroy(struct disk_engine *engine)
 {
     if (!engine)

@@ -55,6 +55,9 @@ void disk_engine_start(struct disk_engine *engine);
  */
 void disk_engine_cancel(struct disk_engine *engine);
 
+/* Returns when all requests have completed and were reported; turn_ended() is not called. */
+void disk_engine_drain(struct disk_engine *engine);
+
 /* What is at work now; for messages and tests. */
 enum disk_engine_kind disk_engine_kind(const struct disk_engine *engine);
 

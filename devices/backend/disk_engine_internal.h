@@ -16,6 +16,8 @@ struct disk_engine_ops {
     void (*start)(struct disk_engine *engine);
     /* Calls disk_engine_completed() for what is done. */
     void (*reap)(struct disk_engine *engine);
+    /* Until all that was started is done; reap() then reports it. */
+    void (*wait)(struct disk_engine *engine);
     void (*cancel)(struct disk_engine *engine);
 };
 

@@ -186,6 +186,16 @@ static void sync_reap(struct disk_engine *engine)
         disk_engine_completed(engine, request);
 }
 
+static void sync_wait(struct disk_engine *engine)
+{
+    struct sync *sync = engine->state;
+
+    pthread_mutex_lock(&sync->lock);
+    while (sync->running > 0 || sync->queued.head)
+        pthread_cond_wait(&sync->quiet, &sync->lock);
+    pthread_mutex_unlock(&sync->lock);
+}
+
 static void sync_cancel(struct disk_engine *engine)
 {
     struct sync *sync = engine->state;
@@ -207,5 +217,6 @@ const struct disk_engine_ops disk_engine_sync = {
     .submit = sync_submit,
     .start = sync_start,
     .reap = sync_reap,
+    .wait = sync_wait,
     .cancel = sync_cancel,
 };

@@ -233,6 +233,19 @@ static void uring_reap(struct disk_engine *engine)
     report(engine);
 }
 
+static void uring_wait(struct disk_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    while (uring->in_flight > 0) {
+        int result = io_uring_submit_and_wait(&uring->ring, 1);
+
+        if (result < 0 && result != -EINTR)
+            sched_yield();
+        collect(engine);
+    }
+}
+
 static void uring_cancel(struct disk_engine *engine)
 {
     struct uring *uring = engine->state;
@@ -259,5 +272,6 @@ const struct disk_engine_ops disk_engine_uring = {
     .submit = uring_submit,
     .start = uring_start,
     .reap = uring_reap,
+    .wait = uring_wait,
     .cancel = uring_cancel,
 };

@@ -177,7 +177,7 @@ static void transferred(struct disk_request *request, const struct disk_file *fi
     /* A part of a block cannot be gone on with by O_DIRECT. */
     bytes -= bytes % file->offset_alignment;
     if (bytes == 0) {
-        finish(request, -EIO);
+        finish(request, request->step.call == DISK_CALL_READ ? -ENODATA : -EIO);
         return;
     }
     request->retries = 0;

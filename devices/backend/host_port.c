@@ -131,8 +131,9 @@ static void output_failed(struct host_port *port, int number)
         return;
     }
     port->out.ended = true;
-    log_warn(port->log, "port %s: %s; what the guest writes there from here on is dropped",
-             port->name, strerror(number));
+    log_limited(port->log, NULL, LOG_WARN,
+                "port %s: %s; what the guest writes there from here on is dropped", port->name,
+                strerror(number));
 }
 
 size_t host_port_write(struct host_port *port, const uint8_t *bytes, size_t length)

@@ -26,6 +26,7 @@
 #include "devices/registry.h"
 #include "devices/settings.h"
 #include "vmm/options.h"
+#include "vmm/state.h"
 
 #define PAGE_SHIFT 12 /* a page number's unit, whatever the guest's page size (5.5.6) */
 #define SECOND 1000000000ull
@@ -292,6 +293,30 @@ void virtio_balloon_state(const struct virtio_device *device, struct balloon_sta
     memcpy(state->stats, balloon->stats, sizeof(state->stats));
 }
 
+static void balloon_drain(struct virtio_device *device)
+{
+    balloon_release_stats((struct balloon *)device);
+}
+
+static void balloon_transfer(struct virtio_device *device, struct state *state)
+{
+    struct balloon *balloon = (struct balloon *)device;
+    uint32_t pages = le32toh(balloon->config.num_pages);
+    uint32_t actual = le32toh(balloon->config.actual);
+
+    state_u32(state, &pages);
+    state_u32(state, &actual);
+    for (size_t i = 0; i < BALLOON_STAT_COUNT; i++)
+        state_u64(state, &balloon->stats[i]);
+    rate_limit_state(balloon->rate, state);
+    state_require(state, (uint64_t)pages << PAGE_SHIFT < guest_memory_size(device->env.memory),
+                  "the balloon's target");
+    if (!state_is_loading(state) || !state_is_sound(state))
+        return;
+    balloon->config.num_pages = htole32(pages);
+    balloon->config.actual = htole32(actual);
+}
+
 static void balloon_destroy(struct virtio_device *device)
 {
     struct balloon *balloon = (struct balloon *)device;
@@ -362,4 +387,7 @@ const struct virtio_device_class balloon_class = {
     .reset = balloon_reset,
     .kick = balloon_kick,
     .config_write = balloon_config_write,
+    .state = balloon_transfer,
+    .state_version = 1,
+    .drain = balloon_drain,
 };

@@ -42,6 +42,8 @@ void balloon_stats_timer(struct balloon *balloon, uint64_t seconds);
 
 /* The driver put an account into the statistics queue. */
 void balloon_take_stats(struct balloon *balloon);
+/* The buffer that is held is the queue's again, and will be taken anew. */
+void balloon_release_stats(struct balloon *balloon);
 void balloon_stats_forget(struct balloon *balloon);
 
 #endif

@@ -62,6 +62,16 @@ void balloon_take_stats(struct balloon *balloon)
         virtio_kick_again(&balloon->virtio, balloon->stats_queue);
 }
 
+void balloon_release_stats(struct balloon *balloon)
+{
+    if (!balloon->stats_held)
+        return;
+    /* It is the last that was popped. */
+    virtqueue_unpop(&balloon->virtio.queues[balloon->stats_queue], balloon->stats_head);
+    balloon->stats_held = false;
+    virtio_kick_again(&balloon->virtio, balloon->stats_queue);
+}
+
 static void stats_are_due(void *context, uint32_t events)
 {
     struct balloon *balloon = context;

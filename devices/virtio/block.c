@@ -147,6 +147,14 @@ static void go_on(void *context)
     wake_waiting(block);
 }
 
+static void block_drain(struct virtio_device *virtio)
+{
+    struct block *block = of_virtio(virtio);
+
+    disk_engine_drain(block->engine);
+    go_on(block);
+}
+
 /* ---- life --------------------------------------------------------------- */
 
 static void block_activate(struct virtio_device *virtio)
@@ -155,6 +163,12 @@ static void block_activate(struct virtio_device *virtio)
 
     /* 5.2.5.2: without FLUSH there is no cache to write back. */
     block->config.writeback = virtio_has(virtio, VIRTIO_BLK_F_FLUSH);
+}
+
+/* All is loaded: activation would choose the cache's mode anew. */
+static void block_resume(struct virtio_device *virtio)
+{
+    (void)virtio;
 }
 
 static void block_reset(struct virtio_device *virtio)
@@ -258,6 +272,10 @@ const struct virtio_device_class block_class = {
     .reset = block_reset,
     .kick = block_kick,
     .config_write = block_config_write,
+    .state = block_state,
+    .state_version = BLOCK_STATE_VERSION,
+    .resume = block_resume,
+    .drain = block_drain,
     .refresh = block_refresh,
     .refresh_by_hangup = true,
 };

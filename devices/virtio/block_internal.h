@@ -7,6 +7,7 @@
  *
  *   block_options.c   the command line's value
  *   block_request.c   a chain becomes a disk request, and its result a status
+ *   block_state.c     saving and loading
  *   block.c           configuration space, queues, life
  *
  * A chain is a header of 16 readable bytes, the data, and as the last writable
@@ -100,6 +101,10 @@ bool block_has_slot(const struct block *block);
 
 /* Takes up a chain: into the engine, or answered at once.  Needs a free slot. */
 void block_take(struct block *block, uint16_t queue, const struct virtio_chain *chain);
+
+/* The class's, see device.h. */
+#define BLOCK_STATE_VERSION 1
+void block_state(struct virtio_device *virtio, struct state *state);
 
 /* The engine's. */
 void block_completed(void *context, struct disk_request *request);

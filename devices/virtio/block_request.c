@@ -76,6 +76,12 @@ static const char *operation_name(enum disk_operation operation)
     return names[operation];
 }
 
+/* In the user's words. */
+static const char *reason(int number)
+{
+    return number == ENODATA ? "its file has become shorter" : strerror(number);
+}
+
 void block_completed(void *context, struct disk_request *request)
 {
     struct block *block = context;
@@ -87,7 +93,7 @@ void block_completed(void *context, struct disk_request *request)
     }
     log_limited(block->file.log, &block->file.failures, LOG_WARN,
                 "disk %s: a %s failed: %s; the guest was told", block->file.path,
-                operation_name(request->operation), strerror(-request->result));
+                operation_name(request->operation), reason(-request->result));
     answer(block, slot, request->result == -EOPNOTSUPP ? STATUS_UNSUPP : STATUS_IOERR);
 }
 

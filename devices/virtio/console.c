@@ -20,12 +20,6 @@
 
 #include "devices/backend/console.h"
 
-/* More than the lines of a kernel that sets up its console. */
-#define SIZE_REMINDERS 128
-
-/* What is owed to the driver, in the order of sending. */
-enum { OWE_ADD, OWE_CONSOLE, OWE_NAME, OWE_RESIZE, OWE_OPEN, OWE_COUNT };
-
 static const uint16_t owed_events[] = {
     [OWE_ADD] = CONSOLE_PORT_ADD,   [OWE_CONSOLE] = CONSOLE_CONSOLE_PORT,
     [OWE_NAME] = CONSOLE_PORT_NAME, [OWE_RESIZE] = CONSOLE_RESIZE,
@@ -305,6 +299,7 @@ static void console_device_reset(struct virtio_device *device)
 
         port->owed = 0;
         port->guest_open = port->told_open = port->holds = false;
+        port->written = 0;
     }
 }
 
@@ -355,4 +350,8 @@ const struct virtio_device_class virtio_console_class = {
     .reset = console_device_reset,
     .kick = console_kick,
     .refresh = console_refresh,
+    .state = virtio_console_state,
+    .state_version = CONSOLE_STATE_VERSION,
+    .dispensable = CONSOLE_F_SIZE, /* the size stays what it was */
+    .drain = virtio_console_drain,
 };

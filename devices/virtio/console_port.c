@@ -50,7 +50,20 @@ static int hold_chain(struct console_port *port)
         result = virtqueue_pop(queue, &port->output);
     port->holds = result == 1;
     port->cursor = chain_readable(&port->output);
+    if (port->holds) {
+        chain_skip(&port->cursor, port->written);
+        port->written = 0;
+    }
     return result;
+}
+
+void console_port_release(struct console_port *port)
+{
+    if (!port->holds)
+        return;
+    port->holds = false;
+    port->written = port->output.readable_bytes - chain_left(&port->cursor);
+    virtqueue_unpop(&port->console->virtio.queues[console_port_tx(port)], port->output.head);
 }
 
 void console_port_serve_output(struct console_port *port)

@@ -17,6 +17,12 @@
 
 #define CONSOLE_QUEUE_SIZE 64
 
+/* More than the lines of a kernel that sets up its console. */
+#define SIZE_REMINDERS 128
+
+/* What is owed to the driver, in the order of sending: bits of console_port.owed. */
+enum { OWE_ADD, OWE_CONSOLE, OWE_NAME, OWE_RESIZE, OWE_OPEN, OWE_COUNT };
+
 struct console;
 struct virtio_console;
 
@@ -29,6 +35,7 @@ struct console_port {
     bool guest_open;
     bool told_open;
     bool holds; /* OUTPUT is not written out yet */
+    uint64_t written; /* bytes of the next chain of output that the host has already */
     struct virtio_chain output;
     struct chain_cursor cursor;
     struct iovec segments[CONSOLE_QUEUE_SIZE];
@@ -66,6 +73,14 @@ static inline bool console_port_is_open(const struct console_port *port)
 {
     return port->host ? host_port_is_open(port->host) : port->console->terminal != NULL;
 }
+
+/* The chain that is held is the queue's again; what of it the host has is not written twice. */
+void console_port_release(struct console_port *port);
+
+/* The class's, see device.h. */
+#define CONSOLE_STATE_VERSION 1
+void virtio_console_state(struct virtio_device *device, struct state *state);
+void virtio_console_drain(struct virtio_device *device);
 
 /* Move what there is, as far as it goes; on the loop's thread. */
 void console_port_serve_output(struct console_port *port);

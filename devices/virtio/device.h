@@ -117,9 +117,14 @@ struct virtio_device_class {
      * the features, the queues and their indices, and calls it after them, with the
      * lock held, between drain and whatever comes next.  A loaded device that was
      * active is activated right after, by resume() in place of activate() where
-     * that is given: the driver does not know that anything happened.
+     * that is given: the driver does not know that anything happened.  Neither
+     * touches guest memory, which may come later: each ready queue is kicked once
+     * the loop runs, and interrupts wait until then too.
      */
     void (*state)(struct virtio_device *device, struct state *state);
+    uint16_t state_version; /* of the section that the fields of state() make up */
+    /* Features that a driver may keep although the device that it now meets does not offer them. */
+    uint64_t dispensable;
     void (*resume)(struct virtio_device *device);
     /* Before saving: what is in flight is finished and pushed, or taken back by
      * virtqueue_unpop().  Optional, for a device that never keeps a chain. */

@@ -178,6 +178,11 @@ static void entropy_reset(struct virtio_device *device)
     rate_limit_cancel(((struct entropy *)device)->rate);
 }
 
+static void entropy_state(struct virtio_device *device, struct state *state)
+{
+    rate_limit_state(((struct entropy *)device)->rate, state);
+}
+
 const struct virtio_device_class entropy_class = {
     .name = "entropy",
     .id = VIRTIO_ID_ENTROPY,
@@ -188,4 +193,6 @@ const struct virtio_device_class entropy_class = {
     .destroy = entropy_destroy,
     .reset = entropy_reset,
     .kick = entropy_kick,
+    .state = entropy_state,
+    .state_version = 1,
 };

@@ -30,6 +30,11 @@ static void interrupt(struct virtio_transport *transport, uint32_t reason)
     }
     if (!(mmio->status & STATUS_DRIVER_OK))
         return;
+    /* The line may lead to a controller that is loaded later. */
+    if (mmio->loading) {
+        mmio->owed |= reason;
+        return;
+    }
     mmio->interrupt_status |= reason;
     irq_line_pulse(&mmio->irq);
 }
@@ -50,7 +55,7 @@ static void needs_reset(struct virtio_transport *transport, const char *why)
     interrupt(transport, VIRTIO_INTERRUPT_CONFIG);
 }
 
-static uint64_t offered_features(const struct virtio_mmio *mmio)
+uint64_t mmio_offered(const struct virtio_mmio *mmio)
 {
     return mmio->virtio->offered | RING_FEATURES;
 }
@@ -69,7 +74,7 @@ static void kick_again(struct virtio_transport *transport, unsigned int queue)
 
 /* ---- life cycle --------------------------------------------------------- */
 
-static void reset(struct virtio_mmio *mmio)
+void mmio_reset(struct virtio_mmio *mmio)
 {
     struct virtio_device *virtio = mmio->virtio;
 
@@ -86,21 +91,31 @@ static void reset(struct virtio_mmio *mmio)
     mmio->device_features_sel = mmio->driver_features_sel = 0;
     mmio->driver_features = 0;
     mmio->queue_sel = 0;
-    mmio->interrupt_status = 0;
+    mmio->interrupt_status = mmio->owed = 0;
+}
+
+int mmio_open_queues(struct virtio_mmio *mmio)
+{
+    struct virtio_device *virtio = mmio->virtio;
+    int result = 0;
+
+    virtio->negotiated = mmio->driver_features;
+    for (unsigned int i = 0; result == 0 && i < virtio->queue_count; i++) {
+        virtio->queues[i].event_idx = virtio_has(virtio, VIRTIO_F_EVENT_IDX);
+        virtio->queues[i].indirect = virtio_has(virtio, VIRTIO_F_INDIRECT_DESC);
+        if (virtio->queues[i].ready)
+            result = doorbell_open(mmio, i);
+    }
+    return result;
 }
 
 static void activate(struct virtio_mmio *mmio)
 {
     struct virtio_device *virtio = mmio->virtio;
 
-    virtio->negotiated = mmio->driver_features;
-    for (unsigned int i = 0; i < virtio->queue_count; i++) {
-        virtio->queues[i].event_idx = virtio_has(virtio, VIRTIO_F_EVENT_IDX);
-        virtio->queues[i].indirect = virtio_has(virtio, VIRTIO_F_INDIRECT_DESC);
-        if (virtio->queues[i].ready && doorbell_open(mmio, i) < 0) {
-            needs_reset(&mmio->transport, "no descriptor is left for a queue");
-            return;
-        }
+    if (mmio_open_queues(mmio) < 0) {
+        needs_reset(&mmio->transport, "no descriptor is left for a queue");
+        return;
     }
     mmio->status |= STATUS_DRIVER_OK;
     if (virtio->class->activate)
@@ -113,12 +128,12 @@ static void write_status(struct virtio_mmio *mmio, uint32_t value)
     uint32_t added = value & ~mmio->status;
 
     if (value == 0) {
-        reset(mmio);
+        mmio_reset(mmio);
         return;
     }
     mmio->status |= added & (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
     if (added & STATUS_FEATURES_OK) {
-        if ((mmio->driver_features & ~offered_features(mmio)) == 0 &&
+        if ((mmio->driver_features & ~mmio_offered(mmio)) == 0 &&
             (mmio->driver_features & VIRTIO_F_VERSION_1))
             mmio->status |= STATUS_FEATURES_OK;
     }
@@ -145,7 +160,7 @@ uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset)
     case DEVICE_FEATURES:
         if (mmio->device_features_sel > 1)
             return 0;
-        return (uint32_t)(offered_features(mmio) >> (32 * mmio->device_features_sel));
+        return (uint32_t)(mmio_offered(mmio) >> (32 * mmio->device_features_sel));
     case QUEUE_SIZE_MAX:
         return queue ? queue->size_max : 0;
     case QUEUE_READY:
@@ -226,7 +241,7 @@ static void write_driver_features(struct virtio_mmio *mmio, uint32_t value)
         set_high(&mmio->driver_features, value);
     else if (value != 0)
         /* Features that do not exist: FEATURES_OK will be refused. */
-        mmio->driver_features |= ~offered_features(mmio);
+        mmio->driver_features |= ~mmio_offered(mmio);
 }
 
 /* "Used buffers" stands for as long as the shortcut does; other reasons end it. */
@@ -361,7 +376,7 @@ static void mmio_destroy(struct device *device)
 {
     struct virtio_mmio *mmio = (struct virtio_mmio *)device;
 
-    reset(mmio);
+    mmio_reset(mmio);
     doorbells_release(mmio);
     shortcut_release(mmio);
     mmio->virtio->class->destroy(mmio->virtio);
@@ -380,4 +395,6 @@ const struct device_ops virtio_mmio_ops = {
     .destroy = mmio_destroy,
     .read = mmio_read,
     .write = mmio_write,
+    .state = mmio_state,
+    .drain = mmio_drain,
 };

@@ -36,6 +36,7 @@ struct virtio_mmio_options {
     const struct virtio_device_class *class;
     const void *device_options;
     uint64_t base;                   /* the window's guest address */
+    uint32_t index;                  /* among the VM's virtio devices, for its saved state */
     struct virtio_doorbell doorbell; /* attach NULL: plain exits for ever */
 };
 

@@ -29,6 +29,7 @@ static void rang(void *context, uint32_t events)
     unsigned int queue = (unsigned int)(doorbell - mmio->doorbells);
 
     (void)events;
+    mmio_interrupt_owed(mmio);
     /* It may have rung before a reset. */
     if (mmio->status & STATUS_DRIVER_OK && !(mmio->status & STATUS_NEEDS_RESET) &&
         mmio->virtio->queues[queue].ready)

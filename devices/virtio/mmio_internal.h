@@ -8,6 +8,7 @@
  *   mmio.c            registers, life cycle, interrupts
  *   mmio_doorbell.c   the driver's notifications, each queue's way to the loop
  *   mmio_shortcut.c   a busy device's accesses that KVM answers in our place
+ *   mmio_state.c      saving and loading
  */
 
 #include "devices/virtio/mmio.h"
@@ -100,12 +101,27 @@ struct virtio_mmio {
     uint32_t queue_sel;
     uint32_t interrupt_status;
     uint32_t generation;
+    bool loading;
+    uint32_t owed; /* reasons to interrupt that came up while loading, for the loop */
     struct doorbell doorbells[VIRTIO_QUEUES_MAX];
     struct shortcut shortcut;
 };
 
 /* What the guest reads at OFFSET below CONFIG; changes nothing. */
 uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset);
+
+/* What the device and the ring offer. */
+uint64_t mmio_offered(const struct virtio_mmio *mmio);
+/* The features are final: the queues follow them and get their doorbells; or a negative errno. */
+int mmio_open_queues(struct virtio_mmio *mmio);
+/* As new. */
+void mmio_reset(struct virtio_mmio *mmio);
+/* Interrupts for what came up while loading, now that the loop runs. */
+void mmio_interrupt_owed(struct virtio_mmio *mmio);
+
+/* The device's operations, see device.h. */
+void mmio_state(struct device *device, struct state *state);
+void mmio_drain(struct device *device);
 
 void doorbells_init(struct virtio_mmio *mmio);
 void doorbells_release(struct virtio_mmio *mmio);

@@ -115,8 +115,8 @@ void net_uplink_ended(struct net *net, const char *reason)
     for (unsigned int i = 0; i < net->pair_count; i++)
         unregister(&net->pairs[i]);
     net->ended = true;
-    log_warn(net->virtio.env.log, "net %s: %s; the guest's link is down", net->uplink->name,
-             reason);
+    log_limited(net->virtio.env.log, NULL, LOG_WARN, "net %s: %s; the guest's link is down",
+                net->uplink->name, reason);
     net->config.status &= (uint16_t)~NET_S_LINK_UP;
     virtio_config_changed(&net->virtio);
 }
@@ -156,9 +156,9 @@ int net_set_pairs(struct net *net, unsigned int pairs)
     return 0;
 }
 
-static void net_activate(struct virtio_device *device)
+void net_run(struct net *net, unsigned int pairs)
 {
-    struct net *net = (struct net *)device;
+    const struct virtio_device *device = &net->virtio;
     unsigned int wanted = 0;
     size_t mtu = net->config.mtu > MTU_DEFAULT ? net->config.mtu : MTU_DEFAULT;
 
@@ -174,9 +174,14 @@ static void net_activate(struct virtio_device *device)
     if ((device->negotiated & LARGE_FRAMES) || net->config.mtu == 0)
         net->window_bytes = sizeof(struct uplink_header) + UPLINK_FRAME_MAX;
     net->running = true;
+    if (net_set_pairs(net, pairs) < 0)
+        virtio_needs_reset(&net->virtio, "the tap's queues cannot be switched");
+}
+
+static void net_activate(struct virtio_device *device)
+{
     /* 5.1.6.5.6: one pair until the driver asks for more. */
-    if (net_set_pairs(net, 1) < 0)
-        virtio_needs_reset(device, "the tap's queues cannot be switched");
+    net_run((struct net *)device, 1);
 }
 
 static void net_reset(struct virtio_device *device)
@@ -259,6 +264,7 @@ static int create_limits(struct net *net, const struct net_options *options, str
 
 static int choose_mac(struct net *net, const struct net_options *options, struct error *error)
 {
+    net->mac_given = options->mac_given;
     memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
     if (options->mac_given)
         return 0;
@@ -343,4 +349,10 @@ const struct virtio_device_class net_class = {
     .activate = net_activate,
     .reset = net_reset,
     .kick = net_kick,
+    .state = net_state,
+    .state_version = NET_STATE_VERSION,
+    /* The guest takes such frames, and need not get any. */
+    .dispensable = LARGE_FRAMES | NET_F_GUEST_CSUM | NET_F_GUEST_ECN | NET_F_MTU,
+    .resume = net_resume,
+    .drain = net_drain,
 };

@@ -9,6 +9,7 @@
  *   net_receive.c   frames from the uplink into the guest's buffers
  *   net_transmit.c  the guest's frames to the uplink
  *   net_control.c   the control queue
+ *   net_state.c     saving and loading
  *   net_options.c   --net
  *
  * Each pair of queues has one descriptor of the uplink and waits for EPOLLIN
@@ -136,6 +137,7 @@ struct net {
     struct uplink *uplink; /* NULL: --net none */
     bool running;          /* from activate to reset */
     bool ended;            /* the uplink did; the link is down */
+    bool mac_given;        /* by the user, so it stays whatever is loaded */
     unsigned int pair_count;
     unsigned int active;   /* pairs that the driver uses */
     size_t window_bytes;   /* that a frame may have, header included */
@@ -160,6 +162,21 @@ struct virtqueue *net_transmit_queue(struct net_pair *pair);
 void net_receive(struct net_pair *pair);
 void net_transmit(struct net_pair *pair);
 void net_control(struct net *net, unsigned int queue);
+
+/* The class's, see device.h. */
+#define NET_STATE_VERSION 1
+void net_state(struct virtio_device *device, struct state *state);
+void net_drain(struct virtio_device *device);
+void net_resume(struct virtio_device *device);
+
+/* From activate on: offloads and PAIRS are as the driver wants them. */
+void net_run(struct net *net, unsigned int pairs);
+
+/*
+ * The buffers that were popped are the queue's again, as if they had not been.
+ * A frame that waits in them for more moves to the spill as a whole.
+ */
+void net_release_buffers(struct net_pair *pair);
 
 /* Forgets the buffers that were popped. */
 void net_window_clear(struct net_window *window);

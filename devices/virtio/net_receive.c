@@ -144,6 +144,24 @@ static void complete(struct net_pair *pair)
     pair->net->counters.received++;
 }
 
+void net_release_buffers(struct net_pair *pair)
+{
+    struct net_window *window = &pair->window;
+    struct virtio_chain chain = all_segments(window);
+    struct chain_cursor cursor = chain_writable(&chain);
+    size_t frame = window->frame;
+
+    if (frame > 0) {
+        memmove(window->spill + window->unspilled, window->spill, frame - window->unspilled);
+        chain_read(&cursor, window->spill, window->unspilled);
+    }
+    while (window->buffer_count > 0)
+        virtqueue_unpop(net_receive_queue(pair),
+                        window->buffers[window->first_buffer + --window->buffer_count].head);
+    net_window_clear(window);
+    window->frame = frame;
+}
+
 static enum outcome drop(struct net_pair *pair, const char *why)
 {
     struct net *net = pair->net;

@@ -24,6 +24,8 @@
 
 #include "vmm/guest_memory.h"
 
+struct state;
+
 #define VIRTQUEUE_SIZE_MAX 1024
 
 #define VIRTQ_DESC_F_NEXT 1u
@@ -125,6 +127,13 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue);
  */
 void virtqueue_disable_notify(struct virtqueue *queue);
 bool virtqueue_enable_notify(struct virtqueue *queue);
+
+/*
+ * Its fields for the section that stands open.  What is saved has no chain in
+ * use, unless it is broken, which the caller sets before it loads.  What is
+ * loaded is checked as if the driver had set it up; nothing in memory is read.
+ */
+void virtqueue_state(struct virtqueue *queue, struct state *state);
 
 /* Whether a chain is waiting. */
 bool virtqueue_has_chain(const struct virtqueue *queue);

@@ -35,6 +35,7 @@
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/vsock_table.h"
 #include "vmm/cleanup.h"
+#include "vmm/state.h"
 
 #define QUEUE_SIZE 256
 #define RESETS_MAX 64
@@ -496,6 +497,24 @@ static void vsock_activate(struct virtio_device *device)
     accept_clients(vsock, true);
 }
 
+/*
+ * A loaded device has none of the saved one's connections, and perhaps another
+ * CID: the transport reset tells the driver of both (5.10.6.7).
+ */
+static void vsock_resume(struct virtio_device *device)
+{
+    ((struct vsock *)device)->event_owed = true;
+    vsock_activate(device);
+}
+
+static void vsock_state(struct virtio_device *device, struct state *state)
+{
+    uint64_t cid = ((struct vsock *)device)->options->cid;
+
+    state_u64(state, &cid);
+    state_require(state, cid >= VSOCK_CID_MIN && cid < UINT32_MAX, "the guest's CID");
+}
+
 static void vsock_reset(struct virtio_device *device)
 {
     struct vsock *vsock = (struct vsock *)device;
@@ -532,4 +551,7 @@ const struct virtio_device_class virtio_vsock_class = {
     .activate = vsock_activate,
     .reset = vsock_reset,
     .kick = vsock_kick,
+    .state = vsock_state,
+    .state_version = 1,
+    .resume = vsock_resume,
 };

@@ -85,7 +85,7 @@ struct usage {
 };
 
 void cgroup_create(uint32_t pids_max);
-void cgroup_enter(void); /* in the job's process, which may call nothing else after */
+pid_t cgroup_fork(void); /* as fork(2), into the job's group; the child is to exec */
 struct usage cgroup_usage(void);
 
 /* ---- user.c ---- */

@@ -103,7 +103,6 @@ static _Noreturn void run(const struct job *job, const struct user *user,
     int number;
     ssize_t written;
 
-    cgroup_enter();
     process_spare("0");
     reset_signals();
     if (take_streams(streams) && become(user) && chdir(job->work_directory) == 0) {
@@ -137,7 +136,7 @@ void process_start(const struct job *job, const struct user *user, struct proces
     else
         open_pipes(job, &theirs, process);
     make_pipe(&process->exec_status, &status_fd);
-    process->pid = fork();
+    process->pid = cgroup_fork();
     if (process->pid == 0)
         run(job, user, &theirs, status_fd);
     if (process->pid < 0)

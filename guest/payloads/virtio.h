@@ -49,8 +49,8 @@ struct rings {
 };
 
 static struct rings rings __attribute__((aligned(4096)));
-static uint8_t buffers[8][4096] __attribute__((aligned(4096)));
-static struct descriptor table[QUEUE_SIZE] __attribute__((aligned(4096)));
+static uint8_t buffers[8][4096] __attribute__((aligned(4096), unused));
+static struct descriptor table[QUEUE_SIZE] __attribute__((aligned(4096), unused));
 
 struct virtio {
     uint64_t base;

@@ -4,8 +4,8 @@
  * of guest/payloads/acts.c reach this file, which then tries an act on a thread
  * of the kind asked for, through whatever of the sandbox is in force.
  *
- *   MOTE_ACTS_LIST=1         prints the acts' numbers, names and whether layers
- *                            other than seccomp deny them
+ *   MOTE_ACTS_LIST=1         prints the acts' numbers, whether layers other than
+ *                            seccomp deny them (1, 0, or - for what is allowed), names
  *   MOTE_ACTS_VICTIM=PID     a process of the host's to attack
  *   MOTE_ACTS_NO_SECCOMP=1   without the lists of system calls
  *
@@ -14,13 +14,16 @@
 #include "tests/sandbox/acts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "vmm/bus.h"
@@ -68,6 +71,59 @@ static bool is_denial(int number)
     return number != EFAULT && number != EINVAL && number != EBADF && number != ENOTTY;
 }
 
+/* In pieces that the C library keeps together, so that it has something to give back. */
+static void use_heap(void)
+{
+    static void *pieces[8192];
+    size_t count = sizeof(pieces) / sizeof(pieces[0]);
+
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = malloc(1000);
+    for (size_t i = 0; i < count; i++)
+        free(pieces[i]);
+    tell("act: gave the heap back\n");
+}
+
+/* The file that is open for reading and writing, as disks are. */
+static int disk_fd(off_t *size)
+{
+    for (int fd = STDERR_FILENO + 1; fd < 64; fd++) {
+        struct stat status;
+
+        if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR && fstat(fd, &status) == 0 &&
+            S_ISREG(status.st_mode)) {
+            *size = status.st_size;
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static void fill_disk(void)
+{
+    static char piece[1 << 20];
+    struct iovec vector = { piece, sizeof(piece) };
+    off_t at = 0, size = 0;
+    int fd = disk_fd(&size);
+
+    while (at < size && pwritev(fd, &vector, 1, at) > 0)
+        at += (off_t)sizeof(piece);
+    tell(at < size ? "act: the disk cannot be filled\n" : "act: the disk is full\n");
+    if (pwritev(fd, &vector, 1, size) < 0)
+        tell(errno == EFBIG ? "act: no further\n" : "act: an error beyond it\n");
+}
+
+static bool act_without_call(long call)
+{
+    if (call == ACT_CRASH)
+        __builtin_trap();
+    if (call == ACT_HEAP)
+        use_heap();
+    if (call == ACT_FILL)
+        fill_disk();
+    return call < 0;
+}
+
 static void act(void)
 {
     const struct act *acts;
@@ -80,8 +136,8 @@ static void act(void)
         tell("act: there is none of this number\n");
         return;
     }
-    if (acts[number].call == ACT_CRASH)
-        __builtin_trap();
+    if (act_without_call(acts[number].call))
+        return;
     a = acts[number].arguments;
     result = syscall(acts[number].call, a[0], a[1], a[2], a[3], a[4], a[5]);
     /* A child that should not be: */
@@ -153,6 +209,7 @@ static __attribute__((constructor)) void list_acts(void)
     if (!getenv("MOTE_ACTS_LIST"))
         return;
     for (size_t i = 0; i < count; i++)
-        printf("%zu %d %s\n", i, acts[i].by_layers, acts[i].name);
+        printf("%zu %s %s\n", i, acts[i].call < 0 ? "-" : acts[i].by_layers ? "1" : "0",
+               acts[i].name);
     exit(0);
 }

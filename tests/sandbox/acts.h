@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ACT_CRASH -1 /* no call: a bug */
+/* No calls: */
+#define ACT_CRASH (-1) /* a bug */
+#define ACT_HEAP (-2)  /* much memory of the C library's, and back */
+#define ACT_FILL (-3)  /* a disk written to its end */
 
 struct act {
     const char *name; /* that of its system call, and more where there are several */

@@ -160,6 +160,8 @@ size_t acts_list(const struct act **acts, int victim, int kvm_fd)
         /* and none at all */
         { "a call that no kernel has", 1000, { 0 }, true },
         { "crash", ACT_CRASH, { 0 }, false },
+        { "heap", ACT_HEAP, { 0 }, false },
+        { "fill", ACT_FILL, { 0 }, false },
     };
 
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)

@@ -77,8 +77,8 @@ static void hide(void *context, uint64_t address)
     driver->shortcut.page = NULL;
 }
 
-void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
-                        const struct virtio_device_class *class, const void *options)
+void fake_driver_make(struct fake_driver *driver, const struct virtio_device_class *class,
+                      const void *options)
 {
     struct virtio_mmio_options mmio = {
         .class = class,
@@ -89,8 +89,14 @@ void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
         },
     };
 
+    driver->device = device_make(driver->fixture, &virtio_mmio_ops, &mmio);
+}
+
+void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
+                        const struct virtio_device_class *class, const void *options)
+{
     *driver = (struct fake_driver){ .fixture = fixture, .next = FAKE_ALLOC_BASE };
-    driver->device = device_make(fixture, &virtio_mmio_ops, &mmio);
+    fake_driver_make(driver, class, options);
 }
 
 void fake_driver_destroy(struct fake_driver *driver)

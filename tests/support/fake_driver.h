@@ -96,6 +96,9 @@ struct fake_driver {
 
 void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
                         const struct virtio_device_class *class, const void *options);
+/* Gives a driver that has lost its device another, as new, and knows nothing of that. */
+void fake_driver_make(struct fake_driver *driver, const struct virtio_device_class *class,
+                      const void *options);
 void fake_driver_destroy(struct fake_driver *driver);
 
 /* ---- registers and configuration space ---- */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_levels(void **state)
@@ -85,6 +87,58 @@ static void test_limit(void **state)
     close(log.fd);
 }
 
+/* Limits that begin anew with each start of a VM share one allowance, also with processes forked later. */
+static void test_allowance(void **state)
+{
+    struct log log = memory_log(LOG_WARN);
+    struct error error = ERROR_INIT;
+    char text[16384];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(log_share(&log, &error), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    for (unsigned int start = 0; start < 1000; start++) {
+        struct log_limit limit = { 0 };
+
+        for (unsigned int i = 0; pid == 0 && i < 12; i++)
+            log_limited(&log, &limit, LOG_WARN, "again");
+        log_limited(&log, NULL, LOG_WARN, "once a start");
+    }
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    /* A refill meanwhile lets through a line or two, on a slow machine. */
+    assert_in_range(memory_log_lines(&log), LOG_ALLOWANCE + 1, LOG_ALLOWANCE + 10);
+    memory_log_text(&log, text, sizeof(text));
+    assert_non_null(strstr(text, "the guest causes too many messages: of these, one in 10 s"));
+    log_error(&log, "ours are not limited");
+    log_tell_left_out(&log);
+    memory_log_text(&log, text, sizeof(text));
+    assert_non_null(strstr(text, "ours are not limited\n"));
+    assert_non_null(strstr(text, " messages that the guest caused were left out\n"));
+    assert_in_range(atoi(strstr(text, "not limited\n") + strlen("not limited\nmote: warn: ")),
+                    13000, 14000 - LOG_ALLOWANCE + 11);
+    munmap(log.allowance, sizeof(*log.allowance));
+    close(log.fd);
+}
+
+static void test_nothing_left_out(void **state)
+{
+    struct log log = memory_log(LOG_WARN);
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    log_tell_left_out(&log);
+    assert_int_equal(log_share(&log, &error), 0);
+    log_limited(&log, NULL, LOG_WARN, "one");
+    log_tell_left_out(&log);
+    assert_int_equal(memory_log_lines(&log), 1);
+    munmap(log.allowance, sizeof(*log.allowance));
+    close(log.fd);
+}
+
 struct shared {
     struct log log;
     struct log_limit limit;
@@ -122,6 +176,8 @@ int main(void)
         cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_limit_across_threads),
+        cmocka_unit_test(test_allowance),
+        cmocka_unit_test(test_nothing_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,7 @@ static void test_built_kernel(void **state)
     make_folder("guest-kernels/c");
     write_text("guest-kernels/a/vmlinux", "new");
     write_text("guest-kernels/b/vmlinux", "old");
+    write_text("guest-kernels/c/bzImage", "unpacks itself first");
     snprintf(path, sizeof(path), "%s/guest-kernels/b/vmlinux", directory.path);
     assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
     assert_int_equal(kernel_choose(NULL, &choice, &error), 0);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,6 +171,70 @@ static void test_lists_have_nothing_dangerous(void **state)
         }
 }
 
+/* ---- what is written ------------------------------------------------------ */
+
+#define IN_MEMORY "/dev/shm" /* tmpfs wherever there is one */
+
+static int temporary(const char *folder, int flags, off_t size)
+{
+    int fd = open(folder, O_TMPFILE | flags | O_CLOEXEC, 0600);
+
+    assert_true(fd > STDERR_FILENO);
+    assert_int_equal(ftruncate(fd, size), 0);
+    return fd;
+}
+
+static void test_files_that_are_disks_and_outputs(void **state)
+{
+    int small = temporary("/var/tmp", O_RDWR, 5000), large = temporary("/var/tmp", O_RDWR, 70000);
+    int output = temporary("/var/tmp", O_WRONLY, 0), log = temporary("/var/tmp", O_RDWR, 0);
+    int reader = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), ends[2];
+    struct sandbox_files files = { .largest = 0 };
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    files_note(&files, reader);
+    files_note(&files, ends[1]);
+    files_note(&files, 4000); /* closed */
+    assert_int_equal(files.largest, 0);
+    files_note(&files, small);
+    files_note(&files, large);
+    assert_int_equal(files.largest, 70000);
+    files_note(&files, output);
+    assert_true(files.largest == UINT64_MAX);
+    files = (struct sandbox_files){ .largest = 0 };
+    assert_int_equal(fcntl(log, F_SETFL, O_APPEND), 0);
+    files_note(&files, log);
+    assert_true(files.largest == UINT64_MAX);
+    for (int *fd = (int[]){ small, large, output, log, reader, ends[0], ends[1], -1 }; *fd >= 0; fd++)
+        close(*fd);
+}
+
+/* Files of one file system take no more than that has. */
+static void test_files_in_memory(void **state)
+{
+    struct sandbox_files files = { .largest = 0 };
+    struct statfs system;
+    uint64_t whole;
+    int disk, output;
+
+    (void)state;
+    assert_int_equal(statfs(IN_MEMORY, &system), 0);
+    if (system.f_type != TMPFS_MAGIC)
+        skip();
+    whole = system.f_blocks ? system.f_blocks * (uint64_t)system.f_bsize : UINT64_MAX;
+    disk = temporary(IN_MEMORY, O_RDWR, 1 << 20);
+    output = temporary(IN_MEMORY, O_WRONLY, 0);
+    files_note(&files, disk);
+    assert_int_equal(files.memory, 1 << 20);
+    files_note(&files, output);
+    files_note(&files, output);
+    files_note(&files, disk);
+    assert_true(files.memory == whole);
+    close(disk);
+    close(output);
+}
+
 /* ---- layers --------------------------------------------------------------- */
 
 static int in_child(int (*check)(struct sandbox *sandbox))
@@ -201,6 +267,61 @@ static int check_limits(struct sandbox *sandbox)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 100 || limit.rlim_max != 200)
         return 4;
     return 0;
+}
+
+/* A write beyond the disks is an error, not the VM's end. */
+static int check_file_size(struct sandbox *sandbox)
+{
+    struct error error = ERROR_INIT;
+    int fd = temporary("/var/tmp", O_RDWR, 8192);
+
+    files_note(&sandbox->files, fd);
+    if (layer_limits(sandbox, &error) < 0)
+        return 1;
+    if (pwrite(fd, "x", 1, 8191) != 1)
+        return 2;
+    if (pwrite(fd, "x", 1, 8192) >= 0 || errno != EFBIG)
+        return 3;
+    if (ftruncate(fd, 8193) >= 0 || errno != EFBIG)
+        return 4;
+    return 0;
+}
+
+/* Until the supervisor allows it. */
+static void test_a_disk_that_grows(void **state)
+{
+    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .words_fd = -1 };
+    struct error error = ERROR_INIT;
+    int go[2], status;
+
+    (void)state;
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+    sandbox.pid = fork();
+    if (sandbox.pid == 0) {
+        int fd = temporary("/var/tmp", O_RDWR, 8192);
+        char byte;
+
+        files_note(&sandbox.files, fd);
+        if (layer_limits(&sandbox, &error) < 0 || ftruncate(fd, 8193) == 0 ||
+            kill(getpid(), SIGSTOP) < 0 || read(go[0], &byte, 1) != 1)
+            _exit(1);
+        _exit(ftruncate(fd, 16384) == 0 ? 0 : 2);
+    }
+    assert_int_equal(waitpid(sandbox.pid, &status, WUNTRACED), sandbox.pid);
+    assert_true(WIFSTOPPED(status));
+    sandbox_files_grew(&sandbox);
+    assert_int_equal(write(go[1], "", 1), 1);
+    kill(sandbox.pid, SIGCONT);
+    assert_int_equal(waitpid(sandbox.pid, &status, 0), sandbox.pid);
+    assert_int_equal(status, 0);
+    close(go[0]);
+    close(go[1]);
+}
+
+static void test_file_size(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(check_file_size), 0);
 }
 
 static void test_limits(void **state)
@@ -388,7 +509,11 @@ int main(void)
         cmocka_unit_test(test_own_pid),
         cmocka_unit_test(test_too_long_a_list),
         cmocka_unit_test(test_lists_have_nothing_dangerous),
+        cmocka_unit_test(test_files_that_are_disks_and_outputs),
+        cmocka_unit_test(test_files_in_memory),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_file_size),
+        cmocka_unit_test(test_a_disk_that_grows),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_landlock),
         cmocka_unit_test(test_root_wants_namespaces),

@@ -24,6 +24,7 @@
 
 struct kvm;
 struct kvm_run;
+struct state;
 struct arch_vm;
 
 /* Where SIZE bytes of RAM lie; returns the number of ranges, 1 or 2. */
@@ -32,11 +33,18 @@ size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
 /* The most RAM that this machine's processor can address for a guest, in bytes. */
 uint64_t arch_memory_limit(void);
 
+/* As a snapshot names it: "x86_64". */
+extern const char arch_name[];
+
 /* AUDIT_ARCH_… of this architecture: how seccomp tells system calls apart. */
 extern const uint32_t arch_audit_number;
 
 /* Whether the processor says that it can virtualize. */
 bool arch_has_virtualization(void);
+
+/* How the hypervisor that this runs under calls itself; false where there is none. */
+#define ARCH_HYPERVISOR_SIZE 13
+bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE]);
 
 /*
  * Runs a tiny guest on KVM_PATH and yields what one supervisor instruction
@@ -95,6 +103,18 @@ int arch_vcpu_setup(struct arch_vm *arch, int vcpu_fd, unsigned int index,
  * with it (port I/O and EOI on x86).
  */
 bool arch_vcpu_exit(struct arch_vm *arch, struct kvm_run *run, size_t run_size, struct bus *ports);
+
+/*
+ * Saves, or loads in place of arch_boot_load() and arch_vcpu_setup(), what of the
+ * machine is KVM's (vmm/state.h): first what the vCPUs share, then each of them.
+ * No vCPU runs; VCPU_FD is any one of the CPU_COUNT there are.  What this host
+ * cannot go on with is refused, before anything is given to KVM.
+ */
+void arch_vm_state(struct arch_vm *arch, int vcpu_fd, unsigned int cpu_count, struct state *state);
+void arch_vcpu_state(struct arch_vm *arch, int vcpu_fd, unsigned int index, struct state *state);
+
+/* A vCPU goes on after a pause: its guest's watchdogs are told not to mind the time. */
+void arch_vcpu_was_paused(int vcpu_fd);
 
 /* Writes the registers of a vCPU that went wrong, several lines. */
 void arch_vcpu_dump(int vcpu_fd, struct log *log);

@@ -8,11 +8,13 @@
  * the monitor with the VM.  A VM that restarts is a new monitor.
  *
  * They share a socket of messages.  The supervisor sends single bytes, enum
- * boot_wish; the monitor says once that it is ready, if the terminal is to be
- * made raw then, and last sends its report.
+ * boot_wish, and orders, each of which the monitor answers; it says once that it
+ * is ready, if the terminal is to be made raw then, and last sends its report.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/config.h"
 #include "vmm/error.h"
@@ -27,6 +29,9 @@ struct boot_config {
     struct vm_config vm;
     struct sandbox_config sandbox;
     unsigned int on_reboot; /* enum boot_on_reboot */
+    const char *name;       /* by which others find the VM; NULL for none */
+    char *const *words;     /* of the command line, for `mote ps` */
+    size_t word_count;
 };
 
 /* Runs VMs until one ends for good; *STATUS is the exit status then. */
@@ -37,8 +42,31 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
 
 enum boot_wish {
     BOOT_GO = 'g',      /* after BOOT_READY: the terminal is as it shall be */
-    BOOT_STOP = 's',    /* end the VM */
+    BOOT_STOP = 's',    /* end the VM: a signal */
+    BOOT_END = 'e',     /* end the VM: the control socket */
     BOOT_REFRESH = 'r', /* look at the host side again */
+};
+
+/* From the control socket; of these the answer is awaited, one at a time. */
+enum boot_order_kind {
+    BOOT_ORDER_PAUSE,
+    BOOT_ORDER_RESUME,
+    BOOT_ORDER_SNAPSHOT, /* with two descriptors: the state's file and the memory's */
+    BOOT_ORDER_BALLOON,
+    BOOT_ORDER_COUNT,
+};
+
+struct boot_order {
+    uint32_t kind;
+    uint32_t stop;   /* the VM stays paused after its snapshot, for it ends then */
+    uint8_t id[16];  /* the snapshot's */
+    uint64_t target; /* the balloon's, bytes */
+};
+
+struct boot_answer {
+    uint32_t paused; /* whether the VM is, after it */
+    int32_t error_number;
+    char message[sizeof(((struct error *)0)->message)];
 };
 
 #define BOOT_READY 'y' /* the monitor's message of one byte */

@@ -10,6 +10,7 @@
 
 #include "devices/backend/console.h"
 #include "vmm/boot/boot.h"
+#include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/event_loop.h"
 #include "vmm/fault_signals.h"
@@ -30,16 +31,100 @@ static void obey(struct boot_monitor *monitor, char wish)
         vm_refresh(monitor->vm);
     else if (wish == BOOT_STOP)
         vm_stop(monitor->vm, "signal");
+    else if (wish == BOOT_END)
+        vm_stop(monitor->vm, "control socket");
+}
+
+/* ---- orders ---------------------------------------------------------------- */
+
+#define ORDER_FDS 2
+
+static int save(struct boot_monitor *monitor, const struct boot_order *order, const int *fds,
+                struct error *error)
+{
+    struct vm_snapshot_target target = { .state_fd = fds[0], .memory_fd = fds[1] };
+
+    bool was_paused = vm_is_paused(monitor->vm);
+    int result;
+
+    if (fds[0] < 0 || fds[1] < 0)
+        return error_set(error, EBADF, "snapshot: its files did not arrive; please report it");
+    memcpy(target.id, order->id, sizeof(target.id));
+    /* Not an instruction after it, or the disks would be ahead of the snapshot. */
+    if (order->stop)
+        vm_pause(monitor->vm);
+    result = vm_save(monitor->vm, &target, error);
+    if (result < 0 && !was_paused)
+        vm_resume(monitor->vm);
+    return result;
+}
+
+static void carry_out(struct boot_monitor *monitor, const struct boot_order *order, const int *fds)
+{
+    struct boot_answer answer = { .error_number = 0 };
+    struct error error = ERROR_INIT;
+
+    switch (order->kind) {
+    case BOOT_ORDER_PAUSE:
+        vm_pause(monitor->vm);
+        break;
+    case BOOT_ORDER_RESUME:
+        vm_resume(monitor->vm);
+        break;
+    case BOOT_ORDER_SNAPSHOT:
+        save(monitor, order, fds, &error);
+        break;
+    case BOOT_ORDER_BALLOON:
+        vm_set_balloon(monitor->vm, order->target, &error);
+        break;
+    }
+    answer.paused = vm_is_paused(monitor->vm);
+    answer.error_number = error.number;
+    memcpy(answer.message, error.message, sizeof(answer.message));
+    send(monitor->channel, &answer, sizeof(answer), MSG_NOSIGNAL);
+}
+
+/* A message with its descriptors, -1 where there are none; what recvmsg() returned. */
+static ssize_t receive(int channel, struct boot_order *order, int *fds)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(ORDER_FDS * sizeof(int))];
+    } control;
+    struct iovec part = { .iov_base = order, .iov_len = sizeof(*order) };
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1,
+        .msg_control = &control, .msg_controllen = sizeof(control),
+    };
+    ssize_t length = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+    for (int i = 0; i < ORDER_FDS; i++)
+        fds[i] = -1;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(ORDER_FDS * sizeof(int)))
+        memcpy(fds, CMSG_DATA(header), ORDER_FDS * sizeof(int));
+    return length;
 }
 
 static void wish_arrived(void *context, uint32_t events)
 {
     struct boot_monitor *monitor = context;
+    struct boot_order order = { .kind = 0 };
+    int fds[ORDER_FDS];
+    ssize_t length = receive(monitor->channel, &order, fds);
     char wish = BOOT_STOP; /* also where the supervisor is gone */
 
     (void)events;
-    if (read(monitor->channel, &wish, 1) >= 0 || errno != EAGAIN)
+    if (length == (ssize_t)sizeof(order)) {
+        carry_out(monitor, &order, fds);
+    } else if (length >= 0 || errno != EAGAIN) {
+        if (length == 1)
+            memcpy(&wish, &order, 1);
         obey(monitor, wish);
+    }
+    for (int i = 0; i < ORDER_FDS; i++)
+        cleanup_close(&fds[i]);
 }
 
 /* The terminal becomes raw only now that the VM stands: before, messages went to it. */

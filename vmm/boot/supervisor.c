@@ -13,6 +13,7 @@
 
 #include "devices/registry.h"
 #include "vmm/boot/boot.h"
+#include "vmm/boot/orders.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/event_loop.h"
@@ -35,6 +36,7 @@ struct supervisor {
     bool overdue;
     bool reported;
     struct boot_report report;
+    struct orders *orders; /* NULL for a VM without a name */
 };
 
 /* ---- signals -------------------------------------------------------------- */
@@ -54,13 +56,30 @@ static void wish(const struct supervisor *supervisor, char what)
     send(supervisor->channel, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void stop(struct supervisor *supervisor, int signal)
+static void end_soon(struct supervisor *supervisor, char how)
 {
     struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
 
-    supervisor->signal = signal;
-    wish(supervisor, BOOT_STOP);
+    wish(supervisor, how);
     timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
+}
+
+/* Disks and the terminal may have another size. */
+static void refresh(const struct supervisor *supervisor)
+{
+    sandbox_files_grew(supervisor->sandbox);
+    wish(supervisor, BOOT_REFRESH);
+}
+
+static void stop(struct supervisor *supervisor, int signal)
+{
+    supervisor->signal = signal;
+    end_soon(supervisor, BOOT_STOP);
+}
+
+static void told_to_stop(void *context)
+{
+    end_soon(context, BOOT_END);
 }
 
 /* Ctrl-Z: the monitor, deaf to it, stands still as long as we do. */
@@ -83,7 +102,7 @@ static void signal_arrived(void *context, uint32_t events)
         suspend(supervisor);
     else if (info.ssi_signo == SIGWINCH ||
              (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
-        wish(supervisor, BOOT_REFRESH);
+        refresh(supervisor);
     else
         stop(supervisor, (int)info.ssi_signo);
 }
@@ -151,12 +170,17 @@ static void take_report(struct supervisor *supervisor, const struct boot_report 
 static void message_arrived(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
-    struct boot_report report;
-    ssize_t length = recv(supervisor->channel, &report, sizeof(report), MSG_DONTWAIT);
+    union {
+        struct boot_report report;
+        struct boot_answer answer;
+    } message;
+    ssize_t length = recv(supervisor->channel, &message, sizeof(message), MSG_DONTWAIT);
 
     (void)events;
-    if (length == (ssize_t)sizeof(report)) {
-        take_report(supervisor, &report);
+    if (length == (ssize_t)sizeof(message.report)) {
+        take_report(supervisor, &message.report);
+    } else if (length == (ssize_t)sizeof(message.answer)) {
+        orders_answered(supervisor->orders, &message.answer);
     } else if (length == 1) {
         terminal_raw(supervisor->terminal);
         wish(supervisor, BOOT_GO);
@@ -165,6 +189,7 @@ static void message_arrived(void *context, uint32_t events)
         event_loop_remove(supervisor->loop, supervisor->channel);
     }
 }
+_Static_assert(sizeof(struct boot_report) != sizeof(struct boot_answer), "told apart by their size");
 
 static void monitor_ended(void *context, uint32_t events)
 {
@@ -188,15 +213,19 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
         close(supervisor->signal_fd);
         close(supervisor->timer_fd);
         event_loop_destroy(supervisor->loop);
+        orders_close(supervisor->orders);
         boot_monitor(&supervisor->monitor);
     }
     supervisor->channel = ends[0];
     close(ends[1]);
+    if (pid >= 0)
+        orders_channel(supervisor->orders, ends[0]);
     return pid < 0 ? pid : 0;
 }
 
 static void close_channel(struct supervisor *supervisor)
 {
+    orders_channel(supervisor->orders, -1);
     event_loop_remove(supervisor->loop, supervisor->channel);
     cleanup_close(&supervisor->channel);
     supervisor->channel = -1;
@@ -315,10 +344,12 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         if (result < 0 || supervisor->report.end != VM_RESET || supervisor->signal ||
             supervisor->config->on_reboot == ON_REBOOT_EXIT)
             break;
-        log_info(supervisor->log, "the guest reset (%s): restarting it", how(supervisor));
+        log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
+                    how(supervisor));
     }
     if (supervisor->terminal)
         terminal_restore(supervisor->terminal);
+    log_tell_left_out(supervisor->log);
     if (supervisor->report.end != VM_RUNNING) {
         log_end(supervisor);
         *status = status_of(supervisor);
@@ -347,7 +378,8 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
     int result;
 
     allow_many_files();
-    if ((result = event_loop_create(&supervisor->loop, error)) < 0 ||
+    if ((result = log_share(supervisor->log, error)) < 0 ||
+        (result = event_loop_create(&supervisor->loop, error)) < 0 ||
         (result = watch_signals(supervisor, error)) < 0)
         return result;
     if (supervisor->config->vm.console != CONSOLE_NONE)
@@ -356,13 +388,17 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
     if (result == 0)
         result = sandbox_create(&supervisor->sandbox, &supervisor->config->sandbox,
                                 supervisor->log, error);
+    if (result == 0 && supervisor->config->name)
+        result = orders_create(&supervisor->orders, supervisor->config, supervisor->loop,
+                               told_to_stop, supervisor, error);
     supervisor->monitor.terminal = supervisor->terminal;
     supervisor->monitor.sandbox = supervisor->sandbox;
     return result;
 }
 
-static void close_supervisor(struct supervisor *supervisor)
+static void close_supervisor(struct supervisor *supervisor, int status)
 {
+    orders_destroy(supervisor->orders, status);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
     event_loop_destroy(supervisor->loop);
@@ -388,6 +424,6 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         result = run_all(&supervisor, status, error);
     if (supervisor.reported)
         *timeline = supervisor.report.timeline;
-    close_supervisor(&supervisor);
+    close_supervisor(&supervisor, result < 0 ? STATUS_FAILED : *status);
     return result;
 }

@@ -10,7 +10,7 @@
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox_options.h"
 #include "vmm/run/env_file.h"
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 
 #define PIDS_MAX 4194304 /* the kernel's own */
 
@@ -215,8 +215,7 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
     if (result < 0 || *helped)
         return result;
     options->words = argv + words;
-    /* The scratch disk may lie on a file system in memory, which counts as the VM's. */
-    options->sandbox.memory = options->vm.memory + options->scratch;
+    options->sandbox.memory = options->vm.memory;
     options->sandbox.cpus = options->vm.cpus;
     return check(options, error);
 }

@@ -288,7 +288,8 @@ static int start(struct supervisor *supervisor, struct error *error)
     const struct supervisor_options *options = supervisor->options;
     int result;
 
-    if ((result = event_loop_create(&supervisor->loop, error)) < 0 ||
+    if ((result = log_share(options->log, error)) < 0 ||
+        (result = event_loop_create(&supervisor->loop, error)) < 0 ||
         (result = open_signals(supervisor, error)) < 0)
         return result;
     supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -333,6 +334,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
         result = event_loop_run(supervisor.loop, error);
     outcome->wall_ms = supervisor_now_ms() - begin;
     close_all(&supervisor);
+    log_tell_left_out(options->log);
     timeline_mark(options->timeline, "VM destroyed");
     if (result == 0 && supervisor.failed)
         outcome->status = STATUS_FAILED;

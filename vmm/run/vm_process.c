@@ -61,12 +61,24 @@ static int run_vm(const struct vm_config *config, struct vm_host *host, int cons
     return status_of(end.kind);
 }
 
+/* The job's streams are the supervisor's: a file that one of them leads to is none of the VM's. */
+static int leave_streams(struct error *error)
+{
+    cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        return error_system(error, errno, "/dev/null");
+    return 0;
+}
+
 static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
                                 struct vm_failure *failure, int console_fd)
 {
     struct error error = ERROR_INIT;
-    int result = run_vm(config, host, console_fd, &error);
+    int result = leave_streams(&error);
 
+    if (result == 0)
+        result = run_vm(config, host, console_fd, &error);
     if (result < 0) {
         snprintf(failure->message, sizeof(failure->message), "%s", error.message);
         result = STATUS_FAILED;

@@ -39,6 +39,8 @@
 #define PAGE_TABLES(memory) ((memory) / 64)
 /* Threads beyond the vCPUs': the monitor's, io_uring's, passt. */
 #define OWN_TASKS 64
+#define MEMORY_V2 "memory.max"
+#define MEMORY_V1 "memory.limit_in_bytes"
 #define PERIOD_US 100000ull
 /* The devices' work; more would let a guest keep other CPUs busy than its own. */
 #define OWN_CPUS 1
@@ -46,6 +48,7 @@
 struct cgroup {
     int version;
     int fd; /* of version 2's group, or -1 */
+    uint64_t memory; /* bytes that it may take, files aside */
     size_t count;
     char paths[GROUPS_MAX][PATH_SIZE];
 };
@@ -205,7 +208,7 @@ static int make_v2(struct cgroup *cgroup, const struct limit *limits, const char
 static int create_v2(struct cgroup *cgroup, const struct sandbox_config *config)
 {
     const struct limit limits[] = {
-        { NULL, "memory.max", config->memory + PAGE_TABLES(config->memory) + OWN_MEMORY, "" },
+        { NULL, MEMORY_V2, cgroup->memory, "" },
         { NULL, "memory.swap.max", 0, "", .optional = true },
         { NULL, "pids.max", config->cpus + OWN_TASKS, "" },
         { NULL, "cpu.max", (config->cpus + OWN_CPUS) * PERIOD_US, " 100000" },
@@ -232,8 +235,7 @@ static int create_v2(struct cgroup *cgroup, const struct sandbox_config *config)
 static int create_v1(struct cgroup *cgroup, const struct sandbox_config *config)
 {
     const struct limit limits[GROUPS_MAX] = {
-        { "memory", "memory.limit_in_bytes",
-          config->memory + PAGE_TABLES(config->memory) + OWN_MEMORY, "" },
+        { "memory", MEMORY_V1, cgroup->memory, "" },
         { "pids", "pids.max", config->cpus + OWN_TASKS, "" },
         { "cpu", "cpu.cfs_quota_us", (config->cpus + OWN_CPUS) * PERIOD_US, "",
           .optional = true },
@@ -267,6 +269,7 @@ int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
     if (!created)
         return error_system(error, ENOMEM, "cgroup");
     created->fd = -1;
+    created->memory = config->memory + PAGE_TABLES(config->memory) + OWN_MEMORY;
     if (statfs(TOP, &status) < 0)
         result = -errno;
     else if (status.f_type == CGROUP2_SUPER_MAGIC)
@@ -328,10 +331,29 @@ bool cgroup_out_of_memory(const struct cgroup *cgroup)
     return count && atoi(count + strlen("oom_kill ")) > 0;
 }
 
+/*
+ * Files in memory come on top of the limit, as the disks and outputs are open by
+ * now.  To charge them elsewhere would want another process to write each page
+ * first; and under memory.high, which kills nobody, a guest that fills its disk
+ * would stand still, as nothing of it can be given back.
+ */
+static int allow_files(const struct cgroup *cgroup, uint64_t files, struct error *error)
+{
+    struct limit limit = { .suffix = "", .value = cgroup->memory + files };
+    int result;
+
+    if (limit.value < files) /* no end in sight */
+        limit.value = INT64_MAX;
+    limit.file = cgroup->version == 2 ? MEMORY_V2 : MEMORY_V1;
+    result = set_limit(cgroup->paths[0], &limit);
+    return result < 0 ? error_system(error, -result, "cgroup %s", cgroup->paths[0]) : 0;
+}
+
 int layer_cgroup(struct sandbox *sandbox, struct error *error)
 {
     if (sandbox->cgroup)
-        return 0;
+        return sandbox->files.memory ? allow_files(sandbox->cgroup, sandbox->files.memory, error)
+                                     : 0;
     *error = sandbox->cgroup_missing;
     return -error->number;
 }

@@ -19,17 +19,28 @@
 
 #define GAP 64
 
+/* Whether FD is there and stays. */
+static bool keep(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    if (flags >= 0 && fd > STDERR_FILENO && !(flags & FD_CLOEXEC)) {
+        close(fd);
+        return false;
+    }
+    return flags >= 0;
+}
+
 int layer_descriptors(struct sandbox *sandbox, struct error *error)
 {
-    int fd = STDERR_FILENO + 1;
+    int fd = STDIN_FILENO;
 
-    (void)sandbox;
     for (int gap = 0; gap < GAP; fd++) {
-        int flags = fcntl(fd, F_GETFD);
+        bool kept = keep(fd);
 
-        gap = flags < 0 ? gap + 1 : 0;
-        if (flags >= 0 && !(flags & FD_CLOEXEC))
-            close(fd);
+        gap = kept ? 0 : gap + 1;
+        if (kept)
+            files_note(&sandbox->files, fd);
     }
     if (syscall(SYS_close_range, fd, UINT_MAX, 0) < 0)
         return error_set(error, errno, "close_range: not in this kernel; use one of 5.9 or newer");

@@ -12,8 +12,8 @@
 #include "vmm/sandbox/sandbox.h"
 
 enum sandbox_layer {
-    LAYER_LIMITS,
     LAYER_DESCRIPTORS,
+    LAYER_LIMITS,
     LAYER_CGROUP,
     LAYER_NAMESPACES,
     LAYER_ROOT,
@@ -30,6 +30,19 @@ struct last_words {
     uint32_t thread; /* enum sandbox_thread, or SANDBOX_THREAD_COUNT */
 };
 
+/* What the regular files that the child may write can come to; see files.c. */
+#define SANDBOX_SYSTEMS_MAX 8
+
+struct sandbox_files {
+    uint64_t largest; /* bytes; UINT64_MAX: one of them grows as it likes */
+    uint64_t memory;  /* bytes, of those that may lie in memory */
+    size_t system_count;
+    struct {
+        dev_t device;
+        uint64_t taken;
+    } systems[SANDBOX_SYSTEMS_MAX]; /* in memory */
+};
+
 struct cgroup;
 
 struct sandbox {
@@ -41,6 +54,7 @@ struct sandbox {
     struct error fork_refused;   /* why the child has no namespaces of its own */
     bool user_namespace;         /* the child has one */
     bool privileged;             /* the child is root, and becomes another */
+    struct sandbox_files files;  /* from LAYER_DESCRIPTORS on */
     pid_t supervisor;
     bool network_begun;          /* NETWORK_MAKER is to be joined, then there is NETWORK_FD */
     pthread_t network_maker;
@@ -51,10 +65,12 @@ struct sandbox {
     struct error why[LAYER_COUNT]; /* of those that are not */
 };
 
-/* ---- limits.c ---- */
-int layer_limits(struct sandbox *sandbox, struct error *error);
+/* ---- files.c ---- */
+void files_note(struct sandbox_files *files, int fd);
 /* ---- descriptors.c ---- */
 int layer_descriptors(struct sandbox *sandbox, struct error *error);
+/* ---- limits.c ---- */
+int layer_limits(struct sandbox *sandbox, struct error *error);
 /* ---- namespaces.c: the child's first, by its creation, then the others ---- */
 uint64_t namespaces_clone_flags(bool with_user);
 void namespaces_begin(struct sandbox *sandbox);

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resource limits of the process.  There is none on the size of files: the sizes
- * of disks never change, and how long an output may become is its owner's choice.
+ * Resource limits of the process.
+ *
+ * A file may be written as far as the largest disk reaches.  How long an output
+ * may become is its owner's choice (ulimit -f): where one goes to a file, there
+ * is no limit of ours.  Of this limit the hard half stays, so that the supervisor
+ * can let a disk grow; seccomp keeps the monitor from doing so.  A write beyond is
+ * an error like others: SIGXFSZ, which would end the VM, is ignored.
  */
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "vmm/cleanup.h"
@@ -32,6 +38,29 @@ static int lower(int resource, const char *name, rlim_t value, struct error *err
     return 0;
 }
 
+/* The soft limit alone. */
+static int lower_file_size(uint64_t size, struct error *error)
+{
+    struct rlimit limit;
+
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || getrlimit(RLIMIT_FSIZE, &limit) < 0)
+        return error_system(error, errno, "RLIMIT_FSIZE");
+    if (size < limit.rlim_cur)
+        limit.rlim_cur = size;
+    return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? error_system(error, errno, "RLIMIT_FSIZE") : 0;
+}
+
+void sandbox_files_grew(struct sandbox *sandbox)
+{
+    struct rlimit limit;
+
+    /* Where this fails, the guest meets the old end of its disk. */
+    if (sandbox->pid > 0 && prlimit(sandbox->pid, RLIMIT_FSIZE, NULL, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        prlimit(sandbox->pid, RLIMIT_FSIZE, &limit, NULL);
+    }
+}
+
 int layer_limits(struct sandbox *sandbox, struct error *error)
 {
     const struct sandbox_config *config = &sandbox->config;
@@ -55,5 +84,5 @@ int layer_limits(struct sandbox *sandbox, struct error *error)
         if (result < 0)
             return result;
     }
-    return 0;
+    return lower_file_size(sandbox->files.largest, error);
 }

@@ -21,18 +21,18 @@
 #include "vmm/cleanup.h"
 
 #define BOOT_TESTS "tests/boot: a stock kernel's driver does it"
-#define ARENAS "malloc(), unless another thread left an arena with room"
+#define HEAP "malloc() and free(), unless there is room already"
 #define JOBS "tests/run: a job's streams"
 #define BUSY_REFRESH "SIGHUP for a disk that is busy, or a resized terminal"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 
 /* Memory of the process alone, and never code. */
 #define PRIVATE_MEMORY                                                              \
-    RARE_IF(mmap, ARENAS, MASKED(3, PROT_EXEC, 0),                                  \
+    RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0),                                  \
             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),   \
-    RARE_IF(mprotect, ARENAS, MASKED(3, PROT_EXEC, 0)),                             \
-    RARE(munmap, ARENAS),                                                           \
-    RARE(brk, ARENAS)
+    RARE_IF(mprotect, HEAP, MASKED(3, PROT_EXEC, 0)),                             \
+    RARE(munmap, HEAP),                                                           \
+    RARE(brk, HEAP)
 
 /* How the C library ends a thread. */
 #define ENDING                                                                      \
@@ -110,11 +110,29 @@ static const struct filter_rule io_rules[] = {
     ENDING,
 };
 
+/* What KVM tells of a vCPU and its VM: a snapshot asks for all of it, and changes nothing. */
+#define ASKING                                                                             \
+    ALLOW_IF(ioctl, IS(2, KVM_CHECK_EXTENSION)), ALLOW_IF(ioctl, IS(2, KVM_GET_TSC_KHZ)),  \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_MP_STATE)), ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)),        \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_SREGS)), ALLOW_IF(ioctl, IS(2, KVM_GET_XCRS)),           \
+    RARE_IF(ioctl, "processors with little extended state", IS(2, KVM_GET_XSAVE)),         \
+    RARE_IF(ioctl, "processors with much extended state", IS(2, KVM_GET_XSAVE2)),          \
+    RARE_IF(ioctl, "a host that nests VMs", IS(2, KVM_GET_NESTED_STATE)),                  \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_DEBUGREGS)),                                             \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_MSR_INDEX_LIST)), ALLOW_IF(ioctl, IS(2, KVM_GET_MSRS)),  \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_LAPIC)), ALLOW_IF(ioctl, IS(2, KVM_GET_VCPU_EVENTS)),    \
+    ALLOW_IF(ioctl, IS(2, KVM_GET_CLOCK)),                                                 \
+    ALLOW_IF(ioctl, IS(2, KVM_KVMCLOCK_CTRL)) /* the guest's watchdogs: time has passed */
+
 static const struct filter_rule control_rules[] = {
     ALLOW(epoll_wait),
     ALLOW(read),
     ALLOW(write),
     ALLOW(sendto), /* the report; a console that is a socket */
+    ALLOW(recvmsg), /* an order of the supervisor's, with a snapshot's files */
+    ALLOW(pwrite64), /* into them */
+    ALLOW(pread64),  /* of /proc/self/pagemap: what the guest touched */
+    ASKING,
     RARE(recvfrom, "a console that is a socket"),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     /* The page of a busy device whose host side changed is taken away. */
@@ -140,6 +158,7 @@ static const struct filter_rule control_rules[] = {
     RARE_IF(mmap, "the C library needs more memory", MASKED(3, PROT_EXEC, 0),
             MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),
     RARE(brk, "the C library needs more memory"),
+    RARE(mremap, "the state of many vCPUs"),
 };
 
 #define LIST(text, table) { .name = text, .rules = table, .count = ARRAY_LENGTH(table) }

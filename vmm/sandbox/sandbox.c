@@ -18,8 +18,8 @@ static const struct {
     const char *name;
     int (*enter)(struct sandbox *sandbox, struct error *error);
 } layers[] = {
-    [LAYER_LIMITS] = { "limits", layer_limits },
     [LAYER_DESCRIPTORS] = { "descriptors", layer_descriptors },
+    [LAYER_LIMITS] = { "limits", layer_limits },
     [LAYER_CGROUP] = { "cgroup", layer_cgroup },
     [LAYER_NAMESPACES] = { "namespaces", layer_namespaces },
     [LAYER_ROOT] = { "root", layer_root },

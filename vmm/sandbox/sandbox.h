@@ -12,8 +12,9 @@
  * the VM needs, as the user may, and then goes through the layers, one after the
  * other, each on top of those before:
  *
- *   limits        no core file; no more descriptors and memory than the VM needs
  *   descriptors   what the caller of Mote left open is closed
+ *   limits        no core file; no more descriptors and memory than the VM needs; no
+ *                 file beyond the size of its disks
  *   cgroup        memory, swap, processes, processor time (made by the supervisor)
  *   namespaces    user (if not root), mount, PID, network, IPC, UTS, cgroup
  *   root          an empty, read-only tmpfs is all of the file system
@@ -81,6 +82,9 @@ int sandbox_end_fd(const struct sandbox *sandbox);
 
 /* Sends SIGNAL to the child; after SIGKILL, sandbox_wait() is still due. */
 void sandbox_signal(struct sandbox *sandbox, int signal);
+
+/* A disk of the child's may have grown: the limit on the size of files is no more. */
+void sandbox_files_grew(struct sandbox *sandbox);
 
 /*
  * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells

@@ -13,6 +13,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -33,6 +34,8 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
     /* A thread without its list would be worse than none: see sandbox_thread(). */
     if (!sandbox->active[LAYER_PRIVILEGES])
         return error_set(error, EPERM, "needs the privileges; see there");
+    /* To give memory of a thread's own heap back, the C library looks into /proc: all share one. */
+    mallopt(M_ARENA_MAX, 1);
     last_words_prepare(sandbox->words_fd);
     return 0;
 }

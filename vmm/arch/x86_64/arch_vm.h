@@ -17,6 +17,7 @@ struct arch_vm {
     struct device *ioapic;
     struct cpuid_template *cpuid; /* made for the first vCPU, then shared */
     struct boot_entry entry;      /* set by arch_boot_load() */
+    uint64_t elapsed;             /* nanoseconds from the saving to the loading of a restored VM */
 };
 
 #endif

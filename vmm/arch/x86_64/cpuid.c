@@ -2,15 +2,8 @@
 #include "cpuid.h"
 
 #include <errno.h>
-#include <linux/kvm.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* KVM bounds its own table at 256 entries. */
-#define ENTRIES_MAX 256
-/* Leaves that are added here: two of topology, two of the hypervisor's, TSC. */
-#define ENTRIES_ADDED 8
 
 #define LEAF_VENDOR 0x0u
 #define LEAF_FEATURES 0x1u
@@ -31,13 +24,6 @@
 
 /* KVM's local APIC timer counts nanoseconds. */
 #define APIC_TIMER_HZ 1000000000u
-
-struct cpuid_template {
-    unsigned int cpu_count;
-    bool intel;
-    struct kvm_cpuid2 header; /* the entries follow */
-    struct kvm_cpuid_entry2 entries[ENTRIES_MAX + ENTRIES_ADDED];
-};
 
 static unsigned int bits_for(unsigned int count)
 {
@@ -186,7 +172,7 @@ int cpuid_create(struct cpuid_template **template, const struct kvm *kvm, unsign
     if (!cpuid)
         return error_system(error, ENOMEM, "CPUID");
     cpuid->cpu_count = cpu_count;
-    cpuid->header.nent = ENTRIES_MAX;
+    cpuid->header.nent = CPUID_ENTRIES_MAX;
     result = kvm_ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, (uintptr_t)&cpuid->header);
     if (result < 0) {
         free(cpuid);

@@ -9,12 +9,25 @@
  * from vCPU to vCPU.
  */
 
+#include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/error.h"
 #include "vmm/kvm.h"
+#include "vmm/state.h"
 
-struct cpuid_template;
+/* KVM bounds its own table at 256 entries. */
+#define CPUID_ENTRIES_MAX 256
+/* Leaves that are added here: two of topology, two of the hypervisor's, TSC. */
+#define CPUID_ENTRIES_ADDED 8
+
+struct cpuid_template {
+    unsigned int cpu_count;
+    bool intel;
+    struct kvm_cpuid2 header; /* the entries follow */
+    struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX + CPUID_ENTRIES_ADDED];
+};
 
 /* The caller owns *TEMPLATE and ends it by free(). */
 int cpuid_create(struct cpuid_template **template, const struct kvm *kvm, unsigned int cpu_count,
@@ -23,5 +36,12 @@ int cpuid_create(struct cpuid_template **template, const struct kvm *kvm, unsign
 /* Gives VCPU_FD the leaves of APIC id INDEX. */
 int cpuid_set(struct cpuid_template *template, int vcpu_fd, unsigned int index,
               struct error *error);
+
+/*
+ * Saves TEMPLATE; or loads it, where it must be one that this host's HOST can
+ * stand in for: a feature that the host lacks is refused by its name.
+ */
+void cpuid_state(struct cpuid_template *template, const struct cpuid_template *host,
+                 struct state *state);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "layout.h"
+#include "vmm/state.h"
 
 /* Memory-mapped registers and the ones behind them (82093AA, 3.1 and 3.2). */
 #define IOREGSEL 0x00
@@ -192,6 +193,32 @@ static void ioapic_write(struct device *device, uint64_t offset, const uint8_t *
     pthread_mutex_unlock(&ioapic->lock);
 }
 
+static void pin_state(struct pin *pin, struct state *state)
+{
+    state_u64(state, &pin->entry);
+    state_bool(state, &pin->high);
+    state_bool(state, &pin->pending);
+    state_require(state, !(pin->entry & ENTRY_STATUS), "the delivery status of a pin");
+    state_require(state, !(pin->entry & ENTRY_REMOTE_IRR) || pin->entry & ENTRY_LEVEL,
+                  "the remote IRR of a pin");
+    state_require(state, !pin->pending || pin->entry & ENTRY_MASKED, "what is pending at a pin");
+}
+
+/* Nothing is delivered: whatever a pin owed and might send was sent before it was saved. */
+static void ioapic_state(struct device *device, struct state *state)
+{
+    struct ioapic *ioapic = (struct ioapic *)device;
+
+    pthread_mutex_lock(&ioapic->lock);
+    state_begin(state, "ioapic", 0, 1);
+    state_u8(state, &ioapic->select);
+    state_u8(state, &ioapic->id);
+    for (size_t i = 0; i < LAYOUT_IOAPIC_PINS; i++)
+        pin_state(&ioapic->pins[i], state);
+    state_end(state);
+    pthread_mutex_unlock(&ioapic->lock);
+}
+
 static int ioapic_create(struct device **device, const struct device_env *env, const void *options,
                          struct error *error)
 {
@@ -224,4 +251,5 @@ const struct device_ops ioapic_ops = {
     .destroy = ioapic_destroy,
     .read = ioapic_read,
     .write = ioapic_write,
+    .state = ioapic_state,
 };

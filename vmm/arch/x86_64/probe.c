@@ -40,6 +40,19 @@ bool arch_has_virtualization(void)
     return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2); /* SVM */
 }
 
+bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE])
+{
+    uint32_t eax, registers[3], ecx;
+
+    if (!__get_cpuid(1, &eax, &registers[0], &ecx, &registers[1]) || !(ecx & 1u << 31))
+        return false;
+    /* Not __get_cpuid(): it knows the maximum of the processor's own leaves alone. */
+    __cpuid(0x40000000, eax, registers[0], registers[1], registers[2]);
+    memcpy(name, registers, ARCH_HYPERVISOR_SIZE - 1);
+    name[ARCH_HYPERVISOR_SIZE - 1] = '\0';
+    return true;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec now;

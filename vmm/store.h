@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_RUN_STORE_H
-#define MOTE_RUN_STORE_H
+#ifndef MOTE_STORE_H
+#define MOTE_STORE_H
 
 /*
- * The jobs that have a name: those of --detach and --name.  Other jobs leave no
- * trace in any file system.
+ * The jobs and VMs that have a name: those of --detach and --name.  Others leave
+ * no trace in any file system.
  *
  * Each has a folder of its name in $XDG_RUNTIME_DIR/mote, or /tmp/mote-UID
  * where there is no such variable, which is the user's alone:
@@ -12,7 +12,8 @@
  *   lock     held (flock) as long as the job's supervisor lives; its process ID
  *   command  as it was given, for `mote ps`
  *   stdout, stderr   of a detached job
- *   verdict  once it has ended (verdict.h)
+ *   verdict  once it has ended (run/verdict.h); of a VM, its status alone
+ *   control  a VM's socket (boot/control_socket.h)
  *
  * A supervisor that was killed leaves its folder; that it is dead shows by the
  * lock, and `mote rm` or the next job of that name takes it away.
@@ -23,7 +24,6 @@
 #include <sys/types.h>
 
 #include "vmm/error.h"
-#include "vmm/run/job.h"
 
 #define STORE_NAME_MAX 64
 
@@ -38,8 +38,11 @@ struct store_entry {
 /* Letters, digits, '_', '.' and '-', not at the beginning. */
 bool store_name_is_good(const char *name);
 
-/* A new entry, locked; NAME NULL makes one up.  Fails for one that is in use. */
-int store_create(struct store_entry *entry, const char *name, const struct text_list *command,
+/*
+ * A new entry, locked, of the COUNT words of a command; NAME NULL makes one up.
+ * Fails for one that is in use.
+ */
+int store_create(struct store_entry *entry, const char *name, char *const *words, size_t count,
                  struct error *error);
 /* The supervisor is this process from now on. */
 int store_claim(const struct store_entry *entry, struct error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs with a name: who holds one, what others see of it, and folders that are not ours. */
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -17,6 +17,7 @@
 
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
+#include "vmm/run/job.h"
 
 static struct test_directory directory;
 static struct text_list command;
@@ -69,7 +70,7 @@ static pid_t hold(const char *name)
         struct store_entry entry;
         struct error error = ERROR_INIT;
 
-        if (store_create(&entry, name, &command, &error) < 0 || store_claim(&entry, &error) < 0 ||
+        if (store_create(&entry, name, command.items, command.count, &error) < 0 || store_claim(&entry, &error) < 0 ||
             write(ready[1], "", 1) != 1)
             _exit(1);
         for (;;)
@@ -100,7 +101,7 @@ static void test_life(void **state)
     assert_true(store_is_running(&entry));
     store_read(&entry, "command", text, sizeof(text));
     assert_string_equal(text, "echo hi");
-    assert_int_equal(store_create(&other, "job", &command, &error), -EEXIST);
+    assert_int_equal(store_create(&other, "job", command.items, command.count, &error), -EEXIST);
     assert_non_null(strstr(error.message, "choose another"));
     store_close(&other);
     assert_int_equal(store_list(count, &listed, &error), 0);
@@ -116,7 +117,7 @@ static void test_life(void **state)
     store_close(&entry);
 
     /* The name is free again, and what was left of the other is gone. */
-    assert_int_equal(store_create(&entry, "job", &command, &error), 0);
+    assert_int_equal(store_create(&entry, "job", command.items, command.count, &error), 0);
     assert_int_equal(store_claim(&entry, &error), 0);
     assert_int_equal(store_remove(&entry, &error), 0);
     store_close(&entry);
@@ -141,7 +142,7 @@ static void test_verdicts(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(records); i++) {
         int fd;
 
-        assert_int_equal(store_create(&entry, NULL, &command, &error), 0);
+        assert_int_equal(store_create(&entry, NULL, command.items, command.count, &error), 0);
         assert_int_equal(strlen(entry.name), 12);
         fd = store_open_file(&entry, "verdict", &error);
         assert_int_equal(write(fd, records[i].text, strlen(records[i].text)),
@@ -164,11 +165,11 @@ static void test_open_to_others(void **state)
     snprintf(path, sizeof(path), "%s/mote", directory.path);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(store_create(&entry, "a", &command, &error), -EPERM);
+    assert_int_equal(store_create(&entry, "a", command.items, command.count, &error), -EPERM);
     assert_non_null(strstr(error.message, "open to others"));
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(symlink("/tmp", path), 0);
-    assert_true(store_create(&entry, "a", &command, &error) < 0);
+    assert_true(store_create(&entry, "a", command.items, command.count, &error) < 0);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/run/store.h"
+#include "vmm/store.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -21,7 +21,7 @@
 
 #define VERDICT_MAX (2u << 20)
 
-static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict" };
+static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control" };
 
 bool store_name_is_good(const char *name)
 {
@@ -95,15 +95,15 @@ static int make_up_name(char *name, struct error *error)
     return 0;
 }
 
-static int write_command(const struct store_entry *entry, const struct text_list *command,
+static int write_command(const struct store_entry *entry, char *const *words, size_t count,
                          struct error *error)
 {
     cleanup_fd int fd = store_open_file(entry, "command", error);
 
     if (fd < 0)
         return fd;
-    for (size_t i = 0; i < command->count; i++)
-        if (dprintf(fd, "%s%s", i ? " " : "", command->items[i]) < 0)
+    for (size_t i = 0; i < count; i++)
+        if (dprintf(fd, "%s%s", i ? " " : "", words[i]) < 0)
             return error_system(error, errno, "job %s", entry->name);
     return 0;
 }
@@ -133,7 +133,7 @@ static int make_folder(struct store_entry *entry, int base, struct error *error)
     return 0;
 }
 
-int store_create(struct store_entry *entry, const char *name, const struct text_list *command,
+int store_create(struct store_entry *entry, const char *name, char *const *words, size_t count,
                  struct error *error)
 {
     cleanup_fd int base = open_base(error);
@@ -155,7 +155,7 @@ int store_create(struct store_entry *entry, const char *name, const struct text_
                                                   O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (entry->lock < 0 || flock(entry->lock, LOCK_EX) < 0)
         return error_system(error, errno, "job %s", entry->name);
-    return write_command(entry, command, error);
+    return write_command(entry, words, count, error);
 }
 
 int store_claim(const struct store_entry *entry, struct error *error)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The job of `mote bench`: static, as a root may hold nothing else.
+
+$(BUILD)/mote-probe: guest/probe/probe.c
+	@mkdir -p $(@D)
+	$(call say,PROBE)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu17 -Os $(WARNINGS) -fno-pie -ffunction-sections -static -no-pie -s \
+	    -Wl,--gc-sections -o $@ $<
+
+all: $(BUILD)/mote-probe

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real starts of stand-ins: shell scripts that work, fail, hang, print nothing,
+ * go to the background, or print all but the line.  And the command line.
+ */
+#include "vmm/bench/bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* After those that it needs. */
+#include <cmocka.h>
+
+#include "vmm/bench/process_tree.h"
+#include "vmm/bench/workshop_files.h"
+#include "vmm/cleanup.h"
+
+#define SECOND 1000000000ll
+
+static const volatile bool never;
+static struct bench_options options;
+static struct bench bench;
+static char folder[64];
+
+/* Every contender's program is gone but those that a test puts there. */
+static int set_up(void **state)
+{
+    (void)state;
+    options = (struct bench_options){ .runs = 2, .axes = "start" };
+    bench = (struct bench){ .options = &options, .stop = &never, .random = 1,
+                            .workshop = WORKSHOP_INIT, .deadline = now_ns() + 60 * SECOND };
+    strcpy(folder, "/tmp/mote-test-bench.XXXXXX");
+    if (!mkdtemp(folder) || results_init(&bench.results) < 0)
+        return -1;
+    bench.results.host.cpus = 2;
+    strcpy(bench.workshop.folder, folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    results_release(&bench.results);
+    workshop_close(&bench.workshop);
+    return 0;
+}
+
+/* A contender of that NAME which is the shell SCRIPT. */
+static struct entry *put(const char *name, const char *script)
+{
+    struct entry *entry = results_find(&bench.results, name);
+    FILE *file;
+
+    snprintf(entry->program, sizeof(entry->program), "%s/%s", folder, name);
+    file = fopen(entry->program, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", script);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(entry->program, 0755), 0);
+    entry->chosen = true;
+    return entry;
+}
+
+static int measure(void)
+{
+    struct error error = ERROR_INIT;
+
+    assert_int_equal(instances_prepare(&error), 0);
+    return bench_measure(&bench, &error);
+}
+
+static size_t count_of(const struct entry *entry, enum metric metric)
+{
+    return entry->samples[metric].count;
+}
+
+#define WORKS "case \"$1\" in --version) echo 'stand-in 1';; *) echo mote-probe 1;; esac"
+
+/* ---- starts --------------------------------------------------------------- */
+
+static void one_that_works(void **state)
+{
+    struct entry *crun = put("crun", WORKS);
+
+    (void)state;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(count_of(crun, METRIC_RESULT), 2);
+    assert_int_equal(count_of(crun, METRIC_END), 2);
+    assert_int_equal(count_of(crun, METRIC_FREED), 2);
+    assert_int_equal(count_of(crun, METRIC_CPU), 2);
+    /* It said 1 ns, which is before its spawn: another clock. */
+    assert_int_equal(count_of(crun, METRIC_WORKLOAD), 0);
+    assert_string_equal(crun->version, "stand-in 1");
+    assert_int_equal(crun->failures, 0);
+    assert_true(entry_value(crun, METRIC_RESULT, STATISTIC_P50) <=
+                entry_value(crun, METRIC_END, STATISTIC_P50));
+}
+
+/* A failure is one contender's own, with its last words as they can be shown. */
+static void failures_have_reasons(void **state)
+{
+    struct entry *crun = put("crun", WORKS);
+    struct entry *runc = put("runc", "echo first >&2; printf 'no \\033[1mcgroup\\n\\n' >&2; exit 3");
+    struct entry *podman = put("podman", "echo something else");
+    struct entry *bubblewrap = put("bubblewrap", "echo mote-probe 1; kill -9 $$");
+
+    (void)state;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(count_of(crun, METRIC_RESULT), 2);
+    assert_string_equal(runc->failure, "status 3: no ?[1mcgroup");
+    assert_string_equal(podman->failure, "the job printed nothing: something else");
+    assert_string_equal(bubblewrap->failure, "signal 9: mote-probe 1");
+    assert_int_equal(count_of(runc, METRIC_RESULT) + count_of(podman, METRIC_RESULT) +
+                     count_of(bubblewrap, METRIC_RESULT), 0);
+}
+
+/* It works once, and then no more: what it had counts, and it is left alone. */
+static void three_failures_are_enough(void **state)
+{
+    struct entry *crun = put("crun", "test \"$1\" = --version && exit 0; echo x >>$0.count;"
+                             "test $(wc -l <$0.count) -gt 2 && exit 1; echo mote-probe 1");
+
+    (void)state;
+    options.runs = 20;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(crun->failures, 3);
+    assert_int_equal(count_of(crun, METRIC_RESULT), 1);
+    assert_string_equal(crun->failure, "status 1");
+}
+
+static void nothing_is_left_to_measure(void **state)
+{
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(bench_measure(&bench, &error), -ENOENT);
+    assert_non_null(strstr(error.message, "--list"));
+    put("crun", "echo broken >&2; exit 1");
+    assert_int_equal(bench_measure(&bench, &error), -EIO);
+    assert_non_null(strstr(error.message, "crun: status 1: broken"));
+}
+
+/* What goes to the background is waited for, charged, and at last killed. */
+static void background(void **state)
+{
+    struct entry *crun = put("crun", "test \"$1\" = --version && exit 0; echo mote-probe 1;"
+                             "(sleep 0.3; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done) >/dev/null &");
+
+    (void)state;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(count_of(crun, METRIC_FREED), 2);
+    assert_true(entry_value(crun, METRIC_FREED, STATISTIC_P50) >
+                entry_value(crun, METRIC_END, STATISTIC_P50) + 200);
+    assert_true(entry_value(crun, METRIC_CPU, STATISTIC_P50) > 5);
+}
+
+/* Its line comes in pieces, after more than the buffer holds. */
+static void noise_before_the_line(void **state)
+{
+    struct entry *crun = put("crun", "test \"$1\" = --version && exit 0; head -c 10000 /dev/zero;"
+                             "printf 'xmote-pro'; sleep 0.1; printf 'be 77'; sleep 0.1; echo; exit 0");
+
+    (void)state;
+    options.runs = 1;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(count_of(crun, METRIC_RESULT), 1);
+    assert_true(entry_value(crun, METRIC_RESULT, STATISTIC_P50) > 190);
+}
+
+static void a_hang_ends(void **state)
+{
+    char script[] = "sleep 1000";
+    struct entry *crun = put("crun", script);
+    char *words[] = { crun->program, NULL };
+    struct error error = ERROR_INIT;
+    struct instance instance;
+    char why[256];
+
+    (void)state;
+    assert_int_equal(instances_prepare(&error), 0);
+    assert_int_equal(instance_start(&instance, words, false, &error), 0);
+    assert_false(instances_wait(&instance, 1, GOAL_END, now_ns() + SECOND / 5, &never));
+    instance_failure(&instance, why, sizeof(why));
+    assert_string_equal(why, "the job printed nothing in time");
+    bench_settle(&instance, 1);
+    assert_true(instance.ended > 0);
+    instance_close(&instance);
+    assert_int_equal(tree_kill(), 0);
+}
+
+static void no_such_program(void **state)
+{
+    char program[] = "/no/such/program";
+    char *words[] = { program, NULL };
+    struct error error = ERROR_INIT;
+    struct instance instance;
+
+    (void)state;
+    assert_int_equal(instance_start(&instance, words, true, &error), -ENOENT);
+    assert_non_null(strstr(error.message, "/no/such/program"));
+}
+
+/* ---- the other axes ------------------------------------------------------- */
+
+#define IDLES "case \"$1\" in --version) ;; *) echo mote-probe 1;" \
+              "case \"$*\" in *idle*) cat >/dev/null;; esac;; esac"
+
+static void all_axes(void **state)
+{
+    struct entry *crun = put("crun", IDLES);
+
+    (void)state;
+    options.axes = "at-once,rate,memory,density";
+    options.memory_budget = 8 << 20;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(crun->failures, 0);
+    for (enum metric metric = METRIC_AT_ONCE_1; metric <= METRIC_RATE; metric++)
+        assert_int_equal(count_of(crun, metric), 1);
+    assert_true(entry_value(crun, METRIC_RATE, STATISTIC_P50) > 1);
+    assert_int_equal(count_of(crun, METRIC_HELD_SLOPE), 1);
+    assert_true(entry_value(crun, METRIC_PSS, STATISTIC_P50) > 0);
+    assert_int_equal(count_of(crun, METRIC_RESULT), 0);
+    assert_int_equal(tree_kill(), 0);
+}
+
+/* A minute is a minute, whatever a contender does. */
+static void quick_has_an_end(void **state)
+{
+    struct entry *crun = put("crun", "test \"$1\" = --version && exit 0; sleep 1000");
+    int64_t begun = now_ns();
+
+    (void)state;
+    options.quick = true;
+    bench.deadline = begun + SECOND;
+    put("runc", WORKS);
+    assert_int_equal(measure(), -EIO);
+    assert_true(now_ns() - begun < 30 * SECOND);
+    assert_true(crun->failures > 0);
+    assert_string_equal(results_find(&bench.results, "runc")->failure,
+                        "was not begun within the minute of --quick");
+}
+
+/* ---- command lines -------------------------------------------------------- */
+
+static void words_of(const char *name, enum job_mode mode, struct text_list *words, int wanted,
+                     struct error *error)
+{
+    struct entry *entry = results_find(&bench.results, name);
+
+    *words = (struct text_list){ .count = 0 };
+    strcpy(entry->program, "/bin/program of it");
+    assert_int_equal(workshop_words(&bench.workshop, entry, mode, words, error), wanted);
+}
+
+static void words_stand_for_things(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct text_list words;
+
+    (void)state;
+    strcpy(bench.workshop.kernels[KERNEL_OWN], "/a kernel");
+    words_of("systemd-nspawn", JOB_IDLE, &words, 0, &error);
+    assert_string_equal(words.items[0], "/bin/program of it");
+    assert_int_equal(strncmp(words.items[7], "--directory=/tmp/mote-test-bench", 32), 0);
+    assert_string_equal(words.items[words.count - 1], "idle");
+    text_list_release(&words);
+    words_of("qemu", JOB_ONCE, &words, 0, &error);
+    assert_string_equal(words.items[words.count - 1], workshop_command_line(JOB_ONCE));
+    assert_null(words.items[words.count]);
+    text_list_release(&words);
+}
+
+static void kernels_may_be_missing(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct text_list words;
+
+    (void)state;
+    words_of("mote", JOB_ONCE, &words, -ENOENT, &error);
+    assert_non_null(strstr(error.message, "scripts/guest-kernel"));
+    text_list_release(&words);
+    words_of("mote-stock", JOB_ONCE, &words, -ENOENT, &error);
+    assert_non_null(strstr(error.message, "--stock-kernel"));
+    text_list_release(&words);
+    strcpy(bench.workshop.kernels[KERNEL_OWN], "/a kernel");
+    words_of("firecracker", JOB_ONCE, &words, -ENOENT, &error);
+    assert_non_null(strstr(error.message, "vmlinux"));
+    text_list_release(&words);
+}
+
+static void firecracker_has_its_file(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct text_list words;
+    char text[1024];
+    size_t length;
+    FILE *file;
+
+    (void)state;
+    strcpy(bench.workshop.elfs[KERNEL_OWN], "/a \"kernel\"");
+    words_of("firecracker", JOB_IDLE, &words, 0, &error);
+    file = fopen(words.items[words.count - 1], "r");
+    assert_non_null(file);
+    length = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    assert_non_null(strstr(text, "\"kernel_image_path\":\"/a \\\"kernel\\\"\""));
+    assert_non_null(strstr(text, " rest\""));
+    text_list_release(&words);
+}
+
+/* ---- options -------------------------------------------------------------- */
+
+static int parse(const char *words, struct error *error)
+{
+    static char copy[256];
+    char *arguments[16] = { NULL }, *rest = copy, *word;
+    bool helped;
+    int count = 0;
+
+    *error = (struct error)ERROR_INIT;
+    snprintf(copy, sizeof(copy), "bench %s", words);
+    while (count < 15 && (word = strsep(&rest, " ")))
+        arguments[count++] = word;
+    return bench_options_parse(&options, count, arguments, &helped, error);
+}
+
+static void options_are_read(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(parse("--quick --runs 7 --only mote,crun --axes start --memory-budget 1G "
+                           "--firecracker /bin/sh --firecracker /bin/true", &error), 0);
+    assert_true(options.quick && options.runs == 7 && options.memory_budget == 1u << 30);
+    assert_true(bench_list_has(options.only, "crun") && !bench_list_has(options.only, "cru") &&
+                !bench_list_has(options.only, "runc"));
+    assert_string_equal(bench_options_path(&options, "firecracker"), "/bin/true");
+    assert_null(bench_options_path(&options, "qemu"));
+    assert_null(bench_options_path(&options, NULL));
+    assert_true(bench_list_has(NULL, "anything"));
+}
+
+static void options_are_refused(void **state)
+{
+    static const char *const bad[][2] = {
+        { "--runs 0", "--runs 0" }, { "--runs x", "--runs x" },
+        { "--only motte", "did you mean 'mote'" }, { "--only crun,zzzzzz", "--only zzzzzz" },
+        { "--only ,", "names nothing" }, { "--only=", "names nothing" },
+        { "--axes strat", "did you mean 'start'" }, { "--json --csv", "exclude each other" },
+        { "--rootfs /bin/sh", "no directory" }, { "--html /tmp", "is a directory" },
+        { "--qemu /no/such", "--qemu /no/such" }, { "--memory-budget 0", "is nothing" },
+        { "word", "'word'" }, { "--quik", "did you mean --quick" },
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        assert_true(parse(bad[i][0], &error) < 0);
+        if (!strstr(error.message, bad[i][1]))
+            fail_msg("%s: %s", bad[i][0], error.message);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_that_works, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failures_have_reasons, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(three_failures_are_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_left_to_measure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(background, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(noise_before_the_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_hang_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_such_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_axes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(quick_has_an_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(words_stand_for_things, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kernels_may_be_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(firecracker_has_its_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(options_are_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(options_are_refused, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests of live VMs on this machine's /dev/kvm share: bare-metal guests in the background, and what
+# their processes take of the host.
+# shellcheck disable=SC2154,SC2034 # mote, work and skip_all are of tests/lib.sh; the scripts use what is set here
+
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. tests/lib.sh
+
+payloads=build/payloads
+patience=${MOTE_TEST_PATIENCE:-60} # s, for what comes at once on a machine that is not busy
+if [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+    skip_all='/dev/kvm is missing or not permitted to this user (see: mote doctor)'
+fi
+
+# launch PAYLOAD [OPTION]…: in the background, as $pid; its output goes to $stdout.
+stdout=$work/out
+launch() {
+    local payload=$1
+    shift
+    : >"$work/out"
+    : >"$work/err"
+    "$mote" boot --kernel "$payloads/$payload.elf" --memory 16M "$@" </dev/null >"$stdout" 2>"$work/err" &
+    pid=$!
+}
+
+# find_child: the monitor of $pid, $child.
+find_child() { child=$(pgrep -P "$pid" -x "${mote##*/}" | head -n 1); }
+
+# start PAYLOAD [OPTION]…: until the guest has said its first word.
+start() {
+    launch "$@"
+    await "$work/out" started
+    find_child
+}
+
+# await FILE TEXT [COUNT]: until FILE holds so many lines with TEXT.
+await() {
+    for ((i = 0; i < patience * 20; i++)); do
+        (($(grep -acF -- "$2" "$1") < ${3:-1})) || return 0
+        sleep 0.05
+    done
+    fail "'$2' did not come; $(tail -n 2 "$work/out" "$work/err" | tr '\n' ' ')"
+}
+
+# ends STATUS [TEXT]…: $pid ends by itself, with this status, and has said each TEXT on stderr.
+ends() {
+    local wanted=$1 status=0 text
+    shift
+    for ((i = 0; i < patience * 20; i++)); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    ((i < patience * 20)) || { fail "it hangs"; kill -KILL "$pid"; }
+    wait "$pid" || status=$?
+    ((status == wanted)) || fail "status $status, wanted $wanted: $(tail -n 2 "$work/err" | tr '\n' ' ')"
+    for text; do says "$work/err" "$text"; done
+}
+
+# rss_of PROCESS: KiB, exactly (the counters in status are behind).
+rss_of() { awk '/^Rss/ { print $2 }' "/proc/$1/smaps_rollup"; }
+
+# group_of CONTROLLER: the folder of the monitor's control group, of either version.
+group_of() {
+    local path
+    path=$(sed -n "s/^[0-9]*:\(.*,\)\?$1\(,.*\)\?://p; s/^0:://p" "/proc/$child/cgroup" | head -n 1)
+    for folder in "/sys/fs/cgroup/$1$path" "/sys/fs/cgroup$path"; do
+        [[ ! -e $folder/cgroup.procs ]] || { echo "$folder"; return; }
+    done
+}

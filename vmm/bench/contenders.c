@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/bench/contenders.h"
+
+#include "vmm/cleanup.h"
+
+const char *const class_names[CLASS_COUNT] = {
+    [CLASS_FLOOR] = "floor",
+    [CLASS_CONTAINER] = "container",
+    [CLASS_JOB] = "microvm-job",
+    [CLASS_BOOT] = "microvm-boot",
+    [CLASS_BOOT_STOCK] = "microvm-boot-stock",
+};
+
+const char *const class_titles[CLASS_COUNT] = {
+    [CLASS_FLOOR] = "The floor",
+    [CLASS_CONTAINER] = "Containers, on the host's kernel",
+    [CLASS_JOB] = "MicroVM, cold boot, with a root, streams and status",
+    [CLASS_BOOT] = "MicroVM, cold boot, Mote's kernel to an init in its initramfs",
+    [CLASS_BOOT_STOCK] = "MicroVM, cold boot, a stock kernel to an init in its initramfs",
+};
+
+/* As lean as each can be made without loss of what Mote has: a console that the result comes by. */
+#define QEMU                                                                                       \
+    "@program -M microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on "       \
+    "-cpu host -nodefaults -no-user-config -display none -no-reboot -m 128 -serial stdio "         \
+    "-kernel @kernel -initrd @initramfs -append @cmdline"
+#define MOTE_BOOT                                                                                  \
+    "@program boot --memory 128M --log-level warn --describe @describe --kernel @kernel "          \
+    "--initrd @initramfs --cmdline @cmdline"
+#define FIRECRACKER "@program --no-api --id @id --level Error --config-file @firecracker"
+#define CLOUD_HYPERVISOR                                                                           \
+    "@program --kernel @elf --initramfs @initramfs --cmdline @cmdline --cpus boot=1 "              \
+    "--memory size=128M --serial tty --console off"
+#define KVMTOOL                                                                                    \
+    "@program run --name @id --cpus 1 --mem 128 --console serial --kernel @kernel "                \
+    "--initrd @initramfs --params @cmdline"
+
+#define GET_FIRECRACKER "https://github.com/firecracker-microvm/firecracker/releases"
+#define GET_CLOUD_HYPERVISOR "https://github.com/cloud-hypervisor/cloud-hypervisor/releases"
+#define GET_KVMTOOL "https://git.kernel.org/pub/scm/linux/kernel/git/will/kvmtool.git, make"
+#define GET_QEMU "apt install qemu-system-x86"
+#define GET_RUNSC "https://gvisor.dev/docs/user_guide/install"
+
+/* The same VM under each monitor, on the kernel of KIND. */
+#define MONITORS(SUFFIX, CLASS, KIND)                                                              \
+    { "mote-boot" SUFFIX, CLASS, KIND, "mote", NULL, "mote-boot" SUFFIX, "make", MOTE_BOOT,        \
+      .is_vm_init = true },                                                                        \
+    { "qemu" SUFFIX, CLASS, KIND, "qemu-system-x86_64", "qemu", "mote-boot" SUFFIX, GET_QEMU,      \
+      QEMU, .is_vm_init = true },                                                                  \
+    { "firecracker" SUFFIX, CLASS, KIND, "firecracker", "firecracker", "mote-boot" SUFFIX,         \
+      GET_FIRECRACKER, FIRECRACKER, .is_vm_init = true },                                          \
+    { "cloud-hypervisor" SUFFIX, CLASS, KIND, "cloud-hypervisor", "cloud-hypervisor",              \
+      "mote-boot" SUFFIX, GET_CLOUD_HYPERVISOR, CLOUD_HYPERVISOR, .is_vm_init = true,              \
+      .ends_by_signal = true },                                                                    \
+    { "kvmtool" SUFFIX, CLASS, KIND, "lkvm", "kvmtool", "mote-boot" SUFFIX, GET_KVMTOOL, KVMTOOL,  \
+      .is_vm_init = true }
+
+static const struct contender all[] = {
+    { "process", CLASS_FLOOR, KERNEL_NONE, "mote-probe", NULL, "mote", "make", "@program @mode" },
+    { "crun", CLASS_CONTAINER, KERNEL_NONE, "crun", "crun", "mote", "apt install crun",
+      "@program run --bundle @bundle @id" },
+    { "runc", CLASS_CONTAINER, KERNEL_NONE, "runc", "runc", "mote", "apt install runc",
+      "@program run --bundle @bundle @id" },
+    { "runsc", CLASS_CONTAINER, KERNEL_NONE, "runsc", "runsc", "mote", GET_RUNSC,
+      "@program --network=none --ignore-cgroups run --bundle @bundle @id" },
+    { "podman", CLASS_CONTAINER, KERNEL_NONE, "podman", "podman", "mote", "apt install podman",
+      "@program run --rm --interactive --network none --read-only --name @id --rootfs @root "
+      "/mote-probe @mode" },
+    { "bubblewrap", CLASS_CONTAINER, KERNEL_NONE, "bwrap", "bubblewrap", "mote",
+      "apt install bubblewrap", "@program --unshare-all --die-with-parent --ro-bind @root / "
+      "--proc /proc --dev /dev -- /mote-probe @mode" },
+    { "systemd-nspawn", CLASS_CONTAINER, KERNEL_NONE, "systemd-nspawn", "systemd-nspawn", "mote",
+      "apt install systemd-container", "@program --quiet --register=no --keep-unit "
+      "--private-network --read-only --console=pipe --directory=@root -- /mote-probe @mode" },
+    { "mote", CLASS_JOB, KERNEL_OWN, "mote", NULL, "mote", "make",
+      "@program run --memory 128M --kernel @kernel --rootfs @image -- /mote-probe @mode" },
+    { "mote-stock", CLASS_JOB, KERNEL_STOCK, "mote", NULL, "mote", "make",
+      "@program run --memory 256M --kernel @kernel --rootfs @image -- /mote-probe @mode" },
+    MONITORS("", CLASS_BOOT, KERNEL_OWN),
+    MONITORS("-stock", CLASS_BOOT_STOCK, KERNEL_STOCK),
+};
+
+const struct contender *contenders(size_t *count)
+{
+    *count = ARRAY_LENGTH(all);
+    return all;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_BENCH_WORKSHOP_FILES_H
+#define MOTE_BENCH_WORKSHOP_FILES_H
+
+/* The files of the workshop that have formats of their own. */
+
+#include "vmm/bench/workshop.h"
+
+/* The job as the init of an initramfs. */
+int workshop_make_initramfs(const struct workshop *workshop, struct error *error);
+
+/* An OCI bundle (runtime-spec 1.0) over the root, with namespaces of every kind and no rights. */
+int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, struct error *error);
+
+/* Firecracker's configuration for a kernel; PATH gets its name. */
+int workshop_make_firecracker(const struct workshop *workshop, enum kernel_kind kind,
+                              enum job_mode mode, char path[PATH_MAX], struct error *error);
+
+/* The kernel's command line: what boots fast everywhere, and the job's word for its init. */
+const char *workshop_command_line(enum job_mode mode);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contenders' texts into command lines. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/bench/workshop_files.h"
+#include "vmm/cleanup.h"
+
+/* One start: what the words of its command line may stand for. */
+struct start {
+    struct workshop *workshop;
+    const struct entry *entry;
+    enum job_mode mode;
+};
+
+typedef int (*word_value)(const struct start *start, char value[PATH_MAX], struct error *error);
+
+static int in_folder(const struct start *start, const char *name, char value[PATH_MAX])
+{
+    snprintf(value, PATH_MAX, "%s/%s", start->workshop->folder, name);
+    return 0;
+}
+
+static int value_program(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    memcpy(value, start->entry->program, PATH_MAX);
+    return 0;
+}
+
+static int value_mode(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    strcpy(value, start->mode == JOB_IDLE ? "idle" : "once");
+    return 0;
+}
+
+static int value_root(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    return in_folder(start, "root", value);
+}
+
+static int value_image(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    return in_folder(start, "root.erofs", value);
+}
+
+static int value_bundle(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    return in_folder(start, start->mode == JOB_IDLE ? "bundle-idle" : "bundle-once", value);
+}
+
+static int value_initramfs(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    return in_folder(start, "initramfs", value);
+}
+
+static int no_kernel(const struct start *start, struct error *error)
+{
+    if (start->entry->contender->kernel == KERNEL_STOCK)
+        return error_set(error, ENOENT, "no stock kernel is here; name one by --stock-kernel FILE");
+    return error_set(error, ENOENT, "no kernel of Mote's is here; run scripts/guest-kernel, or "
+                     "name one by --kernel FILE");
+}
+
+static int value_kernel(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    memcpy(value, start->workshop->kernels[start->entry->contender->kernel], PATH_MAX);
+    return value[0] ? 0 : no_kernel(start, error);
+}
+
+static int value_elf(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    enum kernel_kind kind = start->entry->contender->kernel;
+
+    memcpy(value, start->workshop->elfs[kind], PATH_MAX);
+    if (value[0])
+        return 0;
+    if (!start->workshop->kernels[kind][0])
+        return no_kernel(start, error);
+    return error_set(error, ENOENT, "needs an uncompressed kernel; put a vmlinux beside the other");
+}
+
+static int value_cmdline(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    strcpy(value, workshop_command_line(start->mode));
+    return 0;
+}
+
+/* Mote's own has no ACPI, a distribution's no device tree. */
+static int value_describe(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    strcpy(value, start->entry->contender->kernel == KERNEL_STOCK ? "acpi" : "fdt");
+    return 0;
+}
+
+static int value_firecracker(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    int result = value_elf(start, value, error);
+
+    return result < 0 ? result
+                      : workshop_make_firecracker(start->workshop,
+                                                  start->entry->contender->kernel, start->mode,
+                                                  value, error);
+}
+
+static int value_id(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    snprintf(value, PATH_MAX, "mote-bench-%d-%lu", (int)getpid(), start->workshop->next_id);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    word_value value;
+} values[] = {
+    { "@program", value_program }, { "@mode", value_mode }, { "@root", value_root },
+    { "@image", value_image }, { "@bundle", value_bundle }, { "@kernel", value_kernel },
+    { "@elf", value_elf }, { "@initramfs", value_initramfs }, { "@cmdline", value_cmdline },
+    { "@describe", value_describe }, { "@firecracker", value_firecracker }, { "@id", value_id },
+};
+
+/* WORD as it is, or with its end from '@' on replaced. */
+static int add_word(const struct start *start, const char *word, struct text_list *words,
+                    struct error *error)
+{
+    const char *at = strchr(word, '@');
+    cleanup_free char *text = NULL;
+    char value[PATH_MAX];
+
+    if (!at)
+        return text_list_add(words, word, error);
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
+        int result;
+
+        if (strcmp(at, values[i].name) != 0)
+            continue;
+        result = values[i].value(start, value, error);
+        if (result < 0)
+            return result;
+        if (asprintf(&text, "%.*s%s", (int)(at - word), word, value) < 0)
+            return error_system(error, ENOMEM, "%s", start->entry->contender->name);
+        return text_list_add(words, text, error);
+    }
+    return error_set(error, EINVAL, "%s: its table row says '%s', which stands for nothing",
+                     start->entry->contender->name, at);
+}
+
+int workshop_words(struct workshop *workshop, const struct entry *entry, enum job_mode mode,
+                   struct text_list *words, struct error *error)
+{
+    struct start start = { workshop, entry, mode };
+    cleanup_free char *copy = strdup(entry->contender->command);
+    char *rest = copy, *word;
+    int result = copy ? 0 : error_system(error, ENOMEM, "%s", entry->contender->name);
+
+    workshop->next_id++;
+    while (result == 0 && (word = strsep(&rest, " ")))
+        result = add_word(&start, word, words, error);
+    return result;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/boot/orders.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm/boot/control_socket.h"
+#include "vmm/cleanup.h"
+#include "vmm/snapshot/folder.h"
+#include "vmm/store.h"
+
+struct orders {
+    const struct boot_config *config;
+    void (*stop)(void *context);
+    void *context;
+    struct store_entry entry;
+    struct control_socket *control;
+    int channel;
+    bool in_flight;
+    struct boot_order order; /* in flight */
+    struct error failure;    /* met while another order makes up for it */
+    struct snapshot_folder folder;
+    bool paused;
+};
+
+/* ---- to the monitor -------------------------------------------------------- */
+
+static int send_order(struct orders *orders, const struct boot_order *order, const int *fds,
+                      struct error *error)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = { .bytes = { 0 } };
+    struct iovec part = { .iov_base = (void *)(uintptr_t)order, .iov_len = sizeof(*order) };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+    if (fds) {
+        control.header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(2 * sizeof(int)),
+        };
+        memcpy(CMSG_DATA(&control.header), fds, 2 * sizeof(int));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+    }
+    if (orders->channel < 0 || sendmsg(orders->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
+    orders->order = *order;
+    orders->in_flight = true;
+    return 0;
+}
+
+static int begin_snapshot(struct orders *orders, const struct control_request *request,
+                          struct error *error)
+{
+    struct boot_order order = { .kind = BOOT_ORDER_SNAPSHOT, .stop = request->stop };
+    int result;
+
+    if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
+        return error_system(error, errno, "snapshot");
+    result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
+                                   order.id, error);
+    if (result == 0)
+        result = send_order(orders, &order,
+                            (int[]){ orders->folder.state_fd, orders->folder.memory_fd }, error);
+    if (result < 0)
+        snapshot_folder_drop(&orders->folder);
+    return result;
+}
+
+/* ---- from the monitor ------------------------------------------------------ */
+
+/* The VM stands still for an end that does not come. */
+static void go_on_after(struct orders *orders, const struct error *failure)
+{
+    struct boot_order order = { .kind = BOOT_ORDER_RESUME };
+    struct error error = ERROR_INIT;
+
+    orders->failure = *failure;
+    if (send_order(orders, &order, NULL, &error) < 0)
+        control_socket_refuse(orders->control, failure);
+}
+
+static void snapshot_saved(struct orders *orders, bool was_paused)
+{
+    struct error error = ERROR_INIT;
+    bool stop = orders->order.stop;
+
+    if (snapshot_folder_finish(&orders->folder, &error) == 0) {
+        control_socket_answer(orders->control, NULL);
+        if (stop)
+            orders->stop(orders->context);
+    } else if (stop && !was_paused) {
+        go_on_after(orders, &error);
+    } else {
+        control_socket_refuse(orders->control, &error);
+    }
+}
+
+void orders_answered(struct orders *orders, const struct boot_answer *answer)
+{
+    struct error error = ERROR_INIT;
+    bool was_paused;
+
+    /* One that nobody waits for comes from an attacker. */
+    if (!orders || !orders->in_flight)
+        return;
+    orders->in_flight = false;
+    was_paused = orders->paused;
+    orders->paused = answer->paused != 0;
+    if (orders->failure.number) {
+        error = orders->failure;
+        orders->failure = (struct error)ERROR_INIT;
+    } else if (answer->error_number) {
+        error_set(&error, answer->error_number > 0 ? answer->error_number : EIO, "%.*s",
+                  (int)sizeof(answer->message) - 1, answer->message);
+    }
+    if (!error.number && orders->order.kind == BOOT_ORDER_SNAPSHOT) {
+        snapshot_saved(orders, was_paused);
+        return;
+    }
+    snapshot_folder_drop(&orders->folder);
+    if (error.number)
+        control_socket_refuse(orders->control, &error);
+    else
+        control_socket_answer(orders->control, NULL);
+}
+
+void orders_channel(struct orders *orders, int channel)
+{
+    struct error error = ERROR_INIT;
+
+    if (!orders)
+        return;
+    orders->channel = channel;
+    orders->paused = false;
+    if (channel >= 0 || !orders->in_flight)
+        return;
+    orders->in_flight = false;
+    orders->failure = (struct error)ERROR_INIT;
+    snapshot_folder_drop(&orders->folder);
+    error_set(&error, ESRCH, "the VM ended before it was done");
+    control_socket_refuse(orders->control, &error);
+}
+
+/* ---- requests -------------------------------------------------------------- */
+
+static struct json_object *status_of(const struct orders *orders)
+{
+    const struct vm_config *vm = &orders->config->vm;
+    struct json_object *reply = json_object_new_object();
+
+    json_object_object_add(reply, "name", json_object_new_string(orders->entry.name));
+    json_object_object_add(reply, "state", json_object_new_string(orders->paused ? "paused" : "running"));
+    json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
+    json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
+    json_object_object_add(reply, "memory", json_object_new_int64((int64_t)vm->memory));
+    return reply;
+}
+
+static void asked(void *context, const struct control_request *request)
+{
+    struct orders *orders = context;
+    struct boot_order order = { .kind = 0 };
+    struct error error = ERROR_INIT;
+    int result = 0;
+
+    switch ((enum control_command)request->command) {
+    case CONTROL_STATUS:
+        control_socket_answer(orders->control, status_of(orders));
+        return;
+    case CONTROL_STOP:
+        control_socket_answer(orders->control, NULL);
+        orders->stop(orders->context);
+        return;
+    case CONTROL_SNAPSHOT:
+        result = begin_snapshot(orders, request, &error);
+        break;
+    case CONTROL_PAUSE:
+        order.kind = BOOT_ORDER_PAUSE;
+        result = send_order(orders, &order, NULL, &error);
+        break;
+    case CONTROL_RESUME:
+        order.kind = BOOT_ORDER_RESUME;
+        result = send_order(orders, &order, NULL, &error);
+        break;
+    case CONTROL_BALLOON:
+        order = (struct boot_order){ .kind = BOOT_ORDER_BALLOON, .target = request->target };
+        result = send_order(orders, &order, NULL, &error);
+        break;
+    case CONTROL_COMMAND_COUNT:
+        break;
+    }
+    if (result < 0)
+        control_socket_refuse(orders->control, &error);
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+int orders_create(struct orders **orders, const struct boot_config *config, struct event_loop *loop,
+                  void (*stop)(void *context), void *context, struct error *error)
+{
+    struct orders *created = calloc(1, sizeof(*created));
+    struct control_owner owner = { .asked = asked, .context = created };
+    int result;
+
+    if (!created)
+        return error_system(error, ENOMEM, "--name");
+    created->config = config;
+    created->stop = stop;
+    created->context = context;
+    created->channel = -1;
+    created->entry = (struct store_entry)STORE_ENTRY_INIT;
+    created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
+    if ((result = store_create(&created->entry, config->name, config->words, config->word_count,
+                               error)) < 0 ||
+        (result = store_claim(&created->entry, error)) < 0 ||
+        (result = control_socket_create(&created->control, created->entry.folder, loop, &owner,
+                                 error)) < 0) {
+        store_close(&created->entry);
+        free(created);
+        return result;
+    }
+    *orders = created;
+    return 0;
+}
+
+void orders_close(struct orders *orders)
+{
+    if (!orders)
+        return;
+    control_socket_close(orders->control);
+    store_close(&orders->entry);
+}
+
+void orders_destroy(struct orders *orders, int status)
+{
+    struct error ignored = ERROR_INIT;
+    int fd;
+
+    if (!orders)
+        return;
+    control_socket_destroy(orders->control);
+    unlinkat(orders->entry.folder, "control", 0);
+    snapshot_folder_drop(&orders->folder);
+    /* Without it `mote ps` shows the VM as killed. */
+    fd = store_open_file(&orders->entry, "verdict", &ignored);
+    if (fd >= 0) {
+        dprintf(fd, "{\"status\":%d}\n", status);
+        close(fd);
+    }
+    store_close(&orders->entry);
+    free(orders);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_SNAPSHOT_FOLDER_H
+#define MOTE_SNAPSHOT_FOLDER_H
+
+/*
+ * A snapshot on disk: a folder with the files "state" and "memory", complete or
+ * absent.  It is filled under the name FOLDER.partial, which is locked while
+ * somebody fills it; once all is on the disk it is renamed.  One that was left by
+ * a process that died is taken over by the next snapshot of that name.
+ *
+ * What a snapshot names its VM is given: disks, sockets, ports.  So one that
+ * others could have made or could change is not restored.
+ */
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/snapshot/memory_file.h"
+
+struct snapshot_folder {
+    int parent; /* descriptors; -1: none */
+    int folder;
+    int state_fd;
+    int memory_fd;
+    char *name; /* of the complete one, in PARENT */
+    char *partial;
+};
+
+#define SNAPSHOT_FOLDER_INIT { .parent = -1, .folder = -1, .state_fd = -1, .memory_fd = -1 }
+
+/* Makes PATH.partial with its files, for SIZE bytes of RAM; the caller finishes or drops it. */
+int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
+                          const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
+/* Everything is written: has it on the disk under its own name.  An error drops it. */
+int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error);
+/* Removes what there is.  Nothing begun is fine. */
+void snapshot_folder_drop(struct snapshot_folder *folder);
+
+/* Opens the files of the complete snapshot PATH; the caller closes them. */
+int snapshot_folder_open(struct vm_snapshot_source *source, const char *path, struct error *error);
+
+#endif
