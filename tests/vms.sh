@@ -58,13 +58,16 @@ ends() {
     for text; do says "$work/err" "$text"; done
 }
 
-# rss_of PROCESS: KiB; exact where this user may ask for that: the counters in status are behind.
+# rss_of PROCESS, own_of PROCESS: all of its memory, and what is not of a file, in KiB; exact where this user may ask
+# for that: the counters in status are behind. Pages of files come and go as the host likes.
 exact() { cat "/proc/$1/smaps_rollup" >/dev/null 2>&1; }
-rss_of() {
+memory_of() {
     local file=smaps_rollup
     exact "$1" || file=status
-    awk '/^(Rss|VmRSS)/ { print $2 }' "/proc/$1/$file"
+    awk -v what="^($2):" '$0 ~ what { print $2 }' "/proc/$1/$file"
 }
+rss_of() { memory_of "$1" 'Rss|VmRSS'; }
+own_of() { memory_of "$1" 'Anonymous|RssAnon'; }
 
 # group_of CONTROLLER: the folder of the monitor's control group, of either version.
 group_of() {
