@@ -40,8 +40,9 @@ static int failed(struct error *error)
 int staging_take(struct staging *staging, uint64_t length, struct error *error)
 {
     if (length > staging->limits.room - staging->taken)
-        return error_set(error, ENOSPC, "with its files needs more than %llu MiB, which is nine "
-                         "tenths of the free space; free some space there",
+        return error_set(error, ENOSPC, "with its files needs more than %llu MiB, nine tenths of "
+                         "what the cache's disk has free; free some space there, or name another "
+                         "folder with XDG_CACHE_HOME",
                          (unsigned long long)staging->limits.room >> 20);
     staging->taken += length;
     return 0;
