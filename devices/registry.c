@@ -25,8 +25,8 @@ const struct device_ops *device_registry_find(enum device_kind kind)
 
 static const struct virtio_row virtio_rows[] = {
     { "disk", "PATH[,...]", "a raw image or block device; then any of ro, fd=N, direct,\n"
-      "serial=ID, engine=uring|sync, queues=N, block-size=512|4096,\n"
-      "rate=BYTES/s, ops=N/s, burst=BYTES", &block_class },
+      "overlay=PATH|tmp, serial=ID, engine=uring|sync, queues=N,\n"
+      "block-size=512|4096, rate=BYTES/s, ops=N/s, burst=BYTES", &block_class },
     { "balloon", "SIZE[,…]", "take SIZE of the guest's memory back:\n"
       "deflate-on-oom, stats=SECONDS, reporting", &balloon_class },
     { "entropy", "on[,…]", "random numbers from the host: rate=, ops=, burst=",

@@ -13,7 +13,7 @@ steps=6000 snap=$work/snap
 devices() {
     truncate -s 1M "$work/disk"
     # shellcheck disable=SC2054 # the commas are the options'
-    options=(--cpus 4 --disk "$work/disk" --net none --vsock "3:$work/vsock" --entropy on
+    options=(--cpus "${1:-4}" --disk "$work/disk" --net none --vsock "3:$work/vsock" --entropy on
         --balloon 16M,reporting,stats=1 --port "log=file:$work/log")
 }
 
@@ -54,7 +54,7 @@ snapshot() { "$mote" snapshot saved "$snap" "$@" 2>"$work/err" || fail "$(<"$wor
 
 saved_and_ended() {
     local options=()
-    [[ $1 == plain ]] || devices
+    [[ $1 == 0 ]] || devices "$1"
     begin "${options[@]}"
     snapshot --stop
     ended 0
@@ -102,6 +102,19 @@ cycles() {
     done
     ended 0
     same "$work/all" "$work/out"
+}
+
+# Each copy has an ID of its own, at its first instruction.
+generations() {
+    rm -rf "$snap" "$snap.partial"
+    start generation --name saved --log-level error
+    snapshot --stop
+    ended 0
+    restored "$work/out2"
+    restored "$work/out3"
+    says "$work/out2" 'generation 0x'
+    says "$work/out3" 'generation 0x'
+    ! cmp -s "$work/out2" "$work/out3" || fail "two copies have the same: $(<"$work/out2")"
 }
 
 # refused TEXT: the snapshot is not restored, for the reason TEXT, and nothing of it runs.
@@ -266,10 +279,12 @@ killed_client() {
     went_on
 }
 
-a_test 'saved amid its work and restored' saved_and_ended plain
-a_test 'saved and restored with all devices and 4 vCPUs' saved_and_ended all
+a_test 'saved amid its work and restored' saved_and_ended 0
+a_test 'saved and restored with all devices and 4 vCPUs' saved_and_ended 4
+a_test 'saved and restored with all devices and 64 vCPUs' saved_and_ended 64
 a_test 'saved while paused, copied twice, and gone on' saved_and_copied
 a_test 'saved and restored 8 times over' cycles 8
+a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
 a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full

@@ -65,7 +65,7 @@ static const char *row_name(const void *context, size_t index)
 /* How many characters of the usage line are the command's own name. */
 static int command_length(const struct option_table *table)
 {
-    size_t length = strcspn(table->usage, "[-");
+    size_t length = strcspn(table->usage, "[-ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
     while (length > 0 && table->usage[length - 1] == ' ')
         length--;

@@ -111,7 +111,8 @@ static int create_machine(struct vm *vm, struct error *error)
         (result = kvm_create_vm(&vm->kvm, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "VM created");
-    if ((result = arch_vm_create(&vm->arch, &vm->kvm, &vm->mmio, vm->host.log, error)) < 0)
+    if ((result = arch_vm_create(&vm->arch, &vm->kvm, &vm->mmio, vm->config->device_count,
+                                 vm->host.log, error)) < 0)
         return result;
     return show_memory(vm, error);
 }
@@ -169,8 +170,8 @@ static int build(struct vm *vm, const struct boot_source *source, struct error *
         return result;
     machine.memory = vm->memory;
     machine.device_count = vm->device_count;
-    result = arch_boot_load(vm->arch, source, &machine, error);
-    if (result < 0)
+    if ((result = arch_boot_load(vm->arch, source, &machine, error)) < 0 ||
+        (result = arch_new_generation(vm->arch, vm->memory, false, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "kernel loaded");
     result = create_vcpus(vm, error);
@@ -187,6 +188,8 @@ static int build_from_snapshot(struct vm *vm, struct error *error)
         result = create_vcpus(vm, error);
     if (result == 0)
         result = vm_load(vm, error);
+    if (result == 0)
+        result = arch_new_generation(vm->arch, vm->memory, true, error);
     if (result == 0)
         timeline_mark(vm->host.timeline, "state loaded");
     return result;

@@ -38,20 +38,21 @@ struct sync {
 
 static int64_t call_host(const struct disk_file *file, const struct disk_step *step)
 {
+    int fd = disk_file_fd(file, step->in_overlay);
     int64_t result = -1;
 
     switch (step->call) {
     case DISK_CALL_READ:
-        result = preadv(file->fd, step->segments, (int)step->count, (off_t)step->offset);
+        result = preadv(fd, step->segments, (int)step->count, (off_t)step->offset);
         break;
     case DISK_CALL_WRITE:
-        result = pwritev(file->fd, step->segments, (int)step->count, (off_t)step->offset);
+        result = pwritev(fd, step->segments, (int)step->count, (off_t)step->offset);
         break;
     case DISK_CALL_SYNC:
-        result = fdatasync(file->fd);
+        result = fdatasync(fd);
         break;
     case DISK_CALL_ALLOCATE:
-        result = fallocate(file->fd, step->mode, (off_t)step->offset, (off_t)step->length);
+        result = fallocate(fd, step->mode, (off_t)step->offset, (off_t)step->length);
         break;
     }
     return result < 0 ? -errno : result;

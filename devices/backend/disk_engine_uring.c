@@ -20,7 +20,7 @@
 struct uring {
     struct io_uring ring;
     bool disabled;          /* until it is restricted */
-    bool fixed_file;        /* the file has number 0 in the ring's table */
+    bool fixed_file;        /* the file has number 0 in the ring's table, its overlay 1 */
     unsigned int in_flight; /* submissions prepared or in the kernel */
     struct request_list done;
 };
@@ -29,7 +29,8 @@ static void prepare(const struct disk_engine *engine, struct io_uring_sqe *sqe,
                     const struct disk_step *step)
 {
     const struct uring *uring = engine->state;
-    int fd = uring->fixed_file ? 0 : engine->options.file->fd;
+    int fd = uring->fixed_file ? step->in_overlay
+                               : disk_file_fd(engine->options.file, step->in_overlay);
 
     switch (step->call) {
     case DISK_CALL_READ:
@@ -84,7 +85,7 @@ static void completions_ready(void *context, uint32_t events)
 }
 
 /*
- * The ring shall do what disk_request.c asks for, with this one file, and nothing
+ * The ring shall do what disk_request.c asks for, with the disk's files, and nothing
  * else, whoever writes into it: io_uring could also open files and make sockets,
  * past the sandbox's lists of system calls.  Kernels before 5.10 cannot.
  */
@@ -129,6 +130,8 @@ static int uring_open(struct disk_engine *engine)
         .events = EPOLLIN, .handler = completions_ready, .context = engine,
         .lock = engine->options.lock,
     };
+    const struct disk_file *file = engine->options.file;
+    const int files[] = { disk_file_fd(file, false), disk_file_fd(file, true) };
     int result;
 
     if (!uring)
@@ -146,7 +149,7 @@ static int uring_open(struct disk_engine *engine)
         return result;
     }
     /* Saves the kernel some work a request; it works without as well. */
-    uring->fixed_file = io_uring_register_files(&uring->ring, &engine->options.file->fd, 1) == 0;
+    uring->fixed_file = io_uring_register_files(&uring->ring, files, file->overlay ? 2 : 1) == 0;
     result = uring->disabled ? restrict_ring(uring) : 0;
     if (result < 0) {
         io_uring_queue_exit(&uring->ring);

@@ -7,17 +7,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "devices/backend/disk_lock.h"
+#include "devices/backend/disk_overlay.h"
 #include "vmm/cleanup.h"
 
 /* Where the host does not tell what O_DIRECT needs: a page suits every device. */
 #define DIRECT_ALIGNMENT 4096u
-
-/* How long a lock is waited for, all in all 200 ms. */
-#define LOCK_TRIES 20
-#define LOCK_PAUSE_NS 10000000
 
 static int refuse_open(const struct disk_file_options *options, struct error *error)
 {
@@ -118,30 +115,13 @@ static int open_file(struct disk_file *file, const struct disk_file_options *opt
     return 0;
 }
 
-/* F_RDLCK, F_WRLCK or F_UNLCK, on the whole file whatever its size. */
-static int set_lock(const struct disk_file *file, short type)
-{
-    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
-
-    return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
-}
-
 static int lock_file(const struct disk_file *file, struct error *error)
 {
-    const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
-    int result;
+    int result = disk_lock(file->fd, file->read_only ? F_RDLCK : F_WRLCK);
 
-    /* A monitor that was killed is not quite gone while the kernel takes down
-     * its io_uring. */
-    for (int i = 0;; i++) {
-        result = set_lock(file, file->read_only ? F_RDLCK : F_WRLCK);
-        if ((result != -EAGAIN && result != -EACCES) || i == LOCK_TRIES)
-            break;
-        nanosleep(&pause, NULL);
-    }
     if (result == 0)
         return 0;
-    if (result == -EAGAIN || result == -EACCES)
+    if (result == -EAGAIN)
         return error_set(error, EBUSY, "disk %s: is in use by another process%s; end that one or "
                          "use a copy", file->path, file->read_only ? ", which writes to it" : "");
     return error_system(error, -result, "disk %s: cannot be locked", file->path);
@@ -216,11 +196,13 @@ static int check_size(struct disk_file *file, struct error *error)
 /* Punching beyond the end changes nothing, but tells whether it can be done. */
 static bool probe_discard(const struct disk_file *file)
 {
+    uint64_t end = file->size + (file->overlay ? disk_overlay_start(file->overlay) : 0);
+
     if (file->read_only)
         return false;
-    return file->block_device ||
-           fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)file->size,
-                     4096) == 0;
+    return (file->block_device && !file->overlay) ||
+           fallocate(disk_file_fd(file, file->overlay), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     (off_t)end, 4096) == 0;
 }
 
 /*
@@ -242,11 +224,55 @@ static void hint_at_format(const struct disk_file *file)
                      "'qemu-img convert -O raw' makes a raw one", file->path, formats[i].name);
 }
 
-int disk_file_open(struct disk_file *file, const struct disk_file_options *options,
+int disk_file_fd(const struct disk_file *file, bool in_overlay)
+{
+    if (!in_overlay)
+        return file->fd;
+    return file->overlay ? disk_overlay_fd(file->overlay) : -1;
+}
+
+/*
+ * Where the file system lets files share their blocks, a copy without a name takes
+ * the image's place: no time, no space, and no overlay.
+ */
+static bool become_copy(struct disk_file *file)
+{
+    const char *slash = strrchr(file->path, '/');
+    cleanup_free char *folder = slash == file->path ? strdup("/")
+                                : slash ? strndup(file->path, (size_t)(slash - file->path))
+                                        : strdup(".");
+    cleanup_fd int fd = folder ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0 || ioctl(fd, FICLONE, file->fd) < 0)
+        return false;
+    close(file->fd);
+    file->fd = steal_fd(&fd);
+    return true;
+}
+
+static int open_overlay(struct disk_file *file, const char *overlay, bool opened,
+                        struct error *error)
+{
+    struct stat image;
+
+    if (strcmp(overlay, DISK_OVERLAY_TEMPORARY) == 0 && !opened && !file->block_device &&
+        become_copy(file))
+        return 0;
+    if (fstat(file->fd, &image) < 0)
+        return error_system(error, errno, "disk %s", file->path);
+    if (file->block_device)
+        image.st_mtim = (struct timespec){ 0 }; /* of its node, which tells nothing */
+    return disk_overlay_open(&file->overlay, overlay, file->path, &image, file->size, error);
+}
+
+int disk_file_open(struct disk_file *file, const struct disk_file_options *given,
                    struct error *error)
 {
+    struct disk_file_options copy = *given, *options = &copy;
     int result;
 
+    /* An image below an overlay is never written, and may be below others too. */
+    options->read_only = given->read_only || given->overlay;
     *file = (struct disk_file){
         .fd = -1,
         .path = options->path,
@@ -263,10 +289,13 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *optio
     }
     if (result == 0)
         result = check_size(file, error);
+    if (result == 0 && options->overlay)
+        result = open_overlay(file, options->overlay, options->opened, error);
     if (result < 0) {
         disk_file_close(file);
         return result;
     }
+    file->read_only = given->read_only;
     file->can_discard = probe_discard(file);
     hint_at_format(file);
     return 0;
@@ -274,11 +303,15 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *optio
 
 void disk_file_close(struct disk_file *file)
 {
+    int result = disk_overlay_close(file->overlay);
+
+    file->overlay = NULL;
+    if (result < 0)
+        log_warn(file->log, "disk %s: its overlay lacks what was written since the last flush: %s",
+                 file->path, strerror(-result));
     if (file->fd < 0)
         return;
-    /* The kernel may hold the file a moment longer, for an io_uring that ended:
-     * whoever opens it next, this VM restarted among them, must not meet the lock. */
-    set_lock(file, F_UNLCK);
+    disk_unlock(file->fd);
     close(file->fd);
     file->fd = -1;
 }
@@ -288,7 +321,7 @@ int disk_file_refresh(struct disk_file *file)
     uint64_t size = 0;
     int result = read_size(file, &size);
 
-    if (result < 0)
+    if (result < 0 || file->overlay)
         return result;
     size -= size % file->block_size;
     if (size == 0)

@@ -21,6 +21,7 @@
 
 #define DISK_SECTOR 512u
 
+struct disk_overlay;
 struct disk_step;
 
 struct disk_file_options {
@@ -29,12 +30,14 @@ struct disk_file_options {
     int fd;
     bool read_only;
     bool direct;          /* O_DIRECT: past the host's page cache */
+    const char *overlay;  /* where writes go instead, see disk_overlay.h; or NULL */
     uint32_t block_size;  /* the guest's logical block: 512, 4096, or 0 for the best one */
     struct log *log;
 };
 
 struct disk_file {
     int fd;
+    struct disk_overlay *overlay; /* NULL: the file itself is written */
     const char *path;
     bool read_only;
     bool direct;
@@ -53,6 +56,9 @@ struct disk_file {
     int64_t (*fault)(void *context, const struct disk_step *step, int64_t result);
     void *fault_context;
 };
+
+/* The overlay's descriptor, -1 without one; or the file's own. */
+int disk_file_fd(const struct disk_file *file, bool in_overlay);
 
 /* The message names PATH, the reason and a remedy. */
 int disk_file_open(struct disk_file *file, const struct disk_file_options *options,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/backend/disk_overlay.h"
+
 /* Of one step, without a byte of progress. */
 #define RETRIES_MAX 64
 #define BOUNCE_ALIGNMENT 4096
@@ -32,6 +34,8 @@ void disk_request_begin(struct disk_request *request, const struct disk_file *fi
     request->left = request->length;
     request->first = request->retries = 0;
     request->by_hand = request->finished = request->bounced = false;
+    request->flushed_once = false;
+    request->cut = 0;
     request->flushing = request->operation == DISK_FLUSH;
     if (request->operation != DISK_READ && request->operation != DISK_WRITE)
         return;
@@ -90,7 +94,40 @@ static void consume_segments(struct disk_request *request, size_t length)
     }
 }
 
-static bool step_transfer(struct disk_request *request, enum disk_call call)
+/* The step ends after LENGTH bytes, which its segments have at least. */
+static void shorten(struct disk_request *request, uint64_t length)
+{
+    struct iovec *segment = &request->segments[request->first];
+
+    while (segment->iov_len < length)
+        length -= segment++->iov_len;
+    request->cut = segment->iov_len - (size_t)length;
+    segment->iov_len = (size_t)length;
+    request->step.count = (unsigned int)(segment - &request->segments[request->first]) + 1;
+}
+
+/* What was cut off is there again, for the next step. */
+static void lengthen(struct disk_request *request)
+{
+    if (request->cut > 0)
+        request->segments[request->first + request->step.count - 1].iov_len += request->cut;
+    request->cut = 0;
+}
+
+static void choose_layer(struct disk_request *request, const struct disk_overlay *overlay)
+{
+    struct disk_step *step = &request->step;
+
+    step->in_overlay = true;
+    if (step->call == DISK_CALL_READ)
+        shorten(request, disk_overlay_run(overlay, step->offset, request->left,
+                                          &step->in_overlay));
+    if (step->in_overlay)
+        step->offset += disk_overlay_start(overlay);
+}
+
+static bool step_transfer(struct disk_request *request, const struct disk_file *file,
+                          enum disk_call call)
 {
     struct disk_step *step = &request->step;
 
@@ -100,6 +137,8 @@ static bool step_transfer(struct disk_request *request, enum disk_call call)
         .segments = &request->segments[request->first],
         .count = request->count - request->first,
     };
+    if (file->overlay)
+        choose_layer(request, file->overlay);
     if (!request->bounced)
         return true;
     if (!need_bounce(request))
@@ -123,6 +162,8 @@ static bool step_range(struct disk_request *request, const struct disk_file *fil
         .offset = range->offset,
         .length = range->length,
     };
+    if (file->overlay)
+        choose_layer(request, file->overlay);
     if (!request->by_hand)
         return true;
     if (!need_bounce(request))
@@ -137,9 +178,15 @@ static bool step_range(struct disk_request *request, const struct disk_file *fil
 
 static bool step_flush(struct disk_request *request, const struct disk_file *file)
 {
-    request->step = (struct disk_step){ .call = DISK_CALL_SYNC };
+    request->step = (struct disk_step){
+        .call = DISK_CALL_SYNC, .in_overlay = file->overlay != NULL,
+    };
     if (atomic_load(&file->flush_failed))
         finish(request, -EIO);
+    else if (file->overlay && disk_overlay_is_temporary(file->overlay))
+        finish(request, 0); /* a host that crashes takes all of it */
+    else if (file->overlay)
+        request->mark = disk_overlay_mark(file->overlay);
     return !request->finished;
 }
 
@@ -151,9 +198,9 @@ bool disk_request_step(struct disk_request *request, struct disk_file *file)
         return step_flush(request, file);
     switch (request->operation) {
     case DISK_READ:
-        return step_transfer(request, DISK_CALL_READ);
+        return step_transfer(request, file, DISK_CALL_READ);
     case DISK_WRITE:
-        return step_transfer(request, DISK_CALL_WRITE);
+        return step_transfer(request, file, DISK_CALL_WRITE);
     case DISK_DISCARD:
     case DISK_ZERO:
         return step_range(request, file);
@@ -183,13 +230,16 @@ static void transferred(struct disk_request *request, const struct disk_file *fi
     request->retries = 0;
     if (request->bounced && request->step.call == DISK_CALL_READ)
         copy_bounce(request, bytes, true);
+    if (file->overlay && request->step.call == DISK_CALL_WRITE)
+        disk_overlay_wrote(file->overlay, request->offset + (request->length - request->left),
+                           bytes);
     consume_segments(request, bytes);
     request->left -= bytes;
     if (request->left == 0)
         complete(request);
 }
 
-static void range_done(struct disk_request *request, uint64_t bytes)
+static void range_done(struct disk_request *request, const struct disk_file *file, uint64_t bytes)
 {
     struct disk_range *range = &request->ranges[request->first];
 
@@ -198,6 +248,8 @@ static void range_done(struct disk_request *request, uint64_t bytes)
         return;
     }
     request->retries = 0;
+    if (file->overlay)
+        disk_overlay_wrote(file->overlay, range->offset, bytes);
     range->offset += bytes;
     range->length -= bytes;
     if (range->length == 0 && ++request->first == request->range_count)
@@ -216,20 +268,34 @@ static void failed(struct disk_request *request, struct disk_file *file, int res
         finish(request, result);
 }
 
+/* Once more where the map was not stable before. */
+static void synced(struct disk_request *request, struct disk_file *file)
+{
+    int result = file->overlay ? disk_overlay_settle(file->overlay, request->mark,
+                                                     request->flushed_once) : 0;
+
+    request->flushed_once = true;
+    if (result < 0)
+        failed(request, file, result);
+    else if (result == 0)
+        finish(request, 0);
+}
+
 void disk_request_stepped(struct disk_request *request, struct disk_file *file, int64_t result)
 {
     const struct disk_step *step = &request->step;
 
     if (file->fault)
         result = file->fault(file->fault_context, step, result);
+    lengthen(request);
     if (result < 0)
         failed(request, file, (int)result);
     else if (step->call == DISK_CALL_SYNC)
-        finish(request, 0);
+        synced(request, file);
     else if (step->call == DISK_CALL_ALLOCATE)
-        range_done(request, step->length);
+        range_done(request, file, step->length);
     else if (request->by_hand)
-        range_done(request, (uint64_t)result);
+        range_done(request, file, (uint64_t)result);
     else
         transferred(request, file, (uint64_t)result);
 }

@@ -16,6 +16,9 @@
  *         disk_request_stepped(request, file, result of the call request->step)
  *     request->result is 0 or a negative errno
  *
+ * On a disk with an overlay writes go to that, and a read is split where its
+ * sectors change between overlay and image.
+ *
  * A read that meets the end of the file fails: the disk is as large as it was
  * said to be, and nobody gets bytes that were never read.  A step that was
  * interrupted or refused for the moment is tried again, so many times.
@@ -50,6 +53,7 @@ enum disk_call { DISK_CALL_READ, DISK_CALL_WRITE, DISK_CALL_SYNC, DISK_CALL_ALLO
 /* One call of the host: preadv, pwritev, fdatasync or fallocate. */
 struct disk_step {
     enum disk_call call;
+    bool in_overlay; /* on the file's overlay, not on the file */
     int mode; /* of DISK_CALL_ALLOCATE: FALLOC_FL_… */
     uint64_t offset;
     uint64_t length; /* of DISK_CALL_ALLOCATE */
@@ -78,6 +82,9 @@ struct disk_request {
     bool bounced;       /* its buffers do not suit O_DIRECT */
     bool by_hand;       /* zeroes are written, since the host knows no better way */
     bool flushing;      /* all else is done */
+    bool flushed_once;  /* the overlay's map was written since */
+    uint64_t mark;      /* the overlay's, of this flush */
+    size_t cut;         /* bytes left out of the step's last segment */
     bool finished;
     uint8_t *bounce;    /* kept for the next request in this place */
     struct iovec piece; /* of the bounce buffer */

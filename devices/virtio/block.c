@@ -209,6 +209,7 @@ static int open_parts(struct block *block, const struct virtio_env *env, struct 
         .fd = options->fd,
         .read_only = options->read_only,
         .direct = options->direct,
+        .overlay = options->overlay,
         .block_size = options->block_size,
         .log = env->log,
     };

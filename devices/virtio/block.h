@@ -19,6 +19,7 @@ struct block_options {
     int fd;
     bool read_only;
     bool direct;
+    char *overlay; /* where writes go, so that PATH stays as it is; or NULL */
     char serial[BLOCK_SERIAL_SIZE + 1];
     enum disk_engine_kind engine;
     uint16_t queues;

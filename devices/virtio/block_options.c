@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/backend/disk_overlay.h"
 #include "devices/settings.h"
 #include "devices/virtio/block_internal.h"
 #include "vmm/options.h"
@@ -12,7 +13,7 @@
 #define BLOCK_QUEUES_MAX 16
 
 static const char *const known_keys[] = {
-    "ro", "fd", "direct", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
+    "ro", "fd", "direct", "overlay", "serial", "engine", "queues", "block-size", RATE_LIMIT_KEYS, NULL,
 };
 static const char *const engine_names[] = {
     [DISK_ENGINE_URING] = "uring", [DISK_ENGINE_SYNC] = "sync", NULL,
@@ -87,6 +88,22 @@ static int parse_descriptor(struct settings *settings, struct block_options *opt
     return 0;
 }
 
+/* overlay=PATH or overlay=tmp: the disk itself stays as it is. */
+static int parse_overlay(struct settings *settings, struct block_options *options,
+                         struct error *error)
+{
+    const char *path = NULL;
+    int result = settings_text(settings, "overlay", &path, error);
+
+    if (result < 0 || !path)
+        return result;
+    if (options->read_only || options->direct)
+        return error_set(error, EINVAL, "--disk: overlay= and '%s' exclude each other; leave one "
+                         "out", options->read_only ? "ro" : "direct");
+    options->overlay = strdup(path);
+    return options->overlay ? 0 : error_system(error, ENOMEM, "--disk");
+}
+
 static int read_options(void *target, struct settings *settings, struct error *error)
 {
     struct block_options *options = target;
@@ -98,6 +115,7 @@ static int read_options(void *target, struct settings *settings, struct error *e
         (result = settings_flag(settings, "ro", &options->read_only, error)) < 0 ||
         (result = settings_flag(settings, "direct", &options->direct, error)) < 0 ||
         (result = parse_descriptor(settings, options, error)) < 0 ||
+        (result = parse_overlay(settings, options, error)) < 0 ||
         (result = parse_serial(settings, options, error)) < 0 ||
         (result = parse_engine(settings, options, error)) < 0 ||
         (result = settings_number(settings, "queues", 1, BLOCK_QUEUES_MAX, &queues, error)) < 0 ||
@@ -122,8 +140,11 @@ int block_parse(const char *text, void **options, struct error *error)
 
 void block_release(void *options)
 {
-    free(((struct block_options *)options)->path);
-    free(options);
+    struct block_options *block = options;
+
+    free(block->path);
+    free(block->overlay);
+    free(block);
 }
 
 int block_conflict(const void *options, const void *other, struct error *error)
@@ -131,6 +152,12 @@ int block_conflict(const void *options, const void *other, struct error *error)
     const struct block_options *one = options, *two = other;
     const char *path = one->path, *first = two->path;
 
+    if (one->overlay && two->overlay) {
+        if (strcmp(one->overlay, DISK_OVERLAY_TEMPORARY) == 0 || !disk_file_same(one->overlay, two->overlay))
+            return 0; /* each on its own overlay: the image is only read */
+        return error_set(error, EINVAL, "disk %s: overlay %s is given twice; give each disk its "
+                         "own", path, one->overlay);
+    }
     if (one->opened || two->opened || !disk_file_same(path, first))
         return 0;
     if (strcmp(path, first) == 0)

@@ -19,9 +19,14 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/l
 # Devices behind the hostile driver of virtio_harness.c.
 FUZZ_VIRTIO := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(shell grep -l virtio_fuzz_run tests/fuzz/fuzz_*.c))
 $(FUZZ_VIRTIO): $(BUILD)/obj/tests/fuzz/virtio_harness.o $(patsubst %,$(BUILD)/obj/tests/support/%.o, \
-                    fake_driver fake_uplink fixture echo_device)
+                    fake_driver fake_uplink fixture echo_device saved)
 $(FUZZ_VIRTIO): LDFLAGS += -Wl,--wrap=guest_memory_slice
 $(FUZZ_VIRTIO): LDLIBS += -lcmocka
+
+# A device of each kind, loaded from whatever the input is.
+$(BUILD)/fuzz/fuzz_state: $(patsubst %,$(BUILD)/obj/tests/support/%.o, fake_driver fake_uplink \
+                              fixture saved saved_devices)
+$(BUILD)/fuzz/fuzz_state: LDLIBS += -lcmocka
 
 # Writes the seeds of the corpus to tests/fuzz/corpus.
 fuzz-seeds: $(BUILD)/fuzz/make_seeds

@@ -46,6 +46,17 @@ static void change_host(struct fake_driver *driver, struct fuzz_input *input)
     pthread_mutex_unlock(&driver->device->lock);
 }
 
+/* A disk that shrank would be refused. */
+static void settle(struct fake_driver *driver)
+{
+    struct block *block = (struct block *)virtio_mmio_device(driver->device);
+
+    pthread_mutex_lock(&driver->device->lock);
+    disk_engine_drain(block->engine);
+    fuzz_require(ftruncate(host.disk_fd, (off_t)block->file.size) == 0);
+    pthread_mutex_unlock(&driver->device->lock);
+}
+
 static bool request(struct fake_driver *driver)
 {
     struct virtio_device *device = virtio_mmio_device(driver->device);
@@ -73,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .features = UINT64_MAX,
         .queues = 2,
         .operate = change_host,
+        .settle = settle,
         .request = request,
     };
 

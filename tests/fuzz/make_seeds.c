@@ -118,6 +118,23 @@ static void keep_serial(void)
     keep("fuzz_serial", "setup-and-data", &seed);
 }
 
+/* A byte for the device, one for the way of altering, and alterations. */
+static void keep_states(void)
+{
+    static const uint8_t alterations[][3] = { { 38, 0, 7 }, { 44, 0, 0xff }, { 61, 1, 0x80 } };
+    char name[32];
+
+    for (uint8_t kind = 0; kind < 11; kind++) {
+        struct seed seed = { .size = 0 };
+
+        add_number(&seed, kind, 1);
+        add_number(&seed, kind % 2, 1);
+        add(&seed, alterations, kind % 4 * sizeof(alterations[0]));
+        snprintf(name, sizeof(name), "kind-%u", kind);
+        keep("fuzz_state", name, &seed);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct poke low[] = {
@@ -149,5 +166,6 @@ int main(int argc, char **argv)
     KEEP_WORDS("bad", "--kernal\0x\0--cpus\00099999999999999999999");
     keep_ioapic();
     keep_serial();
+    keep_states();
     return 0;
 }

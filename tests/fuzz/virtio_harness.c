@@ -3,7 +3,11 @@
 
 #include <string.h>
 
+#include "tests/support/saved.h"
+
 #define OPERATIONS_MAX 96
+#define MOVES_MAX 8      /* each is a device more */
+#define MOVE_BYTE 0xfc   /* an operation from here on is a move */
 #define LOG_MAX 64 /* lines */
 
 /* Buffers that the device may write lie here or in the high region; the canary lies elsewhere. */
@@ -19,6 +23,7 @@ struct harness {
     struct fake_driver driver;
     void *options;
     unsigned int queues; /* set up now */
+    unsigned int moves;
     /* The driver did what makes the books below worthless: moved rings, forged descriptors. */
     bool wild;
     uint16_t next[VIRTIO_QUEUES_MAX];                        /* the first free descriptor */
@@ -90,14 +95,22 @@ static void start_by_input(struct harness *harness, struct fuzz_input *input)
     start(harness, features, harness->fuzz->queues, (uint16_t)(1u << (choice >> 3 & 7)));
 }
 
-static void create(struct harness *harness)
+static void parse(struct harness *harness)
 {
     const struct virtio_device_class *class = harness->fuzz->class;
     struct error error = ERROR_INIT;
 
-    fixture_init(&harness->fixture);
+    harness->options = NULL;
     if (class->parse)
         fuzz_require(class->parse(harness->fuzz->options, &harness->options, &error) == 0);
+}
+
+static void create(struct harness *harness)
+{
+    const struct virtio_device_class *class = harness->fuzz->class;
+
+    fixture_init(&harness->fixture);
+    parse(harness);
     fake_driver_create(&harness->driver, &harness->fixture, class, harness->options);
     memset(fake_memory(&harness->driver, CANARY_BASE, CANARY_SIZE), CANARY_BYTE, CANARY_SIZE);
 }
@@ -300,9 +313,42 @@ static void kick(struct harness *harness, struct fuzz_input *input)
     check_used(harness);
 }
 
+/*
+ * Whatever state the device is in can be saved, twice alike but for the time, and
+ * loaded into another one; the driver goes on with that.
+ */
+static void move(struct harness *harness)
+{
+    const struct virtio_device_class *class = harness->fuzz->class;
+    struct error error = ERROR_INIT;
+    struct saved saved, again;
+
+    if (harness->moves++ >= MOVES_MAX)
+        return;
+    if (harness->fuzz->settle)
+        harness->fuzz->settle(&harness->driver);
+    device_save(harness->driver.device, &saved);
+    device_save(harness->driver.device, &again);
+    fuzz_require(saved.length == again.length);
+    fake_driver_destroy(&harness->driver);
+    if (class->release)
+        class->release(harness->options);
+    parse(harness);
+    fake_driver_make(&harness->driver, class, harness->options);
+    fuzz_require(device_load(harness->driver.device, &saved, &error) == 0);
+    saved_release(&saved);
+    saved_release(&again);
+}
+
 static void operate(struct harness *harness, struct fuzz_input *input)
 {
-    switch (fuzz_take(input, 1) % 12) {
+    uint8_t operation = (uint8_t)fuzz_take(input, 1);
+
+    if (operation >= MOVE_BYTE) {
+        move(harness);
+        return;
+    }
+    switch (operation % 12) {
     case 0:
         access_register(harness, false, input);
         break;

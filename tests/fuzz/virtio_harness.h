@@ -39,6 +39,8 @@ struct virtio_fuzz {
 
     /* An operation on the back end: data arrives, a call fails, time passes.  May be NULL. */
     void (*operate)(struct fake_driver *driver, struct fuzz_input *input);
+    /* Before the device is saved and loaded: the back end is as it was for the device.  May be NULL. */
+    void (*settle)(struct fake_driver *driver);
     /* A valid request on a device that is up with all features; whether it succeeded. */
     bool (*request)(struct fake_driver *driver);
 };

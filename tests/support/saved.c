@@ -95,7 +95,7 @@ bool saved_section(const struct saved *saved, size_t number, struct saved_sectio
 
     *section = (struct saved_section){ .header = NULL };
     for (;; number--) {
-        size_t left = saved->length - at;
+        size_t left = saved->length < at ? 0 : saved->length - at;
 
         if (left < SAVED_SECTION_HEADER)
             return false;

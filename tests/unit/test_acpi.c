@@ -285,7 +285,9 @@ static void judge_all(unsigned int cpus, size_t windows)
     assert_int_equal(count_of(source, "\"LNRO0005\""), windows);
     assert_int_equal(count_of(source, "\"QEMU0001\""), 1);
     assert_int_equal(count_of(source, "EisaId (\"PNP0501\")"), 1);
-    assert_int_equal(count_of(source, "Edge, ActiveHigh, Exclusive"), windows + 1);
+    assert_int_equal(count_of(source, "Edge, ActiveHigh, Exclusive"), windows + 2);
+    assert_int_equal(count_of(source, "\"VM_GEN_COUNTER\""), 1);
+    assert_int_equal(count_of(source, "Notify (VGEN, 0x80)"), 1);
     assert_int_equal(count_of(source, "Name (\\_S5, Package (0x04)"), 1);
     assert_int_equal(count_of(source, "0x03F8,             // Range Minimum"), 1);
     assert_int_equal(count_of(source, "IRQ (Edge, ActiveHigh, Exclusive, )"), 1);

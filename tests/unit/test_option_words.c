@@ -112,6 +112,46 @@ static void test_no_words(void **state)
     assert_string_equal(target.name, "--");
 }
 
+/* Two words that may stand anywhere. */
+static void test_mixed(void **state)
+{
+    static const char *const names[] = { "first word", "second word" };
+    static const struct {
+        const char *words[WORDS_MAX];
+        const char *text; /* of the error; NULL: they are "a" and "b" */
+    } mixed[] = {
+        { { "a", "b" }, NULL },
+        { { "-t", "a", "-i", "b", "--name", "x" }, NULL },
+        { { "a", "--name=x", "--", "b" }, NULL },
+        { { "a" }, "the second word is missing" },
+        { { NULL }, "the first word is missing" },
+        { { "a", "b", "c" }, "'c': is one word too many" },
+        { { "a", "-x", "b" }, "-x: is no option" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(mixed); i++) {
+        char copies[WORDS_MAX + 1][16] = { "test" }, *arguments[WORDS_MAX + 2] = { copies[0] };
+        const char *found[2] = { NULL };
+        struct target target = { .name = NULL };
+        struct error error = ERROR_INIT;
+        int argc = 1, result;
+        bool helped;
+
+        for (; argc < WORDS_MAX && mixed[i].words[argc - 1]; argc++) {
+            snprintf(copies[argc], sizeof(copies[argc]), "%s", mixed[i].words[argc - 1]);
+            arguments[argc] = copies[argc];
+        }
+        result = options_parse_mixed(&table, &target, argc, arguments, found, names, 2, &helped,
+                                     &error);
+        assert_int_equal(result, mixed[i].text ? -EINVAL : 0);
+        if (mixed[i].text)
+            assert_non_null(strstr(error.message, mixed[i].text));
+        else
+            assert_true(strcmp(found[0], "a") == 0 && strcmp(found[1], "b") == 0);
+    }
+}
+
 static void test_help_shows_letters(void **state)
 {
     cleanup_free char *text = NULL;
@@ -130,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_words),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_help_shows_letters),
     };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "devices/rate_limit.h"
+#include "vmm/state.h"
 
 #define SECOND 1000000000ull
 
@@ -256,6 +257,45 @@ static void test_no_limit_is_none(void **state)
     rate_limit_destroy(NULL);
 }
 
+/* Of its rest in one, the other has the same, whatever its clock says. */
+static void test_a_debt_moves_with_the_vm(void **state)
+{
+    struct limited *limited = *state;
+    struct error error = ERROR_INIT;
+    struct state *moving;
+    const void *bytes;
+    size_t length;
+
+    limited->now = 100 * SECOND;
+    make_limit(limited, 10, 0);
+    rate_limit_charge(limited->limit, 11);
+    limited->now += SECOND / 20; /* half a token */
+    assert_int_equal(state_create(&moving, &error), 0);
+    state_begin(moving, "limit", 0, 1);
+    rate_limit_state(limited->limit, moving);
+    state_end(moving);
+    assert_int_equal(state_finish(moving, &error), 0);
+    rate_limit_destroy(limited->limit);
+    limited->now = 3 * SECOND;
+    make_limit(limited, 10, 0);
+    bytes = state_saved(moving, &length);
+    {
+        struct state *loading;
+
+        assert_int_equal(state_open(&loading, bytes, length, &error), 0);
+        state_begin(loading, "limit", 0, 1);
+        rate_limit_state(limited->limit, loading);
+        state_end(loading);
+        assert_int_equal(state_finish(loading, &error), 0);
+        state_destroy(loading);
+    }
+    limited->now += 3 * (SECOND / 20) - 1;
+    assert_false(rate_limit_allows(limited->limit));
+    limited->now += 1;
+    assert_true(rate_limit_allows(limited->limit));
+    state_destroy(moving);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operations_count_whatever_their_size, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_cancelled_wait_tells_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_debt_moves_with_the_vm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_limit_is_none, set_up, tear_down),
     };
 

@@ -3,6 +3,7 @@
 #include "tests/support/fake_driver.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,55 @@ static void test_what_is_owed_about_ports_comes(void **state)
     close(peer);
 }
 
+/* The new terminal has another size: the driver hears of that, by the loop. */
+static void test_another_size_is_told(void **state)
+{
+    struct world *world = *state;
+    struct winsize size = { .ws_row = 33, .ws_col = 77 };
+    struct console_options options = { .input_fd = -1, .log = &world->fixture.log };
+    int masters[2];
+    struct error error = ERROR_INIT;
+    struct console_config config;
+    struct saved saved;
+
+    for (int i = 0; i < 2; i++) {
+        masters[i] = options.output_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_true(masters[i] >= 0);
+        assert_int_equal(ioctl(masters[i], TIOCSWINSZ, &size), 0);
+        size.ws_col++;
+        console_destroy(world->console);
+        assert_int_equal(console_create(&world->console, &options, &error), 0);
+        world->fixture.env.console = world->console;
+        if (i == 0) {
+            fake_driver_create(&world->driver, &world->fixture, &virtio_console_class, NULL);
+            fake_driver_start(&world->driver, CONSOLE_F_SIZE, 2);
+            device_save(world->driver.device, &saved);
+            fake_driver_destroy(&world->driver);
+        }
+    }
+    fake_driver_make(&world->driver, &virtio_console_class, NULL);
+    assert_int_equal(device_load(world->driver.device, &saved, &error), 0);
+    fake_driver_interrupts(&world->driver);
+    fake_driver_run(&world->driver);
+    assert_int_equal(fake_driver_interrupts(&world->driver) > 0, 1);
+    fake_driver_config(&world->driver, 0, &config, sizeof(config));
+    assert_int_equal(config.columns, 78);
+    saved_release(&saved);
+    /* None at all: what the driver knows stays. */
+    device_save(world->driver.device, &saved);
+    fake_driver_destroy(&world->driver);
+    console_destroy(world->console);
+    close(world->terminal);
+    open_terminal(world);
+    fake_driver_make(&world->driver, &virtio_console_class, NULL);
+    assert_int_equal(device_load(world->driver.device, &saved, &error), 0);
+    fake_driver_config(&world->driver, 0, &config, sizeof(config));
+    assert_int_equal(config.columns, 78);
+    saved_release(&saved);
+    for (int i = 0; i < 2; i++)
+        close(masters[i]);
+}
+
 static void test_ports_of_another_name_are_refused(void **state)
 {
     struct world *world = *state;
@@ -327,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_console_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_output_amid_a_chain_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_owed_about_ports_comes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_size_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ports_of_another_name_are_refused, set_up, tear_down),
     };
 

@@ -161,6 +161,51 @@ static void run_one(struct kvm_run run, int wanted, const char *text)
     run_steps(&step, 1, wanted, text);
 }
 
+/* Parked, no thread is in KVM_RUN, until it is told to go on. */
+static void test_pause(void **state)
+{
+    struct kvm kvm = { .fd = -1, .vm_fd = -1, .run_size = RUN_SIZE };
+    struct bus mmio = { .count = 0 }, ports = { .count = 0 };
+    struct log log = memory_log(LOG_INFO);
+    struct vcpu_env env = {
+        .kvm = &kvm, .mmio = &mmio, .ports = &ports, .log = &log, .ended = ended,
+    };
+    const struct step exits[] = {
+        { .run = { .exit_reason = KVM_EXIT_MMIO, .mmio.len = 4 } },
+        { .run = { .exit_reason = KVM_EXIT_MMIO, .mmio.len = 4 } },
+    };
+    struct error error = ERROR_INIT;
+    struct vcpus *vcpus = NULL;
+    unsigned int before;
+
+    (void)state;
+    fake.steps = exits;
+    fake.count = 2;
+    atomic_store(&fake.calls, 0);
+    atomic_store(&fake.end, NO_END);
+    assert_int_equal(sem_init(&fake.ended, 0, 0), 0);
+    assert_int_equal(vcpus_create(&vcpus, &env, 1, &error), 0);
+    vcpus_pause(vcpus); /* before there is a thread */
+    vcpus_resume(vcpus);
+    assert_int_equal(vcpus_start(vcpus, &error), 0);
+    for (int round = 0; round < 50; round++) {
+        vcpus_pause(vcpus);
+        vcpus_pause(vcpus); /* once more is no harm */
+        before = atomic_load(&fake.calls);
+        nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+        assert_int_equal(atomic_load(&fake.calls), before);
+        assert_int_equal(fake.run->immediate_exit, 1);
+        vcpus_resume(vcpus);
+        while (atomic_load(&fake.calls) == before)
+            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    vcpus_pause(vcpus);
+    vcpus_stop(vcpus); /* a thread that parks ends, too */
+    munmap(fake.run, RUN_SIZE);
+    vcpus_destroy(vcpus);
+    close(log.fd);
+}
+
 static void test_internal_errors(void **state)
 {
     struct kvm_run run = { .exit_reason = KVM_EXIT_INTERNAL_ERROR };
@@ -329,6 +374,7 @@ static void test_stops_a_halted_guest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pause),
         cmocka_unit_test(test_internal_errors),
         cmocka_unit_test(test_entry_fails),
         cmocka_unit_test(test_unknown_exits),

@@ -60,11 +60,12 @@ const struct machine_device *arch_platform_devices(size_t *count);
 bool arch_virtio_window(size_t index, struct machine_device *device);
 
 /*
- * Sets up the interrupt controller of KVM's VM and puts what of it is emulated
- * here on the bus.  MMIO must outlive *ARCH.
+ * Sets up the interrupt controller of KVM's VM, with inputs for the first
+ * WINDOWS virtio windows, and puts what of it is emulated here on the bus.
+ * MMIO must outlive *ARCH.
  */
-int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, struct log *log,
-                   struct error *error);
+int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, size_t windows,
+                   struct log *log, struct error *error);
 void arch_vm_destroy(struct arch_vm *arch);
 
 /* The interrupt line of controller input NUMBER. */
@@ -111,6 +112,13 @@ bool arch_vcpu_exit(struct arch_vm *arch, struct kvm_run *run, size_t run_size, 
  */
 void arch_vm_state(struct arch_vm *arch, int vcpu_fd, unsigned int cpu_count, struct state *state);
 void arch_vcpu_state(struct arch_vm *arch, int vcpu_fd, unsigned int index, struct state *state);
+
+/*
+ * Gives the VM a generation ID that no other has, so that its guest's random
+ * numbers part from those of its copies; CHANGED tells the guest, which had one.
+ */
+int arch_new_generation(struct arch_vm *arch, struct guest_memory *memory, bool changed,
+                        struct error *error);
 
 /* A vCPU goes on after a pause: its guest's watchdogs are told not to mind the time. */
 void arch_vcpu_was_paused(int vcpu_fd);

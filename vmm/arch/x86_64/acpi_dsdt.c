@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "layout.h"
 #include "vmm/power_registers.h"
 
 /* A device's name: one letter for its kind, its number in hexadecimal. */
@@ -69,6 +70,53 @@ static void write_mmio(struct aml *aml, const struct machine_device *record, cha
     aml_end(aml, device);
 }
 
+#define GENERATION_CHANGED 0x80
+
+/*
+ * The VM generation ID (Microsoft, "Virtual Machine Generation ID"): sixteen bytes
+ * in memory that change when the VM goes on from a snapshot.  Its first name is
+ * the one that ACPI allows, the other two are what drivers look for.
+ */
+static void write_generation(struct aml *aml)
+{
+    static const char *const names[] = { "VMGENCTR", "VM_GEN_COUNTER", "VM_Gen_Counter" };
+    struct aml_mark device = aml_device(aml, "VGEN"), package;
+
+    aml_name(aml, "_HID");
+    aml_string(aml, "MOTE0001");
+    aml_name(aml, "_CID");
+    package = aml_package(aml, sizeof(names) / sizeof(names[0]));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        aml_string(aml, names[i]);
+    aml_end(aml, package);
+    aml_name(aml, "_DDN");
+    aml_string(aml, "VM_Gen_Counter");
+    aml_name(aml, "ADDR");
+    package = aml_package(aml, 2);
+    aml_integer(aml, LAYOUT_GENERATION);
+    aml_integer(aml, 0);
+    aml_end(aml, package);
+    aml_end(aml, device);
+}
+
+/* Section 5.6.9: a generic event device passes an interrupt on as a notification. */
+static void write_events(struct aml *aml)
+{
+    struct aml_mark device = aml_device(aml, "GED_"), resources, method;
+
+    aml_name(aml, "_HID");
+    aml_string(aml, "ACPI0013");
+    write_uid(aml, 0);
+    aml_name(aml, "_CRS");
+    resources = aml_resources(aml);
+    aml_interrupt(aml, LAYOUT_GENERATION_GSI);
+    aml_resources_end(aml, resources);
+    method = aml_method(aml, "_EVT");
+    aml_notify(aml, "VGEN", GENERATION_CHANGED);
+    aml_end(aml, method);
+    aml_end(aml, device);
+}
+
 /*
  * Section 7.4.2: the first element is the value for the sleep control register;
  * the others are for fixed hardware that this machine lacks.
@@ -106,6 +154,8 @@ void acpi_dsdt_write(struct aml *aml, const struct machine *machine)
         else if (device->kind == DEVICE_POWER)
             power = true;
     }
+    write_generation(aml);
+    write_events(aml);
     aml_end(aml, scope);
     if (power)
         write_soft_off(aml);

@@ -17,8 +17,10 @@ enum {
     OP_SCOPE = 0x10,
     OP_BUFFER = 0x11,
     OP_PACKAGE = 0x12,
+    OP_METHOD = 0x14,
     OP_EXTENDED = 0x5b,
     OP_EXTENDED_DEVICE = 0x82,
+    OP_NOTIFY = 0x86,
 };
 
 /* Resource descriptor tags: small ones hold their length in the low three bits (6.4.2, 6.4.3). */
@@ -162,6 +164,25 @@ struct aml_mark aml_package(struct aml *aml, uint8_t element_count)
     mark = (struct aml_mark){ .offset = aml->length };
     append_byte(aml, element_count);
     return mark;
+}
+
+struct aml_mark aml_method(struct aml *aml, const char *path)
+{
+    struct aml_mark mark;
+
+    append_byte(aml, OP_METHOD);
+    mark = (struct aml_mark){ .offset = aml->length };
+    append_path(aml, path);
+    append_byte(aml, 0x09); /* one argument; serialized */
+    return mark;
+}
+
+void aml_notify(struct aml *aml, const char *path, uint8_t value)
+{
+    append_byte(aml, OP_NOTIFY);
+    append_path(aml, path);
+    append_byte(aml, OP_BYTE);
+    append_byte(aml, value);
 }
 
 void aml_end(struct aml *aml, struct aml_mark mark)

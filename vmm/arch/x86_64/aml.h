@@ -40,8 +40,13 @@ bool aml_fits(const struct aml *aml);
  */
 struct aml_mark aml_scope(struct aml *aml, const char *path);
 struct aml_mark aml_device(struct aml *aml, const char *path);
+/* A method of one argument, serialized. */
+struct aml_mark aml_method(struct aml *aml, const char *path);
 struct aml_mark aml_package(struct aml *aml, uint8_t element_count);
 void aml_end(struct aml *aml, struct aml_mark mark);
+
+/* Notify (PATH, VALUE), within a method. */
+void aml_notify(struct aml *aml, const char *path, uint8_t value);
 
 /* Name (PATH, …): the object written next is its value. */
 void aml_name(struct aml *aml, const char *path);

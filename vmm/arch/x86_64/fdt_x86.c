@@ -89,6 +89,18 @@ static void write_serial(struct device_tree *tree, const struct machine_device *
     device_tree_end_node(tree);
 }
 
+/* As Linux's binding microsoft,vmgenid has it, from 6.10 on. */
+static void write_generation(struct device_tree *tree)
+{
+    struct device_tree_interrupt interrupt = encode_interrupt(LAYOUT_GENERATION_GSI);
+
+    device_tree_node(tree, "vmgenid@%llx", LAYOUT_GENERATION);
+    device_tree_string(tree, "compatible", "microsoft,vmgenid");
+    device_tree_reg(tree, LAYOUT_GENERATION, LAYOUT_GENERATION_SIZE);
+    device_tree_cells(tree, "interrupts", interrupt.cells, interrupt.count);
+    device_tree_end_node(tree);
+}
+
 int fdt_build_x86(const struct machine *machine, const char *command_line,
                   struct guest_range initrd, void *buffer, size_t capacity, size_t *size,
                   struct error *error)
@@ -102,6 +114,7 @@ int fdt_build_x86(const struct machine *machine, const char *command_line,
     device_tree_memory(&tree, machine->memory);
     write_cpus(&tree, machine->cpu_count);
     write_interrupt_controllers(&tree);
+    write_generation(&tree);
     if (serial)
         write_serial(&tree, serial);
     for (size_t i = 0; i < machine->device_count; i++) {

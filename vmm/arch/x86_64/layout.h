@@ -13,6 +13,7 @@
  *   0x0004_0000  setup_data header and device tree, up to 128 KiB
  *   0x000a_0000  end of low RAM; the BIOS area, reserved:
  *   0x000e_0000    RSDP, then the other ACPI tables
+ *   0x000e_f000    VM generation ID
  *   0x000f_0000    MP table
  *   0x000f_fff0    reset vector of real mode
  *   0x0010_0000  kernel, initrd, the guest's RAM
@@ -35,7 +36,9 @@
 #define LAYOUT_SETUP_DATA_SIZE 0x20000ull
 #define LAYOUT_LOW_RAM_END 0xa0000ull
 #define LAYOUT_ACPI 0xe0000ull
-#define LAYOUT_ACPI_SIZE 0x10000ull
+#define LAYOUT_ACPI_SIZE 0xf000ull
+#define LAYOUT_GENERATION 0xef000ull
+#define LAYOUT_GENERATION_SIZE 16
 #define LAYOUT_MP_TABLE 0xf0000ull
 #define LAYOUT_MP_TABLE_SIZE 0xfff0ull
 #define LAYOUT_RESET_VECTOR 0xffff0ull
@@ -62,11 +65,14 @@
 
 /*
  * IOAPIC inputs: each virtio window has its own from LAYOUT_VIRTIO_GSI on, so
- * that no interrupt is ever shared.  The version register tells a driver the
- * number of inputs; Linux accepts up to 127.
+ * that no interrupt is ever shared.  The version register tells a driver how
+ * many there are: those that ISA had, and more for devices beyond them.  Linux
+ * accepts up to 127.
  */
 #define LAYOUT_IOAPIC_PINS 120
+#define LAYOUT_IOAPIC_PINS_MIN 16
 #define LAYOUT_VIRTIO_GSI 5
 #define LAYOUT_VIRTIO_WINDOWS 100
+#define LAYOUT_GENERATION_GSI 105
 
 #endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A control socket and its clients: those that ask well, badly, in pieces, all at once, and leave. */
+#include "vmm/boot/control_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/support/fixture.h"
+#include "tests/support/test_tool.h"
+#include "vmm/cleanup.h"
+
+static struct test_directory directory;
+static struct event_loop *loop;
+static struct control_socket *control;
+static int folder;
+static unsigned int asked; /* how often the owner was */
+static unsigned int last;  /* command */
+static char last_folder[64];
+static bool hold; /* the owner answers later */
+
+static void owner_asked(void *context, const struct control_request *request)
+{
+    (void)context;
+    asked++;
+    last = request->command;
+    snprintf(last_folder, sizeof(last_folder), "%s", request->folder ? request->folder : "");
+    if (!hold)
+        control_socket_answer(control, NULL);
+}
+
+static int set_up(void **state)
+{
+    struct control_owner owner = { .asked = owner_asked };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    asked = 0;
+    hold = false;
+    test_directory_create(&directory);
+    folder = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(folder >= 0);
+    assert_int_equal(event_loop_create(&loop, &error), 0);
+    if (control_socket_create(&control, folder, loop, &owner, &error) < 0)
+        fail_msg("%s", error.message);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    control_socket_destroy(control);
+    event_loop_destroy(loop);
+    close(folder);
+    test_directory_remove(&directory);
+    return 0;
+}
+
+static int come(void)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/control", directory.path);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    run_loop_for(loop, 20);
+}
+
+/* What came back so far; NULL where the socket is closed and there is nothing. */
+static const char *heard(int fd)
+{
+    static char text[4 * CONTROL_LINE_MAX];
+    ssize_t length = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+    if (length <= 0)
+        return length < 0 && errno == EAGAIN ? "" : NULL;
+    text[length] = '\0';
+    return text;
+}
+
+static void requests_are_answered(void **state)
+{
+    cleanup_fd int fd = come();
+
+    (void)state;
+    say(fd, "{\"command\":\"pause\"}\n");
+    assert_string_equal(heard(fd), "{\"ok\":true}\n");
+    assert_int_equal(last, CONTROL_PAUSE);
+    say(fd, "{\"comm");
+    assert_string_equal(heard(fd), "");
+    say(fd, "and\":\"snapshot\",\"folder\":\"/a/b\",\"stop\":true}\n{\"command\":\"status\"}\n{");
+    assert_string_equal(heard(fd), "{\"ok\":true}\n{\"ok\":true}\n");
+    assert_string_equal(last_folder, "");
+    assert_int_equal(last, CONTROL_STATUS);
+    say(fd, "\"command\":\"balloon\",\"target\":0}\n");
+    assert_string_equal(heard(fd), "{\"ok\":true}\n");
+    assert_int_equal(asked, 4);
+}
+
+static void bad_requests_are_refused(void **state)
+{
+    static const struct {
+        const char *line, *text;
+    } cases[] = {
+        { "\n", "is no JSON" },
+        { "hello\n", "is no JSON" },
+        { "{\n", "is no JSON" },
+        { "[]\n", "is no JSON object" },
+        { "{}\n", "command: is missing" },
+        { "{\"command\":\"fly\"}\n", "'fly' is unknown" },
+        { "{\"command\":7}\n", "is a number" },
+        { "{\"command\":\"pause\",\"colour\":1}\n", "unknown key" },
+        { "{\"command\":\"pause\",\"folder\":\"/a\"}\n", "are for snapshot" },
+        { "{\"command\":\"snapshot\"}\n", "is no absolute path" },
+        { "{\"command\":\"snapshot\",\"folder\":\"a\"}\n", "is no absolute path" },
+        { "{\"command\":\"snapshot\",\"folder\":\"/a\\u0000b\"}\n", "NUL" },
+        { "{\"command\":\"snapshot\",\"folder\":{}}\n", "is an object" },
+        { "{\"command\":\"balloon\"}\n", "target: is missing" },
+        { "{\"command\":\"balloon\",\"target\":-1}\n", "out of range" },
+        { "{\"command\":\"balloon\",\"target\":1e3}\n", "is a fraction" },
+        { "{\"command\":\"stop\",\"target\":1}\n", "is for balloon" },
+        { "{\"command\":\"\xff\xfe\"}\n", "is no JSON" },
+        { "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
+          "\"a\":{\"a\":{\"a\":{}}}}}}}}}}}}}}}}}}\n", "is no JSON" },
+    };
+    cleanup_fd int fd = come();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const char *answer;
+
+        say(fd, cases[i].line);
+        answer = heard(fd);
+        assert_non_null(answer);
+        if (strncmp(answer, "{\"ok\":false,\"error\":\"request", 28) != 0 ||
+            !strstr(answer, cases[i].text) || strchr(answer, '\n') != answer + strlen(answer) - 1)
+            fail_msg("%s: %s", cases[i].line, answer);
+    }
+    assert_int_equal(asked, 0);
+}
+
+/* A line without end is cut off; others are served. */
+static void endless_lines_are_cut_off(void **state)
+{
+    cleanup_fd int fd = come(), other = come();
+    char text[CONTROL_LINE_MAX + 1];
+
+    (void)state;
+    memset(text, ' ', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    say(fd, text);
+    assert_null(heard(fd));
+    say(other, "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(other), "{\"ok\":true}\n");
+    /* A flood of good lines is served, one after the other. */
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(send(other, "{\"command\":\"status\"}\n", 21, MSG_NOSIGNAL), 21);
+    run_loop_for(loop, 200);
+    assert_int_equal(asked, 201);
+}
+
+/* The owner takes its time: the others wait, each gets its own answer. */
+static void clients_take_turns(void **state)
+{
+    cleanup_fd int first = come(), second = come();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    hold = true;
+    say(first, "{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n");
+    say(second, "{\"command\":\"stop\"}\n");
+    assert_int_equal(asked, 1);
+    assert_string_equal(heard(second), "");
+    error_set(&error, EIO, "no \"way\"\n");
+    control_socket_refuse(control, &error);
+    assert_string_equal(heard(first), "{\"ok\":false,\"error\":\"no \\\"way\\\"?\"}\n");
+    assert_int_equal(asked, 2);
+    control_socket_answer(control, NULL);
+    control_socket_answer(control, NULL);
+    assert_int_equal(asked, 3);
+    assert_string_equal(heard(first), "{\"ok\":true}\n");
+    assert_string_equal(heard(second), "{\"ok\":true}\n");
+}
+
+/* Who leaves before the answer, or says nothing more, is no trouble. */
+static void clients_leave(void **state)
+{
+    int first = come();
+    cleanup_fd int second = come();
+
+    (void)state;
+    hold = true;
+    say(first, "{\"command\":\"pause\"}\n");
+    close(first);
+    run_loop_for(loop, 20);
+    say(second, "{\"command\":\"status\"}\n");
+    assert_int_equal(shutdown(second, SHUT_WR), 0);
+    run_loop_for(loop, 20);
+    assert_int_equal(asked, 1);
+    control_socket_answer(control, NULL);
+    assert_int_equal(asked, 2);
+    control_socket_answer(control, NULL);
+    assert_string_equal(heard(second), "{\"ok\":true}\n");
+    run_loop_for(loop, 20);
+    assert_null(heard(second));
+}
+
+static void more_than_there_is_room_for(void **state)
+{
+    int fds[CONTROL_CLIENTS_MAX + 4];
+    unsigned int served = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
+        fds[i] = come();
+        run_loop_for(loop, 5);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
+        const char *answer;
+
+        send(fds[i], "{\"command\":\"status\"}\n", 21, MSG_NOSIGNAL);
+        run_loop_for(loop, 5);
+        answer = heard(fds[i]);
+        served += answer && strcmp(answer, "{\"ok\":true}\n") == 0;
+        if (i >= CONTROL_CLIENTS_MAX)
+            assert_null(answer);
+    }
+    assert_int_equal(served, CONTROL_CLIENTS_MAX);
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++)
+        close(fds[i]);
+    run_loop_for(loop, 20);
+    fds[0] = come();
+    say(fds[0], "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(fds[0]), "{\"ok\":true}\n");
+    close(fds[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(requests_are_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_requests_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(endless_lines_are_cut_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clients_take_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clients_leave, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_there_is_room_for, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
