@@ -14,6 +14,7 @@
  *   @program      the contender's own program   @mode        what the job shall do
  *   @root @image  the root, as folder and image @bundle      an OCI bundle
  *   @kernel @elf  the kernel, and uncompressed  @initramfs   one whose init is the job
+ *   @best         the latter where there is one
  *   @cmdline      the kernel's command line     @describe    how it learns of the machine
  *   @firecracker  its configuration             @id          a name of this start alone
  *

@@ -49,6 +49,18 @@ static void find_elf(const char *kernel, char elf[PATH_MAX])
         elf[0] = '\0';
 }
 
+/* Of an uncompressed kernel the bzImage beside it, which more monitors take. */
+static void prefer_compressed(char kernel[PATH_MAX])
+{
+    char path[PATH_MAX];
+    const char *slash = strrchr(kernel, '/');
+
+    if (slash && strcmp(slash, "/vmlinux") == 0 &&
+        snprintf(path, sizeof(path), "%.*s/bzImage", (int)(slash - kernel), kernel) < PATH_MAX &&
+        access(path, R_OK) == 0)
+        memcpy(kernel, path, PATH_MAX);
+}
+
 /* Absolute, as some contenders change their folder. */
 static int take_kernel(struct workshop *workshop, enum kernel_kind kind, const char *option,
                        const char *path, struct error *error)
@@ -60,6 +72,7 @@ static int take_kernel(struct workshop *workshop, enum kernel_kind kind, const c
                          strerror(errno));
     snprintf(workshop->kernels[kind], PATH_MAX, "%s", absolute);
     find_elf(absolute, workshop->elfs[kind]);
+    prefer_compressed(workshop->kernels[kind]);
     return 0;
 }
 

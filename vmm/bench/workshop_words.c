@@ -87,6 +87,17 @@ static int value_elf(const struct start *start, char value[PATH_MAX], struct err
     return error_set(error, ENOENT, "needs an uncompressed kernel; put a vmlinux beside the other");
 }
 
+/* What `mote run` chooses itself where it may: nothing to unpack. */
+static int value_best(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    const char *elf = start->workshop->elfs[start->entry->contender->kernel];
+
+    if (!elf[0])
+        return value_kernel(start, value, error);
+    memcpy(value, elf, PATH_MAX);
+    return 0;
+}
+
 static int value_cmdline(const struct start *start, char value[PATH_MAX], struct error *error)
 {
     (void)error;
@@ -125,7 +136,7 @@ static const struct {
 } values[] = {
     { "@program", value_program }, { "@mode", value_mode }, { "@root", value_root },
     { "@image", value_image }, { "@bundle", value_bundle }, { "@kernel", value_kernel },
-    { "@elf", value_elf }, { "@initramfs", value_initramfs }, { "@cmdline", value_cmdline },
+    { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs }, { "@cmdline", value_cmdline },
     { "@describe", value_describe }, { "@firecracker", value_firecracker }, { "@id", value_id },
 };
 
