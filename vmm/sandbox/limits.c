@@ -2,7 +2,7 @@
 /*
  * Resource limits of the process.
  *
- * A file may be written as far as the largest disk reaches.  How long an output
+ * A file may be written as far as the largest disk reaches, or a snapshot.  How long an output
  * may become is its owner's choice (ulimit -f): where one goes to a file, there
  * is no limit of ours.  Of this limit the hard half stays, so that the supervisor
  * can let a disk grow; seccomp keeps the monitor from doing so.  A write beyond is
@@ -84,5 +84,6 @@ int layer_limits(struct sandbox *sandbox, struct error *error)
         if (result < 0)
             return result;
     }
-    return lower_file_size(sandbox->files.largest, error);
+    return lower_file_size(sandbox->files.largest > config->later_file ? sandbox->files.largest
+                                                                       : config->later_file, error);
 }

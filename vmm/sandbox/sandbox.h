@@ -51,6 +51,7 @@ struct sandbox_config {
     uint64_t uid, gid; /* as root: whom to become */
     uint64_t memory;   /* the guest's, bytes: limits are reckoned from it */
     unsigned int cpus; /* the guest's */
+    uint64_t later_file; /* bytes of the longest file that it may be given once it is jailed: a snapshot's */
 };
 
 #define SANDBOX_CONFIG_DEFAULT { .uid = SANDBOX_ID_CHOOSE, .gid = SANDBOX_ID_CHOOSE }
