@@ -22,6 +22,8 @@ endif
 
 # SANITIZE=address,undefined makes an instrumented build; give it a BUILD of its own.
 SANITIZE ?=
+# STATIC=1 links mote with the C library in it: a start takes a quarter less, the program is 1 MiB larger.
+STATIC ?=
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Wno-missing-field-initializers -Werror
@@ -60,7 +62,7 @@ all: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench payloads
 
 $(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(STATIC),-static-pie) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/mote-image: $(BUILD)/obj/vmm/images/main.o $(BUILD)/libimages.a $(BUILD)/libmote.a
 	$(call say,LINK)

@@ -49,3 +49,37 @@ says() {
 
 # milliseconds: a clock.
 milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# oci_layout NAME TAR: an OCI layout with this layer alone, as it is.
+oci_layout() {
+    local type=application/vnd.oci.image layer config manifest
+    mkdir -p "$1/blobs/sha256"
+    # blob FILE: its descriptor's digest and size; a copy is kept under the digest.
+    blob() {
+        local digest
+        digest=$(sha256sum "$2" | cut -c 1-64)
+        cp "$2" "$1/blobs/sha256/$digest"
+        printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$2")"
+    }
+    layer=$(blob "$1" "$2")
+    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
+        "$(sed 's/^"digest":\("[^"]*"\).*/\1/' <<<"$layer")" >"$1/config"
+    config=$(blob "$1" "$1/config")
+    printf '{"schemaVersion":2,"config":{"mediaType":"%s.config.v1+json",%s},"layers":[{"mediaType":"%s.layer.v1.tar",%s}]}' \
+        "$type" "$config" "$type" "$layer" >"$1/manifest"
+    manifest=$(blob "$1" "$1/manifest")
+    printf '{"schemaVersion":2,"manifests":[{"mediaType":"%s.manifest.v1+json",%s}]}' "$type" "$manifest" >"$1/index.json"
+    echo '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+}
+
+# saved_archive FILE TAR: what `docker save` writes of an image with this layer alone.
+saved_archive() {
+    local folder
+    folder=$(mktemp -d)
+    cp "$2" "$folder/layer.tar"
+    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+        "$(sha256sum "$2" | cut -c 1-64)" >"$folder/config.json"
+    echo '[{"Config":"config.json","RepoTags":["x:1"],"Layers":["layer.tar"]}]' >"$folder/manifest.json"
+    tar -C "$folder" -cf "$1" manifest.json config.json layer.tar
+    rm -r "$folder"
+}

@@ -58,8 +58,13 @@ ends() {
     for text; do says "$work/err" "$text"; done
 }
 
-# rss_of PROCESS: KiB, exactly (the counters in status are behind).
-rss_of() { awk '/^Rss/ { print $2 }' "/proc/$1/smaps_rollup"; }
+# rss_of PROCESS: KiB; exact where this user may ask for that: the counters in status are behind.
+exact() { cat "/proc/$1/smaps_rollup" >/dev/null 2>&1; }
+rss_of() {
+    local file=smaps_rollup
+    exact "$1" || file=status
+    awk '/^(Rss|VmRSS)/ { print $2 }' "/proc/$1/$file"
+}
 
 # group_of CONTROLLER: the folder of the monitor's control group, of either version.
 group_of() {

@@ -14,7 +14,6 @@
 #include "vmm/config_file.h"
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox_options.h"
-#include "vmm/snapshot/memory_file.h"
 #include "vmm/store.h"
 #include "vmm/timeline.h"
 
@@ -209,8 +208,6 @@ static int complete(struct boot_options *options, struct error *error)
         result = vm_config_check(&options->boot.vm, error);
     options->boot.vm.may_be_saved = options->boot.name != NULL;
     options->boot.sandbox.memory = options->boot.vm.memory;
-    if (options->boot.name)
-        options->boot.sandbox.later_file = memory_file_length(options->boot.vm.memory);
     options->boot.sandbox.cpus = options->boot.vm.cpus;
     return result;
 }

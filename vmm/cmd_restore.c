@@ -170,8 +170,6 @@ static int configure(struct restore_options *options, struct error *error)
         result = vm_config_check(vm, error);
     vm->may_be_saved = options->boot.name != NULL;
     options->boot.sandbox.memory = vm->memory;
-    if (options->boot.name)
-        options->boot.sandbox.later_file = memory_file_length(options->boot.vm.memory);
     options->boot.sandbox.cpus = vm->cpus;
     return result;
 }

@@ -103,6 +103,21 @@ void state_require(struct state *state, bool condition, const char *what)
 
 /* ---- saving --------------------------------------------------------------- */
 
+/* More room by a copy: realloc() would ask for mremap(2), which a jailed monitor does not have. */
+static int grow(struct state *state, size_t capacity)
+{
+    uint8_t *bytes = malloc(capacity);
+
+    if (!bytes)
+        return error_system(&state->error, ENOMEM, "snapshot");
+    if (state->length > 0)
+        memcpy(bytes, state->bytes, state->length);
+    free(state->bytes);
+    state->bytes = bytes;
+    state->capacity = capacity;
+    return 0;
+}
+
 /* Room for LENGTH bytes at the end, or NULL after a fault. */
 static uint8_t *extend(struct state *state, size_t length)
 {
@@ -113,21 +128,9 @@ static uint8_t *extend(struct state *state, size_t length)
                   STATE_SIZE_MAX >> 20);
         return NULL;
     }
-    if (length > state->capacity - state->length) {
-        size_t wanted = 2 * (state->length + length) + 4096;
-        uint8_t *bytes = malloc(wanted);
-
-        if (!bytes) {
-            error_system(&state->error, ENOMEM, "snapshot");
-            return NULL;
-        }
-        /* Not realloc(): its mremap(2) is none of a jailed monitor's calls. */
-        if (state->length > 0)
-            memcpy(bytes, state->bytes, state->length);
-        free(state->bytes);
-        state->bytes = bytes;
-        state->capacity = wanted;
-    }
+    if (length > state->capacity - state->length &&
+        grow(state, 2 * (state->length + length) + 4096) < 0)
+        return NULL;
     state->length += length;
     return state->bytes + state->length - length;
 }

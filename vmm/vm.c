@@ -111,7 +111,8 @@ static int create_machine(struct vm *vm, struct error *error)
         (result = kvm_create_vm(&vm->kvm, error)) < 0)
         return result;
     timeline_mark(vm->host.timeline, "VM created");
-    if ((result = arch_vm_create(&vm->arch, &vm->kvm, &vm->mmio, vm->host.log, error)) < 0)
+    if ((result = arch_vm_create(&vm->arch, &vm->kvm, &vm->mmio, vm->config->device_count,
+                                 vm->host.log, error)) < 0)
         return result;
     return show_memory(vm, error);
 }

@@ -63,7 +63,9 @@ static void operate(struct device *ioapic, unsigned int what, uint64_t where, ui
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned int sent = 0;
-    const struct ioapic_options options = { .send = count_message, .context = &sent };
+    const struct ioapic_options options = {
+        .pins = LAYOUT_IOAPIC_PINS, .send = count_message, .context = &sent,
+    };
     struct fuzz_input input = { data, size };
     struct device *ioapic;
     struct error error;

@@ -22,4 +22,11 @@ struct act {
 /* The table's length; VICTIM is a process of the host's, FD a descriptor of the monitor's. */
 size_t acts_list(const struct act **acts, int victim, int kvm_fd);
 
+/*
+ * Tries act NUMBER of the list on the calling thread, against the process that
+ * the environment names (MOTE_ACTS_VICTIM), and says on standard error "act:
+ * allowed" or "act: denied: ERRNO", if it lives.
+ */
+void acts_try(size_t number, int kvm_fd);
+
 #endif

@@ -2,6 +2,7 @@
 #include "tests/sandbox/acts.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
@@ -11,6 +12,8 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -31,7 +34,7 @@ static union {
     char bytes[4096];
     long words[512];
 } scratch __attribute__((aligned(4096)));
-static char file[] = "/etc/passwd", folder[] = "/x", root[] = "/", shell[] = "/bin/sh", tmpfs[] = "tmpfs";
+static char file[PATH_MAX] = "/etc/passwd", folder[] = "/x", root[] = "/", shell[] = "/bin/sh", tmpfs[] = "tmpfs";
 static char *arguments[] = { shell, NULL };
 static struct iovec own = { scratch.bytes, 8 }, other = { scratch.bytes, 8 };
 static struct sockaddr_un abstract = { AF_UNIX, "\0mote-sandbox-test" };
@@ -164,6 +167,8 @@ size_t acts_list(const struct act **acts, int victim, int kvm_fd)
         { "fill", ACT_FILL, { 0 }, false },
     };
 
+    if (getenv("MOTE_ACTS_FILE"))
+        snprintf(file, sizeof(file), "%s", getenv("MOTE_ACTS_FILE"));
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         list[i] = made[i];
     *acts = list;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rule_use: reads system calls as "KIND NAME ARGUMENT…" (KIND: vcpu, io or control; arguments in hex) and prints a line
+ * rule_use: reads system calls as "KIND NAME ARGUMENT…" (KIND: vcpu, io, control or unpack; arguments in hex) and prints a line
  * for each rule of the sandbox's lists: "used", "unused" or "rare" (needed, as the list says, by what no test brings
  * about), the kind and the rule.
  */
@@ -19,6 +19,7 @@ static const char *const call_names[] = {
 };
 static const char *const kinds[SANDBOX_THREAD_COUNT] = {
     [SANDBOX_VCPU] = "vcpu", [SANDBOX_IO] = "io", [SANDBOX_CONTROL] = "control",
+    [SANDBOX_UNPACK] = "unpack",
 };
 static bool used[SANDBOX_THREAD_COUNT][RULES_MAX];
 

@@ -2,7 +2,8 @@
 #
 # The monitor that obeys its guest, for tests/sandbox/run.
 
-ACTS_OBJECTS := $(BUILD)/obj/tests/sandbox/acts.o $(BUILD)/obj/tests/sandbox/acts_list.o
+ACTS_LIST := $(BUILD)/obj/tests/sandbox/acts_list.o $(BUILD)/obj/tests/sandbox/acts_try.o
+ACTS_OBJECTS := $(BUILD)/obj/tests/sandbox/acts.o $(ACTS_LIST)
 
 $(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/main.o $(ACTS_OBJECTS) $(BUILD)/libmote.a
 	@mkdir -p $(@D)
@@ -10,6 +11,14 @@ $(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/main.o $(ACTS_OBJECTS) $(BUILD)/libm
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) \
 	    -Wl,--wrap=bus_write,--wrap=bus_read,--wrap=epoll_wait,--wrap=sandbox_thread \
 	    -o $@ $^ $(LDLIBS)
+
+# And the mote-image that obeys what it reads, for tests/images.
+$(BUILD)/tests/tools/image_acts: $(BUILD)/obj/vmm/images/main.o $(BUILD)/obj/tests/sandbox/image_acts.o $(ACTS_LIST) \
+    $(BUILD)/libimages.a $(BUILD)/libmote.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=layer_unpack,--wrap=erofs_image_check,--wrap=output_unpack \
+	    -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS)
 
 $(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/libmote.a
 	@mkdir -p $(@D)
@@ -19,4 +28,4 @@ $(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/li
 $(BUILD)/obj/tests/sandbox/rule_use.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
 $(BUILD)/obj/tests/sandbox/rule_use.o: CPPFLAGS += -I$(BUILD)/generated
 
-test-tools: $(BUILD)/tests/tools/acts $(BUILD)/tests/tools/rule_use
+test-tools: $(BUILD)/tests/tools/acts $(BUILD)/tests/tools/image_acts $(BUILD)/tests/tools/rule_use

@@ -88,6 +88,7 @@ static void ioapic_prepare(struct saved_world *world)
 {
     struct ioapic_options *options = calloc(1, sizeof(*options));
 
+    options->pins = 24;
     options->send = discard_message;
     world->options = options;
 }

@@ -121,7 +121,7 @@ static void ratios(void **state)
     results_release(&results);
 }
 
-/* Every row's base is a row of Mote's own, and there is but one of each name. */
+/* Every row's base is a row of Mote's own, there is but one of each name, classes are in order. */
 static void table_is_sound(void **state)
 {
     struct results results = { .count = 0 };
@@ -136,6 +136,7 @@ static void table_is_sound(void **state)
         assert_non_null(base);
         assert_string_equal(base->contender->program, "mote");
         assert_true(strncmp(contender->command, "@program", 8) == 0);
+        assert_true(i == 0 || contender[-1].class <= contender->class);
     }
     results_release(&results);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/arch/arch.h"
+#include "vmm/bus.h"
 #include "vmm/kvm.h"
 
 #include <setjmp.h>
@@ -166,10 +167,37 @@ static void test_missing_interrupt_hardware(void **state)
         struct log log = LOG_INIT;
 
         fake.missing = needed[i].number;
-        assert_int_equal(arch_vm_create(&arch, &kvm, &mmio, &log, &error), -ENOSYS);
+        assert_int_equal(arch_vm_create(&arch, &kvm, &mmio, 0, &log, &error), -ENOSYS);
         assert_says(&error, needed[i].name);
         assert_says(&error, "or newer");
         assert_null(arch);
+    }
+}
+
+/* The guest sees as many inputs as the MP table names, and none for devices that are not there. */
+static void test_inputs_follow_the_devices(void **state)
+{
+    static const struct {
+        size_t windows;
+        uint32_t inputs;
+    } cases[] = { { 0, 16 }, { 11, 16 }, { 12, 17 }, { 100, 105 }, { SIZE_MAX, 105 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const uint32_t version = 1;
+        struct kvm kvm = KVM_INIT;
+        struct error error = ERROR_INIT;
+        struct bus mmio = { .count = 0 };
+        struct log log = LOG_INIT;
+        struct arch_vm *arch;
+        uint32_t value;
+
+        assert_int_equal(
+            arch_vm_create(&arch, &kvm, &mmio, cases[i].windows, &log, &error), 0);
+        bus_write(&mmio, 0xfec00000, (const uint8_t *)&version, sizeof(version));
+        bus_read(&mmio, 0xfec00010, (uint8_t *)&value, sizeof(value));
+        assert_int_equal((value >> 16) + 1, cases[i].inputs);
+        arch_vm_destroy(arch);
     }
 }
 
@@ -275,6 +303,7 @@ int main(void)
         KVM_TEST(test_other_versions),
         KVM_TEST(test_missing_capabilities),
         KVM_TEST(test_missing_interrupt_hardware),
+        KVM_TEST(test_inputs_follow_the_devices),
         KVM_TEST(test_no_kvm_device),
         KVM_TEST(test_tiny_run_area),
         KVM_TEST(test_interrupted_calls_are_tried_again),

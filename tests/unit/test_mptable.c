@@ -123,8 +123,8 @@ static void check_machine(unsigned int cpus, size_t windows, unsigned int inputs
 static void small_machines_have_the_isa_inputs(void **state)
 {
     (void)state;
-    check_machine(1, 0, 24);
-    check_machine(4, 19, 24); /* inputs 5 to 23 */
+    check_machine(1, 0, 16);
+    check_machine(4, 11, 16); /* inputs 5 to 15 */
 }
 
 static void more_windows_bring_more_inputs(void **state)

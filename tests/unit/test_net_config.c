@@ -278,6 +278,10 @@ static void test_options(void **state)
     assert_int_equal(parsed.forwards[0].host_port, 8080);
     assert_int_equal(parsed.forwards[0].guest_port, 80);
     assert_true(parsed.forwards[1].udp);
+    /* The network of mote run, whose addresses every host gives alike. */
+    assert_false(parsed.private_network);
+    assert_int_equal(parse("user,private,forward=tcp:8080:80", &error), 0);
+    assert_true(parsed.private_network);
 }
 
 static void test_options_that_are_wrong(void **state)
@@ -308,6 +312,9 @@ static void test_options_that_are_wrong(void **state)
         { "user,forward=tcp:-1:80", "no forward" },
         { "user,forward=tcp:80:80,forward=tcp:80:81", "forwarded already" },
         { "tap:tap0,forward=tcp:80:80", "--net user" },
+        { "tap:tap0,private", "private is for --net user" },
+        { "none,private", "private is for --net user" },
+        { "user,private=perhaps", "on or off" },
         { "user,queues=2", "tap:NAME" },
         { "tap:tap0,queues=0", "out of range" },
         { "tap:tap0,queues=8", "out of range" },

@@ -228,7 +228,7 @@ static uint32_t read_ioapic(struct device *ioapic, uint8_t index)
 static void test_the_ioapic_goes_on(void **state)
 {
     unsigned int sent = 0, loaded = 0;
-    struct ioapic_options options = { .send = count_message, .context = &sent };
+    struct ioapic_options options = { .pins = 24, .send = count_message, .context = &sent };
     struct error error = ERROR_INIT;
     struct device *from, *to;
     struct irq_line line;

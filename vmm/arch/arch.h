@@ -60,11 +60,12 @@ const struct machine_device *arch_platform_devices(size_t *count);
 bool arch_virtio_window(size_t index, struct machine_device *device);
 
 /*
- * Sets up the interrupt controller of KVM's VM and puts what of it is emulated
- * here on the bus.  MMIO must outlive *ARCH.
+ * Sets up the interrupt controller of KVM's VM, with inputs for the first
+ * WINDOWS virtio windows, and puts what of it is emulated here on the bus.
+ * MMIO must outlive *ARCH.
  */
-int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, struct log *log,
-                   struct error *error);
+int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, size_t windows,
+                   struct log *log, struct error *error);
 void arch_vm_destroy(struct arch_vm *arch);
 
 /* The interrupt line of controller input NUMBER. */

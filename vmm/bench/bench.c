@@ -14,6 +14,7 @@
 #define START_LIMIT_MS 90000  /* an emulated machine's stock kernel takes half a minute */
 #define END_LIMIT_MS 5000     /* for the end of what was told to end */
 #define SETTLE_LIMIT_MS 3000  /* for what it left in the background */
+#define VERSION_LIMIT_MS 15000
 #define FAILURES_MAX 3        /* then a contender is left alone */
 
 static const struct axis axes[] = {
@@ -174,7 +175,7 @@ static void ask_version(struct bench *bench, struct entry *entry)
 
     if (instance_start(&instance, words, false, &ignored) < 0)
         return;
-    instances_wait(&instance, 1, GOAL_END, now_ns() + END_LIMIT_MS * MS, bench->stop);
+    instances_wait(&instance, 1, GOAL_END, now_ns() + VERSION_LIMIT_MS * MS, bench->stop);
     if (instance.ended && WIFEXITED(instance.status) && WEXITSTATUS(instance.status) == 0)
         snprintf(entry->version, sizeof(entry->version), "%.*s",
                  (int)strcspn(instance.seen, "\r\n"), instance.seen);

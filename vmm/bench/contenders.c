@@ -55,6 +55,7 @@ const char *const class_titles[CLASS_COUNT] = {
     { "kvmtool" SUFFIX, CLASS, KIND, "lkvm", "kvmtool", "mote-boot" SUFFIX, GET_KVMTOOL, KVMTOOL,  \
       .is_vm_init = true }
 
+/* In the order of the classes: the charts give colours in this one. */
 static const struct contender all[] = {
     { "process", CLASS_FLOOR, KERNEL_NONE, "mote-probe", NULL, "mote", "make", "@program @mode" },
     { "crun", CLASS_CONTAINER, KERNEL_NONE, "crun", "crun", "mote", "apt install crun",

@@ -118,9 +118,11 @@ void chart_boxes(const struct results *results, enum metric metric, FILE *stream
         for (size_t i = 0; i < results->count; i++) {
             const struct entry *entry = &results->entries[i];
 
-            if (entry->contender->class == class && entry->samples[metric].count > 0)
-                put_box(&scale, entry, metric, i % HTML_COLOURS,
-                        TOP + ROW * ((double)row++ + 0.5), stream);
+            if (entry->contender->class != class || entry->samples[metric].count == 0)
+                continue;
+            put_box(&scale, entry, metric, row % HTML_COLOURS, TOP + ROW * ((double)row + 0.5),
+                    stream);
+            row++;
         }
     fprintf(stream, "</svg>\n");
 }
@@ -148,9 +150,16 @@ static void put_curve(const struct scale *scale, const struct entry *entry, enum
     fprintf(stream, "H%d\"><title>%s</title></path>\n", WIDTH - RIGHT, entry->contender->name);
 }
 
+static void put_legend(const struct entry *entry, size_t index, FILE *stream)
+{
+    fprintf(stream, "<span class=\"c%zu\"><i%s></i>%s</span> ", index % HTML_COLOURS,
+            index >= HTML_COLOURS ? " class=\"dashed\"" : "", entry->contender->name);
+}
+
 void chart_curves(const struct results *results, enum metric metric, FILE *stream)
 {
     struct scale scale = scale_of(results, metric);
+    size_t index = 0;
 
     open_chart(stream, CURVES_HEIGHT, metrics[metric].title);
     put_grid(&scale, CURVES_HEIGHT - BOTTOM, stream);
@@ -160,13 +169,13 @@ void chart_curves(const struct results *results, enum metric metric, FILE *strea
                 height_of(percent / 100.0), WIDTH - RIGHT, height_of(percent / 100.0), LEFT - 10,
                 height_of(percent / 100.0) + 4, percent);
     for (size_t i = 0; i < results->count; i++)
-        put_curve(&scale, &results->entries[i], metric, i, stream);
+        if (results->entries[i].samples[metric].count > 0)
+            put_curve(&scale, &results->entries[i], metric, index++, stream);
     fprintf(stream, "</svg>\n<p class=\"legend\">");
+    index = 0;
     for (size_t i = 0; i < results->count; i++)
         if (results->entries[i].samples[metric].count > 0)
-            fprintf(stream, "<span class=\"c%zu\"><i%s></i>%s</span> ", i % HTML_COLOURS,
-                    i >= HTML_COLOURS ? " class=\"dashed\"" : "",
-                    results->entries[i].contender->name);
+            put_legend(&results->entries[i], index++, stream);
     fprintf(stream, "</p>\n");
 }
 

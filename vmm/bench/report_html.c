@@ -150,19 +150,29 @@ static void put_failure(const struct entry *entry, FILE *stream)
     fprintf(stream, "</li>\n");
 }
 
+static bool is_missing(const struct entry *entry)
+{
+    return entry->chosen && (!entry->program[0] || entry->failures > 0);
+}
+
 static void put_missing(const struct results *results, FILE *stream)
 {
+    size_t count = results->note_count;
+
+    for (size_t i = 0; i < results->count; i++)
+        count += is_missing(&results->entries[i]);
+    if (count == 0)
+        return;
     fprintf(stream, "<h2>What is missing</h2>\n<ul>\n");
     for (size_t i = 0; i < results->count; i++)
-        if (results->entries[i].chosen &&
-            (!results->entries[i].program[0] || results->entries[i].failures > 0))
+        if (is_missing(&results->entries[i]))
             put_failure(&results->entries[i], stream);
     for (size_t i = 0; i < results->note_count; i++) {
         fprintf(stream, "<li>");
         html_text(stream, results->notes[i]);
         fprintf(stream, "</li>\n");
     }
-    fprintf(stream, "<li>what was not asked for</li>\n</ul>\n");
+    fprintf(stream, "</ul>\n");
 }
 
 static void put_commands(const struct results *results, FILE *stream)

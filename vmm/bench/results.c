@@ -43,7 +43,7 @@ const struct section sections[] = {
         { "4 x CPUs", METRIC_AT_ONCE_4_CPUS, STATISTIC_P50 } } },
     { "Started and ended, as many as CPUs side by side, per second", METRIC_RATE,
       { { "per second", METRIC_RATE, STATISTIC_P50 } } },
-    { "Memory of idle ones, in MiB", METRIC_HELD_SLOPE,
+    { "Memory of idle ones, in MiB", METRIC_PSS_SLOPE,
       { { "PSS of one", METRIC_PSS, STATISTIC_P50 },
         { "PSS of each more", METRIC_PSS_SLOPE, STATISTIC_P50 },
         { "free memory", METRIC_HELD_SLOPE, STATISTIC_P50 } } },

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/bench/workshop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "vmm/bench/instance.h"
 #include "vmm/bench/workshop_files.h"
 #include "vmm/cleanup.h"
+#include "vmm/log.h"
 #include "vmm/run/companion.h"
 #include "vmm/run/kernel_choice.h"
 
@@ -225,18 +226,48 @@ int workshop_open(struct workshop *workshop, const char *rootfs, struct error *e
     return result;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+/*
+ * Empties FOLDER, which it closes.  Nothing is removed from file systems that are
+ * mounted inside; of an overlay only folders tell truly where they lie.
+ */
+static void empty_folder(int folder, dev_t device)
 {
-    (void)status;
-    (void)type;
-    (void)walk;
-    remove(path);
-    return 0;
+    DIR *list = fdopendir(folder);
+    struct dirent *entry;
+
+    if (!list) {
+        close(folder);
+        return;
+    }
+    while ((entry = readdir(list))) {
+        const char *name = entry->d_name;
+        struct stat status;
+        int inner;
+
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || unlinkat(folder, name, 0) == 0)
+            continue;
+        inner = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (inner >= 0 && fstat(inner, &status) == 0 && status.st_dev == device)
+            empty_folder(inner, device);
+        else if (inner >= 0)
+            close(inner);
+        unlinkat(folder, name, AT_REMOVEDIR);
+    }
+    closedir(list);
 }
 
 void workshop_close(struct workshop *workshop)
 {
-    if (workshop->folder[0])
-        nftw(workshop->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    struct log log = LOG_INIT;
+    struct stat status;
+    int folder;
+
+    if (!workshop->folder[0])
+        return;
+    folder = open(workshop->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder >= 0 && fstat(folder, &status) == 0)
+        empty_folder(folder, status.st_dev);
+    if (rmdir(workshop->folder) < 0)
+        log_warn(&log, "%s: %s; remove it by hand", workshop->folder, strerror(errno));
     workshop->folder[0] = '\0';
 }

@@ -11,8 +11,13 @@
 
 #include "vmm/boot/control_socket.h"
 #include "vmm/cleanup.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
+
 #include "vmm/store.h"
+
+/* What devices and vCPUs have to save is some hundred KiB. */
+#define STATE_ROOM (16ull << 20)
 
 struct orders {
     const struct boot_config *config;
@@ -21,6 +26,7 @@ struct orders {
     struct store_entry entry;
     struct control_socket *control;
     int channel;
+    struct sandbox *sandbox; /* of the monitor behind it */
     bool in_flight;
     struct boot_order order; /* in flight */
     struct error failure;    /* met while another order makes up for it */
@@ -65,9 +71,12 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
         return error_system(error, errno, "snapshot");
     result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
                                    order.id, error);
-    if (result == 0)
+    if (result == 0) {
+        sandbox_allow_file(orders->sandbox, orders->folder.state_fd, STATE_ROOM);
+        sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->config->vm.memory);
         result = send_order(orders, &order,
                             (int[]){ orders->folder.state_fd, orders->folder.memory_fd }, error);
+    }
     if (result < 0)
         snapshot_folder_drop(&orders->folder);
     return result;
@@ -131,13 +140,14 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         control_socket_answer(orders->control, NULL);
 }
 
-void orders_channel(struct orders *orders, int channel)
+void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 {
     struct error error = ERROR_INIT;
 
     if (!orders)
         return;
     orders->channel = channel;
+    orders->sandbox = sandbox;
     orders->paused = false;
     if (channel >= 0 || !orders->in_flight)
         return;

@@ -17,8 +17,8 @@ struct orders;
 int orders_create(struct orders **orders, const struct boot_config *config, struct event_loop *loop,
                   void (*stop)(void *context), void *context, struct error *error);
 
-/* The monitor behind CHANNEL is the one to order from now on; -1: it has ended. */
-void orders_channel(struct orders *orders, int channel);
+/* The monitor behind CHANNEL, in SANDBOX, is the one to order from now on; -1: it has ended. */
+void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox);
 
 void orders_answered(struct orders *orders, const struct boot_answer *answer);
 

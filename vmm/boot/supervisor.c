@@ -219,13 +219,13 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
     supervisor->channel = ends[0];
     close(ends[1]);
     if (pid >= 0)
-        orders_channel(supervisor->orders, ends[0]);
+        orders_channel(supervisor->orders, ends[0], supervisor->sandbox);
     return pid < 0 ? pid : 0;
 }
 
 static void close_channel(struct supervisor *supervisor)
 {
-    orders_channel(supervisor->orders, -1);
+    orders_channel(supervisor->orders, -1, NULL);
     event_loop_remove(supervisor->loop, supervisor->channel);
     cleanup_close(&supervisor->channel);
     supervisor->channel = -1;

@@ -76,6 +76,16 @@ static int check_owner(const struct cache *cache, struct error *error)
     return 0;
 }
 
+int cache_open_anew(struct cache *cache, struct error *error)
+{
+    cleanup_close(&cache->fd);
+    cache->fd = open(cache->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (cache->fd < 0)
+        return error_set(error, errno, "cache %s: %s; name another folder with XDG_CACHE_HOME",
+                         cache->path, strerror(errno));
+    return 0;
+}
+
 int cache_open(struct cache *cache, const char *path, struct error *error)
 {
     *cache = (struct cache){ .fd = -1 };
@@ -87,10 +97,8 @@ int cache_open(struct cache *cache, const char *path, struct error *error)
         return -error->number;
     if (make_folders(cache->path, error) < 0)
         return -error->number;
-    cache->fd = open(cache->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (cache->fd < 0)
-        return error_set(error, errno, "cache %s: %s; name another folder with XDG_CACHE_HOME",
-                         cache->path, strerror(errno));
+    if (cache_open_anew(cache, error) < 0)
+        return -error->number;
     return check_owner(cache, error);
 }
 

@@ -54,6 +54,8 @@ struct cache_entry {
 
 /* PATH is the cache's folder, made when it is missing; NULL for the user's own. */
 int cache_open(struct cache *cache, const char *path, struct error *error);
+/* The same folder after a change of mounts. */
+int cache_open_anew(struct cache *cache, struct error *error);
 void cache_close(struct cache *cache);
 
 /*

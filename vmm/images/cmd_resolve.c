@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mote-image resolve`: from an image's name to disk images and configuration, as JSON. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/images/command.h"
+#include "vmm/images/jail.h"
+#include "vmm/images/reference.h"
 #include "vmm/images/resolve.h"
 
 struct options {
     const char *cache;
     bool progress;
     uint64_t limit;
+    struct jail_options jail;
 };
 
 static const struct option_row rows[] = {
@@ -22,6 +29,7 @@ static const struct option_row rows[] = {
       .offset = offsetof(struct options, limit) },
     { NULL, "progress", NULL, "on a terminal, tell what takes longer than half a second",
       option_set_flag, .offset = offsetof(struct options, progress) },
+    JAIL_OPTION_ROWS(struct options, jail),
 };
 
 static const struct option_table table = {
@@ -44,37 +52,90 @@ static int print(struct json_object *result, struct error *error)
     return 0;
 }
 
-static int run(const struct options *options, const char *spec, struct error *error)
-{
+struct request {
+    const struct options *options;
     struct cache cache;
-    struct progress progress;
-    struct resolution resolution = { .cache = &cache, .progress = &progress,
-                                     .limit = options->limit };
-    int result = cache_open(&cache, options->cache, error);
+    const char *spec;
+};
 
-    progress_init(&progress, options->progress);
-    if (result == 0)
-        result = resolve(&resolution, spec, error);
+static int run(const struct request *request, struct sandbox *sandbox, struct error *error)
+{
+    struct progress progress;
+    struct resolution resolution = { .cache = &request->cache, .progress = &progress,
+                                     .limit = request->options->limit, .sandbox = sandbox };
+    int result;
+
+    progress_init(&progress, request->options->progress);
+    result = resolve(&resolution, request->spec, error);
     progress_end(&progress);
     if (result == 0)
         result = print(resolution.result, error);
     resolution_release(&resolution);
-    cache_close(&cache);
     return result;
+}
+
+static int in_jail(void *context, struct sandbox *sandbox)
+{
+    struct request *request = context;
+    struct error error = ERROR_INIT;
+
+    /* As it is in here: outside it cannot be written. */
+    return cache_open_anew(&request->cache, &error) < 0 || run(request, sandbox, &error) < 0 ? command_failed(&error) : STATUS_OK;
+}
+
+/*
+ * A folder is no archive, but wants to be told as it is: in a user namespace all
+ * owners but one are nobody, and only root's CAP_SYS_ADMIN sees trusted attributes.
+ */
+static void make_way_for_folder(struct jail *jail)
+{
+    jail->capabilities = 1u << CAP_SYS_ADMIN;
+    if (geteuid() != 0)
+        jail->no_namespaces = "in a user namespace a folder's owners cannot be told; run this as "
+                              "root";
+}
+
+/* The cache is opened first, as who owns it could not be told inside. */
+static int run_jailed(struct request *request, struct error *error)
+{
+    const char *what = strchr(request->spec, ':');
+    struct reference reference = { .path = NULL };
+    struct jail jail = {
+        .options = &request->options->jail,
+        .programs = true,
+        /* What tells where files are comes on top. */
+        .file_size = request->options->limit < UINT64_MAX / 2 ? 2 * request->options->limit
+                                                              : UINT64_MAX,
+    };
+    int status;
+
+    if (cache_open(&request->cache, request->options->cache, error) < 0)
+        return -error->number;
+    if (strncmp(request->spec, "dir:", 4) == 0)
+        make_way_for_folder(&jail);
+    /* One that is not there is named by who looks for it. */
+    if (what && reference_read(&reference, what + 1, &(struct error)ERROR_INIT) < 0)
+        reference.path = NULL;
+    jail.reads = reference.path;
+    jail.writes = request->cache.path;
+    status = jail_run(&jail, in_jail, request);
+    free(reference.path);
+    return status;
 }
 
 int image_cmd_resolve(int argc, char **argv)
 {
     struct options options = { .limit = 64ull << 30 };
+    struct request request = { .options = &options, .cache = { .fd = -1 } };
     struct error error = ERROR_INIT;
-    const char *spec;
     bool helped;
+    int status;
 
-    if (parse_with_word(&table, &options, argc, argv, "IMAGE", &spec, &helped, &error) < 0)
+    if (parse_with_word(&table, &options, argc, argv, "IMAGE", &request.spec, &helped, &error) < 0)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
-    if (run(&options, spec, &error) < 0)
-        return command_failed(&error);
-    return STATUS_OK;
+    status = run_jailed(&request, &error);
+    cache_close(&request.cache);
+    return status < 0 ? command_failed(&error) : status;
 }

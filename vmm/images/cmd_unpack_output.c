@@ -6,16 +6,20 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/images/command.h"
+#include "vmm/images/jail.h"
 #include "vmm/images/output.h"
 #include "vmm/log.h"
 
 struct options {
     uint64_t limit;
+    const char *path;
+    struct jail_options jail;
 };
 
 static const struct option_row rows[] = {
     { "Options", "limit", "SIZE", "stop at this sum of sizes, each entry being 4 KiB more "
       "(default: 16G)", option_set_size, .offset = offsetof(struct options, limit) },
+    JAIL_OPTION_ROWS(struct options, jail),
 };
 
 static const struct option_table table = {
@@ -31,20 +35,15 @@ static const struct option_table table = {
     .count = ARRAY_LENGTH(rows),
 };
 
-int image_cmd_unpack_output(int argc, char **argv)
+static int unpack(void *context, struct sandbox *sandbox)
 {
-    struct options options = { .limit = 16ull << 30 };
+    const struct options *options = context;
     struct error error = ERROR_INIT;
     struct output_report report;
     struct log log = LOG_INIT;
-    const char *path;
-    bool helped;
 
-    if (parse_with_word(&table, &options, argc, argv, "DIR", &path, &helped, &error) < 0)
-        return command_failed(&error);
-    if (helped)
-        return STATUS_OK;
-    if (output_unpack(STDIN_FILENO, path, options.limit, &report, &error) < 0)
+    sandbox_thread(sandbox, SANDBOX_UNPACK);
+    if (output_unpack(STDIN_FILENO, options->path, options->limit, &report, &error) < 0)
         return command_failed(&error);
     if (report.end == OUTPUT_LEFT_OUT && report.left_out > 1)
         log_warn(&log, "%s; left out, like %llu more", report.reason.message,
@@ -54,4 +53,20 @@ int image_cmd_unpack_output(int argc, char **argv)
     else if (report.end != OUTPUT_WHOLE)
         log_warn(&log, "%s", report.reason.message);
     return (int)report.end;
+}
+
+int image_cmd_unpack_output(int argc, char **argv)
+{
+    struct options options = { .limit = 16ull << 30 };
+    struct error error = ERROR_INIT;
+    struct jail jail = { .options = &options.jail };
+    bool helped;
+
+    if (parse_with_word(&table, &options, argc, argv, "DIR", &options.path, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    jail.writes = options.path;
+    jail.file_size = options.limit;
+    return jail_run(&jail, unpack, &options);
 }

@@ -10,6 +10,7 @@
 int image_cmd_resolve(int argc, char **argv);
 int image_cmd_build(int argc, char **argv);
 int image_cmd_unpack_output(int argc, char **argv);
+int image_cmd_unpack_kernel(int argc, char **argv);
 
 /* Options as options_parse() reads them, then the one word that NAME names. */
 int parse_with_word(const struct option_table *table, void *target, int argc, char **argv,

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -111,30 +114,31 @@ static int inherit(const struct making *making, struct layer *layer, struct erro
     return result;
 }
 
-/* From the layer's tree to its image and listing. */
-static int finish(const struct making *making, struct layer *layer, struct staging *staging,
-                  struct error *error)
-{
-    const struct layer_input *input = making->input;
-    struct progress *progress = making->resolution->progress;
-    bool implies = layer_implies_folders(layer);
+/* What the process that unpacks has to tell. */
+struct unpacked {
+    struct error error;
+    uint64_t image; /* bytes that it will have */
+    bool implies, holes;
+};
 
-    making->entry->chosen = implies ? NAME_OF_CHAIN : NAME_OF_LAYER;
-    if ((implies && inherit(making, layer, error) < 0) ||
-        staging_tree(staging, layer->tree.root, error) < 0 ||
-        listing_write(layer, making->entry->listing, error) < 0)
-        return -error->number;
-    progress_begin(progress, staging->image, "making the image of layer %u of %u", input->number,
-                   input->count);
-    return erofs_image_make(staging, &(struct erofs_source){ .path = STAGING_ROOT },
-                            making->entry->fd,
-                            implies ? making->chain->bytes : input->diff_id.bytes, progress,
-                            error);
+/* From the layer's tree to what its image is made of, and its listing. */
+static int finish(const struct making *making, struct layer *layer, struct staging *staging,
+                  struct unpacked *unpacked)
+{
+    unpacked->implies = layer_implies_folders(layer);
+    if ((unpacked->implies && inherit(making, layer, &unpacked->error) < 0) ||
+        staging_tree(staging, layer->tree.root, &unpacked->error) < 0 ||
+        listing_write(layer, making->entry->listing, &unpacked->error) < 0)
+        return -unpacked->error.number;
+    unpacked->image = staging->image;
+    unpacked->holes = staging->holes;
+    return 0;
 }
 
-static int unpack(const struct making *making, struct layer_stream *stream,
-                  struct staging *staging, struct error *error)
+static int unpack_stream(const struct making *making, struct layer_stream *stream,
+                         struct staging *staging, struct unpacked *unpacked)
 {
+    struct error *error = &unpacked->error;
     struct layer layer;
     int result = layer_init(&layer, error);
 
@@ -143,16 +147,17 @@ static int unpack(const struct making *making, struct layer_stream *stream,
     if (result == 0)
         result = check_digests(making->input, stream, error);
     if (result == 0)
-        result = finish(making, &layer, staging, error);
+        result = finish(making, &layer, staging, unpacked);
     layer_release(&layer);
     return result;
 }
 
-static int make(const struct making *making, struct error *error)
+static int unpack(const struct making *making, struct unpacked *unpacked)
 {
     const struct resolution *resolution = making->resolution;
     const struct layer_input *input = making->input;
     struct staging_limits limits = resolution_limits(resolution);
+    struct error *error = &unpacked->error;
     struct byte_source source;
     struct layer_stream stream;
     struct staging staging;
@@ -167,7 +172,7 @@ static int make(const struct making *making, struct error *error)
         result = layer_stream_open(&stream, &source, resolution->limit, resolution->progress,
                                    error);
         if (result == 0)
-            result = unpack(making, &stream, &staging, error);
+            result = unpack_stream(making, &stream, &staging, unpacked);
         /* A full disk says nothing of the blob. */
         if (result < 0 && error->number != ENOSPC && error->number != EDQUOT)
             prefer_mismatch(input, &stream, error);
@@ -176,6 +181,96 @@ static int make(const struct making *making, struct error *error)
     staging_end(&staging);
     input->close(input->context);
     return result;
+}
+
+/* ---- the process that unpacks -------------------------------------------- */
+
+static _Noreturn void be_unpacker(const struct making *making, pid_t parent, int pipe)
+{
+    struct unpacked unpacked = { .error = ERROR_INIT };
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(1);
+    sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
+    /* What was refused and passed over is no error. */
+    if (unpack(making, &unpacked) == 0)
+        unpacked.error.number = 0;
+    progress_end(making->resolution->progress);
+    _exit(write(pipe, &unpacked, sizeof(unpacked)) == (ssize_t)sizeof(unpacked) ? 0 : 1);
+}
+
+/* What comes may be an attacker's words. */
+static int take_words(struct unpacked *unpacked, struct error *error)
+{
+    char *at = unpacked->error.message;
+
+    at[sizeof(unpacked->error.message) - 1] = '\0';
+    for (; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    if (unpacked->error.number == 0)
+        return 0;
+    return error_set(error, unpacked->error.number > 0 ? unpacked->error.number : EIO, "%s",
+                     unpacked->error.message);
+}
+
+/* Waits for PROCESS, which tells by PIPE. */
+static int await_unpacker(pid_t process, int pipe, struct unpacked *unpacked, struct error *error)
+{
+    ssize_t length;
+    int status;
+
+    do
+        length = read(pipe, unpacked, sizeof(*unpacked));
+    while (length < 0 && errno == EINTR);
+    while (waitpid(process, &status, 0) < 0)
+        if (errno != EINTR)
+            return error_system(error, errno, "the process that unpacks");
+    if (length == (ssize_t)sizeof(*unpacked))
+        return take_words(unpacked, error);
+    return error_set(error, EIO, "the process that unpacks it was ended (%s%s); fetch it anew, "
+                     "unless the host had no memory left", WIFSIGNALED(status) ? "SIG" : "no reason given",
+                     WIFSIGNALED(status) && sigabbrev_np(WTERMSIG(status))
+                         ? sigabbrev_np(WTERMSIG(status)) : "");
+}
+
+/* The archive is read in a process that does nothing else, and may do little. */
+static int unpack_apart(const struct making *making, struct unpacked *unpacked,
+                        struct error *error)
+{
+    pid_t parent = getpid(), process;
+    cleanup_fd int from = -1;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_system(error, errno, "the process that unpacks");
+    from = ends[0];
+    process = fork();
+    if (process == 0)
+        be_unpacker(making, parent, ends[1]);
+    close(ends[1]);
+    if (process < 0)
+        return error_system(error, errno, "the process that unpacks");
+    return await_unpacker(process, from, unpacked, error);
+}
+
+static int make(const struct making *making, struct error *error)
+{
+    const struct layer_input *input = making->input;
+    struct progress *progress = making->resolution->progress;
+    struct staging staging = { .fd = making->entry->parts };
+    struct unpacked unpacked = { .error = ERROR_INIT };
+
+    if (unpack_apart(making, &unpacked, error) < 0)
+        return -error->number;
+    staging.holes = unpacked.holes;
+    making->entry->chosen = unpacked.implies ? NAME_OF_CHAIN : NAME_OF_LAYER;
+    progress_begin(progress, unpacked.image, "making the image of layer %u of %u", input->number,
+                   input->count);
+    return erofs_image_make(&staging, &(struct erofs_source){ .path = STAGING_ROOT },
+                            making->entry->fd,
+                            unpacked.implies ? making->chain->bytes : input->diff_id.bytes,
+                            progress, error);
 }
 
 /* ChainID(stack, layer) = SHA-256(ChainID(stack) + " " + DiffID(layer)). */

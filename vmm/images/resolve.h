@@ -21,11 +21,13 @@
 #include "vmm/images/cache.h"
 #include "vmm/images/progress.h"
 #include "vmm/images/staging.h"
+#include "vmm/sandbox/sandbox.h"
 
 struct resolution {
     const struct cache *cache;
     struct progress *progress;
     uint64_t limit;             /* bytes that an image may have, holes included */
+    struct sandbox *sandbox;    /* for those that unpack; NULL for none */
     struct json_object *result; /* the object above */
     struct digest chain;        /* ChainID of the layers in it */
 };

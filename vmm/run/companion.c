@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -75,4 +76,15 @@ int companion_start(pid_t *process, char *const arguments[], int input, int outp
         be_companion(arguments, input, output, parent);
     *process = child;
     return 0;
+}
+
+int companion_wait(pid_t process)
+{
+    int status;
+    pid_t pid;
+
+    do
+        pid = waitpid(process, &status, 0);
+    while (pid < 0 && errno == EINTR);
+    return pid == process && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -26,4 +26,7 @@ bool companion_at(const char *folder, const char *name, char **path);
 int companion_start(pid_t *process, char *const arguments[], int input, int output,
                     struct error *error);
 
+/* Its exit status, once it has ended; -1 if a signal ended it. */
+int companion_wait(pid_t process);
+
 #endif

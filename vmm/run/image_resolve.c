@@ -6,7 +6,6 @@
 #include <json-c/json_tokener.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -67,17 +66,6 @@ static int read_all(int fd, char **text)
     return 0;
 }
 
-static int wait_for(pid_t process)
-{
-    int status;
-    pid_t pid;
-
-    do
-        pid = waitpid(process, &status, 0);
-    while (pid < 0 && errno == EINTR);
-    return pid == process && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 int image_resolve(const char *option, const char *spec, bool quiet, struct json_object **answer,
                   struct error *error)
 {
@@ -99,7 +87,7 @@ int image_resolve(const char *option, const char *spec, bool quiet, struct json_
     /* Should it still write, it gets SIGPIPE. */
     cleanup_close(&ours);
     ours = -1;
-    status = wait_for(process);
+    status = companion_wait(process);
     if (status > 0) {
         *error = (struct error){ .number = EINVAL }; /* it said why */
         return -EINVAL;

@@ -69,7 +69,7 @@ static char *newest(const char *pattern, bool by_version)
 }
 
 /* The cache folder of scripts/lib.sh. */
-static char *cache_folder(void)
+char *kernel_cache_base(void)
 {
     const char *own = getenv("MOTE_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
@@ -87,7 +87,7 @@ static char *cache_folder(void)
 
 static char *built_kernel(void)
 {
-    cleanup_free char *cache = cache_folder(), *pattern = NULL;
+    cleanup_free char *cache = kernel_cache_base(), *pattern = NULL;
 
     /* Not the bzImage beside it: that would unpack itself first. */
     if (!cache || asprintf(&pattern, "%s/guest-kernels/*/vmlinux", cache) < 0)

@@ -11,6 +11,8 @@
  *     $MOTE_CACHE, $XDG_CACHE_HOME/mote or ~/.cache/mote)
  *   the newest of a Debian host's own, /boot/vmlinuz-VERSION
  *
+ * Mote's own is a vmlinux, which has nothing to unpack in the guest.
+ *
  * A kernel has modules if there is a folder of them: /lib/modules/VERSION for a
  * kernel in /boot, `modules` beside any other.  Then it is a distribution's,
  * and is told of the machine by ACPI; else it has all built in, and ACPI may
@@ -29,5 +31,8 @@ struct kernel_choice {
 /* NAMED is --kernel's FILE or NULL.  Release by kernel_choice_release(). */
 int kernel_choose(const char *named, struct kernel_choice *choice, struct error *error);
 void kernel_choice_release(struct kernel_choice *choice);
+
+/* The folder that has guest-kernels in it, to be freed; NULL when memory is short. */
+char *kernel_cache_base(void);
 
 #endif

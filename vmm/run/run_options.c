@@ -137,6 +137,8 @@ static const struct option_row rows[] = {
       "--net user", add_publish, .letter = 'p' },
     { "Kernel", "kernel", "FILE", "the kernel (default: $MOTE_KERNEL, Mote's own, or one\nof "
       "/boot)", option_set_text, FIELD(kernel) },
+    { NULL, "no-kernel-cache", NULL, "boot a bzImage as it is, not what was unpacked of it\nonce and "
+      "kept", option_set_flag, FIELD(no_kernel_cache) },
     { NULL, "describe", "HOW", "how it learns of the machine: auto (default), acpi,\nfdt or "
       "cmdline", option_set_choice, FIELD(describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,

@@ -14,6 +14,7 @@
 #include "devices/registry.h"
 #include "vmm/cleanup.h"
 #include "vmm/run/initramfs.h"
+#include "vmm/run/kernel_cache.h"
 #include "vmm/run/output.h"
 #include "vmm/run/scratch.h"
 #include "vmm/run/verdict.h"
@@ -249,11 +250,30 @@ static int make_initramfs(struct session *session, struct error *error)
     return result;
 }
 
+/* A bzImage boots without the cache, too: what is wrong with that is no error. */
+static void use_unpacked_kernel(struct session *session)
+{
+    struct kernel_choice *kernel = &session->kernel;
+    struct error error = ERROR_INIT;
+    char *path;
+    int result = kernel_cache_get(kernel->path, kernel_cache_unpack, &path, &error);
+
+    if (result < 0)
+        log_info(&session->log, "kernel %s: the guest unpacks it: %s", kernel->path,
+                 error.message);
+    if (result <= 0)
+        return;
+    free(kernel->path);
+    kernel->path = path;
+}
+
 static int configure_vm(struct session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
+    if (result == 0 && !session->options.no_kernel_cache)
+        use_unpacked_kernel(session);
     if (result == 0)
         result = make_initramfs(session, error);
     if (result < 0)

@@ -167,37 +167,42 @@ static void handoff_ready(void *context, uint32_t events)
     }
 }
 
-/* The last of what the guest's kernel said, for the case that it panics. */
-static void console_ready(void *context, uint32_t events)
+/* Keeps the last of what the guest's kernel said, for the case that it panics.  As read(2). */
+static ssize_t read_console(struct supervisor *supervisor)
 {
-    struct supervisor *supervisor = context;
     char bytes[1024];
     ssize_t count = read(supervisor->vm.console, bytes, sizeof(bytes));
 
-    (void)events;
-    if (count < 0 && errno == EAGAIN)
-        return;
-    if (count <= 0) {
-        event_loop_remove(supervisor->loop, supervisor->vm.console);
-        return;
-    }
+    if (count <= 0)
+        return count;
     if (supervisor->options->verbose && write(STDERR_FILENO, bytes, (size_t)count) < 0)
         supervisor->failed = true;
     console_tail_add(&supervisor->tail, bytes, (size_t)count);
+    return count;
+}
+
+static void console_ready(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    ssize_t count = read_console(supervisor);
+
+    (void)events;
+    if (count == 0 || (count < 0 && errno != EAGAIN))
+        event_loop_remove(supervisor->loop, supervisor->vm.console);
+}
+
+/* What is in the pipe when the VM has ended: at most as much as that holds. */
+static void drain_console(struct supervisor *supervisor)
+{
+    while (read_console(supervisor) > 0)
+        ;
 }
 
 static void vm_ended(struct supervisor *supervisor)
 {
     bool fault;
 
-    /* The reader of the console may be behind. */
-    for (ssize_t count = 1; count > 0;) {
-        char bytes[1024];
-
-        count = read(supervisor->vm.console, bytes, sizeof(bytes));
-        if (count > 0)
-            console_tail_add(&supervisor->tail, bytes, (size_t)count);
-    }
+    drain_console(supervisor);
     if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
         supervisor_complain(supervisor, "%s", supervisor->vm.error.message);
     else
@@ -333,6 +338,8 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
     if (result == 0)
         result = event_loop_run(supervisor.loop, error);
     outcome->wall_ms = supervisor_now_ms() - begin;
+    vm_process_end(&supervisor.vm);
+    drain_console(&supervisor);
     close_all(&supervisor);
     log_tell_left_out(options->log);
     timeline_mark(options->timeline, "VM destroyed");

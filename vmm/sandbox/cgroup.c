@@ -349,6 +349,21 @@ static int allow_files(const struct cgroup *cgroup, uint64_t files, struct error
     return result < 0 ? error_system(error, -result, "cgroup %s", cgroup->paths[0]) : 0;
 }
 
+void cgroup_allow(struct cgroup *cgroup, uint64_t memory)
+{
+    struct limit limit = { .suffix = "" };
+    char text[32];
+
+    if (!cgroup)
+        return;
+    limit.file = cgroup->version == 2 ? MEMORY_V2 : MEMORY_V1;
+    read_file(cgroup->paths[0], limit.file, text, sizeof(text));
+    limit.value = strtoull(text, NULL, 10);
+    /* Where this fails, or there is no limit ("max"), a file in memory meets the old one. */
+    if (limit.value > 0 && !__builtin_add_overflow(limit.value, memory, &limit.value))
+        set_limit(cgroup->paths[0], &limit);
+}
+
 int layer_cgroup(struct sandbox *sandbox, struct error *error)
 {
     if (sandbox->cgroup)

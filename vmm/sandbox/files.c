@@ -24,7 +24,7 @@ static uint64_t sum(uint64_t a, uint64_t b)
 }
 
 /* The size of FD's file system, if its files may lie in memory; UINT64_MAX for one without bound. */
-static bool in_memory(int fd, uint64_t *size)
+bool files_in_memory(int fd, uint64_t *size)
 {
     struct statfs system;
 
@@ -70,6 +70,17 @@ void files_note(struct sandbox_files *files, int fd)
     size = output ? UINT64_MAX : (uint64_t)status.st_size;
     if (size > files->largest)
         files->largest = size;
-    if (in_memory(fd, &most))
+    if (files_in_memory(fd, &most))
         note_memory(files, status.st_dev, most, size);
+}
+
+void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size)
+{
+    uint64_t most;
+
+    if (!sandbox)
+        return;
+    sandbox_files_grew(sandbox);
+    if (files_in_memory(fd, &most))
+        cgroup_allow(sandbox->cgroup, size < most ? size : most);
 }

@@ -42,12 +42,15 @@ struct filter_rule {
 #define RARE(name, when) { .call = SYS_##name, .rare = when }
 #define RARE_IF(name, when, ...) { .call = SYS_##name, .rare = when, .conditions = { __VA_ARGS__ } }
 #define REFUSE(name, number) { .call = SYS_##name, .refusal = number }
+#define REFUSE_IF(name, number, ...)                                                               \
+    { .call = SYS_##name, .refusal = number, .conditions = { __VA_ARGS__ } }
 
 /*
  * Translates RULES for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
  * which has room for FILTER_LENGTH_MAX instructions.  Returns their number, or 0
  * if they have no room.  OTHERWISE is the kernel's answer (SECCOMP_RET_…) to a
- * call that no rule matches.
+ * call that no rule matches; if that allows it, calls that are younger than the
+ * lists, and other numbers for the same calls (x32), are not there: ENOSYS.
  */
 size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *program);

@@ -78,32 +78,38 @@ static const char *call_name(int32_t number, char *buffer, size_t size)
     return buffer;
 }
 
+static const char *const names[] = {
+    [SANDBOX_MONITOR] = "the VM", [SANDBOX_ARCHIVES] = "mote-image",
+};
+
 /* WORDS come from a process that may be in a guest's hands. */
-static void tell_words(const struct last_words *words, struct error *error)
+static void tell_words(const char *who, const struct last_words *words, struct error *error)
 {
     char buffer[32];
 
     if (words->signal == SIGSYS)
-        error_set(error, EPERM, "the sandbox ended the VM: %s%s thread called %s, which seccomp "
-                  "does not allow; if no attack is likely, report it and use --sandbox off",
+        error_set(error, EPERM, "the sandbox ended %s: %s%s thread called %s, which seccomp "
+                  "does not allow; if no attack is likely, report it and use --sandbox off", who,
                   words->thread < SANDBOX_THREAD_COUNT ? "its " : "one",
                   words->thread < SANDBOX_THREAD_COUNT ? filter_lists[words->thread].name : "",
                   call_name(words->call, buffer, sizeof(buffer)));
     else
-        error_set(error, EFAULT, "the VM ended: memory of it could not be supplied (SIGBUS); see "
-                  "the host's kernel log");
+        error_set(error, EFAULT, "%s ended: memory of it could not be supplied (SIGBUS); see "
+                  "the host's kernel log", who);
 }
 
-void last_words_tell(const struct last_words *words, int status, struct error *error)
+void last_words_tell(enum sandbox_kind kind, const struct last_words *words, int status,
+                     struct error *error)
 {
+    const char *who = names[kind];
     int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
     if (words->signal == SIGSYS || words->signal == SIGBUS)
-        tell_words(words, error);
+        tell_words(who, words, error);
     else if (number == SIGKILL)
-        error_set(error, ECHILD, "the VM was killed (SIGKILL); another process did so, or the host "
-                  "had no memory left");
+        error_set(error, ECHILD, "%s was killed (SIGKILL); another process did so, or the host "
+                  "had no memory left", who);
     else if (number)
-        error_set(error, ECHILD, "the VM's process crashed (SIG%s); please report it",
+        error_set(error, ECHILD, "%s's process crashed (SIG%s); please report it", who,
                   sigabbrev_np(number) ? sigabbrev_np(number) : "?");
 }

@@ -67,6 +67,7 @@ struct sandbox {
 
 /* ---- files.c ---- */
 void files_note(struct sandbox_files *files, int fd);
+bool files_in_memory(int fd, uint64_t *size); /* of the file system */
 /* ---- descriptors.c ---- */
 int layer_descriptors(struct sandbox *sandbox, struct error *error);
 /* ---- limits.c ---- */
@@ -88,6 +89,7 @@ int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
                   struct error *error);
 int cgroup_fd(const struct cgroup *cgroup); /* for CLONE_INTO_CGROUP, or -1 */
 int cgroup_join(const struct cgroup *cgroup, struct error *error); /* the calling process */
+void cgroup_allow(struct cgroup *cgroup, uint64_t memory); /* more of it */
 bool cgroup_out_of_memory(const struct cgroup *cgroup);
 void cgroup_destroy(struct cgroup *cgroup);
 int layer_cgroup(struct sandbox *sandbox, struct error *error);
@@ -96,6 +98,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error);
 /* ---- last_words.c ---- */
 void last_words_prepare(int fd);
 void last_words_thread(enum sandbox_thread kind);
-void last_words_tell(const struct last_words *words, int status, struct error *error);
+void last_words_tell(enum sandbox_kind kind, const struct last_words *words, int status,
+                     struct error *error);
 
 #endif

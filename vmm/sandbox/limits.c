@@ -2,15 +2,18 @@
 /*
  * Resource limits of the process.
  *
- * A file may be written as far as the largest disk reaches, or a snapshot.  How long an output
+ * A file may be written as far as the largest disk reaches.  How long an output
  * may become is its owner's choice (ulimit -f): where one goes to a file, there
  * is no limit of ours.  Of this limit the hard half stays, so that the supervisor
- * can let a disk grow; seccomp keeps the monitor from doing so.  A write beyond is
+ * can let a disk grow, and a snapshot be written; seccomp keeps the monitor from
+ * doing so.  A supervisor that could not do this sets none.  A write beyond is
  * an error like others: SIGXFSZ, which would end the VM, is ignored.
  */
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "vmm/cleanup.h"
@@ -61,6 +64,20 @@ void sandbox_files_grew(struct sandbox *sandbox)
     }
 }
 
+/* Root that is to lift another user's limit needs a right for it, which containers often lack. */
+static bool can_be_lifted(const struct sandbox *sandbox)
+{
+    return !sandbox->privileged || prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) == 1;
+}
+
+/* How far files may be written. */
+static uint64_t file_size(const struct sandbox *sandbox)
+{
+    if (sandbox->config.kind == SANDBOX_ARCHIVES)
+        return sandbox->config.file_size;
+    return can_be_lifted(sandbox) ? sandbox->files.largest : UINT64_MAX;
+}
+
 int layer_limits(struct sandbox *sandbox, struct error *error)
 {
     const struct sandbox_config *config = &sandbox->config;
@@ -84,6 +101,5 @@ int layer_limits(struct sandbox *sandbox, struct error *error)
         if (result < 0)
             return result;
     }
-    return lower_file_size(sandbox->files.largest > config->later_file ? sandbox->files.largest
-                                                                       : config->later_file, error);
+    return lower_file_size(file_size(sandbox), error);
 }

@@ -24,6 +24,7 @@
 #define HEAP "malloc() and free(), unless there is room already"
 #define JOBS "tests/run: a job's streams"
 #define BUSY_REFRESH "SIGHUP for a disk that is busy, or a resized terminal"
+#define OTHER_LIBRARY "other versions of the C library or libarchive"
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 #define OVERLAY_MAP "the map of an overlay, at a VM's end or while it is saved"
 
@@ -163,10 +164,92 @@ static const struct filter_rule control_rules[] = {
     RARE(brk, "the C library needs more memory"),
 };
 
+/*
+ * A process that unpacks an archive: files by path, as far as Landlock lets it, and memory.  It has the archive open
+ * and starts nothing.
+ */
+static const struct filter_rule unpack_rules[] = {
+    ALLOW(read),
+    ALLOW(write),
+    ALLOW(pwrite64),
+    ALLOW(lseek), /* to a file of a saved archive */
+    ALLOW(openat),
+    ALLOW(openat2),
+    ALLOW(close),
+    ALLOW(newfstatat),
+    ALLOW(fstatfs), /* the room that is left */
+    RARE(fstat, OTHER_LIBRARY),
+    RARE(statx, OTHER_LIBRARY),
+    ALLOW(fcntl),
+    ALLOW(ftruncate),
+    ALLOW(utimensat),
+    ALLOW(fchmod),
+    ALLOW(mkdirat),
+    ALLOW(unlinkat),
+    ALLOW(linkat),
+    ALLOW(symlinkat),
+    ALLOW(renameat),
+    RARE(renameat2, OTHER_LIBRARY),
+    ALLOW(umask),
+    RARE_IF(ioctl, "progress on a terminal", IS(2, TCGETS)),
+    RARE(clock_gettime, "progress, on a host whose clock the kernel reads"),
+    ALLOW_IF(mmap, MASKED(3, PROT_EXEC, 0)),
+    ALLOW(munmap),
+    RARE_IF(mprotect, HEAP, MASKED(3, PROT_EXEC, 0)),
+    RARE(mremap, HEAP),
+    RARE_IF(madvise, HEAP, IS(3, MADV_DONTNEED)),
+    ALLOW(brk),
+    RARE(futex, OTHER_LIBRARY),
+    RARE(getrandom, "libarchive, at its first hash table"),
+    RARE(rt_sigreturn, "a signal that is handled"),
+    ALLOW(exit_group),
+};
+
+/*
+ * What no program that helps to make an image has to do, in all of them: the rest of the kernel's doors.  Programs of
+ * the host's come and go with its version, so that a list of what they may call would not hold.
+ */
+#define NEW_NAMESPACES (CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
+                        CLONE_NEWCGROUP)
+#define DENY(name) REFUSE(name, EPERM)
+
+static const struct filter_rule denied_rules[] = {
+    /* other processes */
+    DENY(ptrace), DENY(process_vm_readv), DENY(process_vm_writev), DENY(kcmp), DENY(pidfd_getfd),
+    DENY(process_madvise), DENY(move_pages), DENY(migrate_pages),
+    /* the network: UNIX sockets alone, of which Landlock and the namespaces leave none beyond */
+    ALLOW_IF(socket, IS(1, AF_UNIX)), DENY(socket),
+    ALLOW_IF(socketpair, IS(1, AF_UNIX)), DENY(socketpair),
+    /* namespaces and mounts */
+    DENY(unshare), DENY(setns), ALLOW_IF(clone, MASKED(1, NEW_NAMESPACES, 0)), DENY(clone), REFUSE(clone3, ENOSYS),
+    DENY(mount), DENY(umount2), DENY(pivot_root), DENY(chroot), DENY(fsopen), DENY(fsconfig), DENY(fsmount),
+    DENY(fspick), DENY(open_tree), DENY(move_mount), DENY(mount_setattr),
+    /* what the kernel runs or keeps for others */
+    DENY(bpf), DENY(perf_event_open), DENY(userfaultfd), DENY(io_uring_setup), DENY(io_uring_enter),
+    DENY(io_uring_register), DENY(add_key), DENY(request_key), DENY(keyctl), DENY(memfd_secret),
+    DENY(open_by_handle_at), DENY(name_to_handle_at), DENY(fanotify_init), DENY(vmsplice),
+    /* the owner's say over files, which Landlock does not see; an image's are told to fakeroot */
+    DENY(chmod), DENY(fchmodat), DENY(chown), DENY(lchown), DENY(fchown), DENY(fchownat),
+    DENY(setxattr), DENY(lsetxattr), DENY(fsetxattr), DENY(removexattr), DENY(lremovexattr), DENY(fremovexattr),
+    DENY(mknod), DENY(mknodat),
+    /* a terminal's input, which its shell would read */
+    REFUSE_IF(ioctl, EPERM, IS(2, TIOCSTI)), REFUSE_IF(ioctl, EPERM, IS(2, TIOCLINUX)), ALLOW(ioctl),
+    /* the machine */
+    DENY(init_module), DENY(finit_module), DENY(delete_module), DENY(kexec_load), DENY(kexec_file_load),
+    DENY(reboot), DENY(swapon), DENY(swapoff), DENY(iopl), DENY(ioperm), DENY(modify_ldt), DENY(acct), DENY(quotactl),
+    DENY(quotactl_fd), DENY(syslog), DENY(settimeofday), DENY(clock_settime), DENY(clock_adjtime), DENY(adjtimex),
+    DENY(sethostname), DENY(setdomainname), DENY(vhangup), DENY(personality), DENY(lookup_dcookie),
+};
+
+const struct filter_list filter_denied = {
+    .name = "image", .rules = denied_rules, .count = ARRAY_LENGTH(denied_rules),
+};
+
 #define LIST(text, table) { .name = text, .rules = table, .count = ARRAY_LENGTH(table) }
 
 const struct filter_list filter_lists[SANDBOX_THREAD_COUNT] = {
     [SANDBOX_VCPU] = LIST("vCPU", vcpu_rules),
     [SANDBOX_IO] = LIST("I/O", io_rules),
     [SANDBOX_CONTROL] = LIST("control", control_rules),
+    [SANDBOX_UNPACK] = LIST("unpacking", unpack_rules),
 };

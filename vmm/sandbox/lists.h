@@ -14,4 +14,7 @@ struct filter_list {
 /* What each kind of thread may call; the most frequent first. */
 extern const struct filter_list filter_lists[SANDBOX_THREAD_COUNT];
 
+/* What all programs that make an image are refused; all else they may call. */
+extern const struct filter_list filter_denied;
+
 #endif

@@ -3,7 +3,8 @@
  * Who the monitor is.  Root becomes an unprivileged user that has nothing else
  * on this host: 0x70000000 and the supervisor's PID, which no other VM has as
  * long as this one runs, from a range that distributions leave unused (after the
- * containers' of systemd).  An ordinary user stays who they are.
+ * containers' of systemd).  An ordinary user stays who they are, and so does who
+ * unpacks archives: the files are to be theirs.
  */
 
 #include <errno.h>
@@ -45,26 +46,32 @@ static int become(const struct sandbox *sandbox, struct error *error)
 }
 
 /* The bounding set stays: it matters only to exec, from which no_new_privs lets nothing come. */
-static int drop_capabilities(struct error *error)
+static int drop_capabilities(uint32_t kept, struct error *error)
 {
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
+    struct __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
 
+    if (kept && syscall(SYS_capget, &header, left) < 0)
+        return error_system(error, errno, "capget");
+    /* Root in a container may have less than that. */
+    left[0].effective = left[0].permitted &= kept;
+    left[0].inheritable = left[1].effective = left[1].permitted = left[1].inheritable = 0;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return error_system(error, errno, "ambient capabilities");
-    if (syscall(SYS_capset, &header, none) < 0)
+    if (syscall(SYS_capset, &header, left) < 0)
         return error_system(error, errno, "capset");
     return 0;
 }
 
 int layer_privileges(struct sandbox *sandbox, struct error *error)
 {
+    bool archives = sandbox->config.kind == SANDBOX_ARCHIVES;
     int result = 0;
 
-    if (sandbox->privileged)
+    if (sandbox->privileged && !archives)
         result = become(sandbox, error);
     if (result == 0)
-        result = drop_capabilities(error);
+        result = drop_capabilities(sandbox->privileged ? sandbox->config.capabilities : 0, error);
     if (result < 0)
         return result;
     /* After the change of user, which clears the last of them. */

@@ -53,6 +53,10 @@ static pid_t make_child(struct sandbox *sandbox, struct error *why)
     sandbox->user_namespace = false;
     if (sandbox->config.mode == SANDBOX_OFF)
         return make(sandbox, 0);
+    if (sandbox->config.no_namespaces) {
+        error_set(why, EOPNOTSUPP, "%s", sandbox->config.no_namespaces);
+        return make(sandbox, 0);
+    }
     if (sandbox->privileged)
         pid = make(sandbox, namespaces_clone_flags(false));
     /* Also root without its capabilities, as in a container. */
@@ -158,7 +162,7 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error)
     if (cgroup_out_of_memory(sandbox->cgroup))
         return error_set(error, ENOMEM, "the VM was killed: it took more memory than its cgroup "
                          "allows; report it, or give the guest less --memory");
-    last_words_tell(&words, status, error);
+    last_words_tell(sandbox->config.kind, &words, status, error);
     return error->number ? -error->number
                          : error_set(error, ECHILD, "the VM's process: ended with wait status %d; "
                                      "please report it", status);

@@ -17,10 +17,11 @@
 static const struct {
     const char *name;
     int (*enter)(struct sandbox *sandbox, struct error *error);
+    bool monitor_only;
 } layers[] = {
     [LAYER_DESCRIPTORS] = { "descriptors", layer_descriptors },
     [LAYER_LIMITS] = { "limits", layer_limits },
-    [LAYER_CGROUP] = { "cgroup", layer_cgroup },
+    [LAYER_CGROUP] = { "cgroup", layer_cgroup, true },
     [LAYER_NAMESPACES] = { "namespaces", layer_namespaces },
     [LAYER_ROOT] = { "root", layer_root },
     [LAYER_PRIVILEGES] = { "privileges", layer_privileges },
@@ -28,6 +29,19 @@ static const struct {
     [LAYER_SECCOMP] = { "seccomp", layer_seccomp },
 };
 _Static_assert(ARRAY_LENGTH(layers) == LAYER_COUNT, "every layer has its row");
+
+static bool has_layer(const struct sandbox *sandbox, size_t layer)
+{
+    return sandbox->config.kind == SANDBOX_MONITOR || !layers[layer].monitor_only;
+}
+
+/* In the supervisor; without one, LAYER_CGROUP is missing. */
+static void create_cgroup(struct sandbox *sandbox)
+{
+    if (sandbox->config.mode == SANDBOX_ON && has_layer(sandbox, LAYER_CGROUP) &&
+        cgroup_create(&sandbox->cgroup, &sandbox->config, &sandbox->cgroup_missing) < 0)
+        sandbox->cgroup = NULL;
+}
 
 int sandbox_create(struct sandbox **sandbox, const struct sandbox_config *config, struct log *log,
                    struct error *error)
@@ -48,10 +62,10 @@ int sandbox_create(struct sandbox **sandbox, const struct sandbox_config *config
     created->supervisor = getpid();
     created->words_fd = -1;
     if (config->mode == SANDBOX_OFF)
-        log_warn(log, "the sandbox is off: a guest that breaks out of its VM has all that this "
-                 "user has");
-    else if (cgroup_create(&created->cgroup, config, &created->cgroup_missing) < 0)
-        created->cgroup = NULL;
+        log_warn(log, "the sandbox is off: %s has all that this user has",
+                 config->kind == SANDBOX_MONITOR ? "a guest that breaks out of its VM"
+                                                 : "an archive that breaks its reader");
+    create_cgroup(created);
     *sandbox = created;
     return 0;
 }
@@ -80,7 +94,7 @@ static void tell(const struct sandbox *sandbox)
         if (sandbox->active[i])
             length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
                                        length ? ", " : "", layers[i].name);
-        else
+        else if (has_layer(sandbox, i))
             log_debug(sandbox->log, "sandbox: without %s: %s", layers[i].name,
                       sandbox->why[i].message);
     }
@@ -92,6 +106,8 @@ static int enter_layers(struct sandbox *sandbox, struct error *error)
     for (size_t i = 0; i < LAYER_COUNT; i++) {
         struct error *why = &sandbox->why[i];
 
+        if (!has_layer(sandbox, i))
+            continue;
         sandbox->active[i] = layers[i].enter(sandbox, why) == 0;
         if (!sandbox->active[i] && sandbox->config.required)
             return error_set(error, why->number, "--require-sandbox: the layer '%s' is missing: %s",

@@ -32,6 +32,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -42,6 +43,22 @@ struct sandbox;
 
 enum sandbox_mode { SANDBOX_ON, SANDBOX_OFF, SANDBOX_MODE_COUNT };
 
+/*
+ * What the child is.  One that reads archives has files to make, and programs to
+ * start: it stays the user it is, and keeps the file system, of which Landlock
+ * leaves it the paths that it names, and which is read-only but for these.  It has
+ * no cgroup, as nobody else's code runs in it until it has broken.
+ */
+enum sandbox_kind { SANDBOX_MONITOR, SANDBOX_ARCHIVES };
+
+/* To read; to read and run; to read, write, make and remove. */
+enum sandbox_access { SANDBOX_READ, SANDBOX_RUN, SANDBOX_WRITE };
+
+struct sandbox_path {
+    const char *path; /* of a file, or of a folder and all in it; one out of reach is left out */
+    enum sandbox_access access;
+};
+
 /* A user or group ID that nobody has asked for. */
 #define SANDBOX_ID_CHOOSE UINT64_MAX
 
@@ -51,7 +68,13 @@ struct sandbox_config {
     uint64_t uid, gid; /* as root: whom to become */
     uint64_t memory;   /* the guest's, bytes: limits are reckoned from it */
     unsigned int cpus; /* the guest's */
-    uint64_t later_file; /* bytes of the longest file that it may be given once it is jailed: a snapshot's */
+    enum sandbox_kind kind;
+    /* Of SANDBOX_ARCHIVES: */
+    const char *no_namespaces; /* why it has none, or NULL */
+    uint32_t capabilities;     /* that root keeps, a bit each */
+    uint64_t file_size;        /* bytes: no file becomes larger */
+    const struct sandbox_path *paths;
+    size_t path_count;
 };
 
 #define SANDBOX_CONFIG_DEFAULT { .uid = SANDBOX_ID_CHOOSE, .gid = SANDBOX_ID_CHOOSE }
@@ -60,6 +83,7 @@ enum sandbox_thread {
     SANDBOX_VCPU,    /* KVM_RUN and the devices' registers */
     SANDBOX_IO,      /* the devices' queues */
     SANDBOX_CONTROL, /* the console and the supervisor's wishes */
+    SANDBOX_UNPACK,  /* of SANDBOX_ARCHIVES: reads an archive, starts no program */
     SANDBOX_THREAD_COUNT
 };
 
@@ -86,6 +110,9 @@ void sandbox_signal(struct sandbox *sandbox, int signal);
 
 /* A disk of the child's may have grown: the limit on the size of files is no more. */
 void sandbox_files_grew(struct sandbox *sandbox);
+
+/* The child is to write a new file, FD, of at most SIZE bytes: it may, also where that is memory. */
+void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 
 /*
  * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells

@@ -24,6 +24,19 @@
 #include "vmm/sandbox/layers.h"
 #include "vmm/sandbox/lists.h"
 
+/* For this thread and what it makes; 0, or an errno. */
+static int install(const struct filter_list *list, uint32_t otherwise)
+{
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+
+    program.len = (unsigned short)filter_translate(list->rules, list->count, arch_audit_number,
+                                                   otherwise, code);
+    if (program.len == 0)
+        return E2BIG;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? errno : 0;
+}
+
 int layer_seccomp(struct sandbox *sandbox, struct error *error)
 {
     uint32_t action = SECCOMP_RET_TRAP;
@@ -36,25 +49,28 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
         return error_set(error, EPERM, "needs the privileges; see there");
     /* To give memory of a thread's own heap back, the C library looks into /proc: all share one. */
     mallopt(M_ARENA_MAX, 1);
+    /* And what grows is not moved by mremap(2), which is on no monitor's list. */
+    mallopt(M_MMAP_MAX, 0);
     last_words_prepare(sandbox->words_fd);
+    if (sandbox->config.kind == SANDBOX_ARCHIVES) {
+        int number = install(&filter_denied, SECCOMP_RET_ALLOW);
+
+        return number ? error_system(error, number, "seccomp") : 0;
+    }
     return 0;
 }
 
 void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
 {
-    const struct filter_list *list = &filter_lists[kind];
-    struct sock_filter code[FILTER_LENGTH_MAX];
-    struct sock_fprog program = { .filter = code };
-    size_t length;
+    int number;
 
     if (!sandbox || !sandbox->active[LAYER_SECCOMP])
         return;
-    length = filter_translate(list->rules, list->count, arch_audit_number, SECCOMP_RET_TRAP, code);
-    program.len = (unsigned short)length;
     last_words_thread(kind);
-    if (length > 0 && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
+    number = install(&filter_lists[kind], SECCOMP_RET_TRAP);
+    if (number == 0)
         return;
     log_error(sandbox->log, "sandbox: a %s thread's list of system calls: %s; 'mote doctor' may "
-              "tell more", list->name, length > 0 ? strerror(errno) : "is too long");
+              "tell more", filter_lists[kind].name, strerror(number));
     _exit(STATUS_FAILED);
 }

@@ -126,7 +126,7 @@ static uint32_t read_indexed(const struct ioapic *ioapic)
     case INDEX_ARBITRATION:
         return (uint32_t)ioapic->id << 24;
     case INDEX_VERSION:
-        return VERSION | (LAYOUT_IOAPIC_PINS - 1u) << 16;
+        return VERSION | (ioapic->options.pins - 1) << 16;
     }
     if (ioapic->select < INDEX_REDIRECTION)
         return 0;

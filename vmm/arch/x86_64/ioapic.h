@@ -22,6 +22,9 @@
 #include "vmm/irq_line.h"
 
 struct ioapic_options {
+    /* What the version register tells, 1 to LAYOUT_IOAPIC_PINS.  All pins are there;
+     * but Linux reads and writes each one that it is told of, four to eight exits each. */
+    unsigned int pins;
     /* Sends one message-signalled interrupt. */
     void (*send)(void *context, uint64_t address, uint32_t data);
     void *context;

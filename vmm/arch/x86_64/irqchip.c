@@ -62,11 +62,22 @@ static int set_up_kvm(struct kvm *kvm, struct error *error)
     return 0;
 }
 
-int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, struct log *log,
-                   struct error *error)
+static unsigned int pins_for(size_t windows)
+{
+    if (windows > LAYOUT_VIRTIO_WINDOWS)
+        windows = LAYOUT_VIRTIO_WINDOWS;
+    if (LAYOUT_VIRTIO_GSI + windows < LAYOUT_IOAPIC_PINS_MIN)
+        return LAYOUT_IOAPIC_PINS_MIN;
+    return LAYOUT_VIRTIO_GSI + (unsigned int)windows;
+}
+
+int arch_vm_create(struct arch_vm **arch, struct kvm *kvm, struct bus *mmio, size_t windows,
+                   struct log *log, struct error *error)
 {
     struct arch_vm *created = calloc(1, sizeof(*created));
-    struct ioapic_options options = { .send = send_msi, .context = created };
+    struct ioapic_options options = {
+        .pins = pins_for(windows), .send = send_msi, .context = created,
+    };
     int result;
 
     if (!created)

@@ -65,10 +65,12 @@
 
 /*
  * IOAPIC inputs: each virtio window has its own from LAYOUT_VIRTIO_GSI on, so
- * that no interrupt is ever shared.  The version register tells a driver the
- * number of inputs; Linux accepts up to 127.
+ * that no interrupt is ever shared.  The version register tells a driver how
+ * many there are: those that ISA had, and more for devices beyond them.  Linux
+ * accepts up to 127.
  */
 #define LAYOUT_IOAPIC_PINS 120
+#define LAYOUT_IOAPIC_PINS_MIN 16
 #define LAYOUT_VIRTIO_GSI 5
 #define LAYOUT_VIRTIO_WINDOWS 100
 #define LAYOUT_GENERATION_GSI 105

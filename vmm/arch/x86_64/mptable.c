@@ -11,7 +11,6 @@
 #define IO_APIC_VERSION 0x11
 #define ACTIVE_HIGH_EDGE 0x5
 #define ISA_BUS 0
-#define ISA_INPUTS 24
 
 /* All of the table, and no more than the specification's 16-bit length holds. */
 struct table {
@@ -59,7 +58,7 @@ static void add_processors(struct table *table, unsigned int count)
 
 static unsigned int input_count(const struct machine *machine)
 {
-    unsigned int count = ISA_INPUTS;
+    unsigned int count = LAYOUT_IOAPIC_PINS_MIN;
 
     for (size_t i = 0; i < machine->device_count; i++) {
         uint32_t irq = machine->devices[i].irq;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `mote-image unpack-kernel`: from a bzImage on standard input to a vmlinux on standard output. */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/images/command.h"
+#include "vmm/images/kernel_payload.h"
+
+struct options {
+    bool quiet;
+};
+
+static const struct option_row rows[] = {
+    { "Options", "quiet", NULL, "the exit status says it all", option_set_flag,
+      .offset = offsetof(struct options, quiet) },
+};
+
+static const struct option_table table = {
+    .usage = "mote-image unpack-kernel [OPTION]...",
+    .summary = "Unpacks the kernel in the bzImage on standard input, which must be a file, to\n"
+               "standard output. What a kernel unpacks once is not unpacked at every boot.",
+    .examples = "  mote-image unpack-kernel <bzImage >vmlinux\n",
+    .rows = rows,
+    .count = ARRAY_LENGTH(rows),
+};
+
+int image_cmd_unpack_kernel(int argc, char **argv)
+{
+    struct options options = { .quiet = false };
+    struct error error = ERROR_INIT;
+    bool helped = false;
+
+    if (options_parse(&table, &options, argc, argv, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    if (kernel_payload_unpack(STDIN_FILENO, STDOUT_FILENO, &error) < 0)
+        return options.quiet ? STATUS_FAILED : command_failed(&error);
+    return STATUS_OK;
+}
