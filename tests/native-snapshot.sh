@@ -52,6 +52,20 @@ restored() {
 
 snapshot() { "$mote" snapshot saved "$snap" "$@" 2>"$work/err" || fail "$(<"$work/err")"; }
 
+# With its output into a pipe: one into a file has no limit on the lengths of files, and neither has a snapshot then.
+saved_beside_a_pipe() {
+    reference
+    rm -rf "$snap"
+    "$mote" boot --name saved --kernel "$payloads/progress.elf" --cmdline "steps=$steps" --log-level error </dev/null \
+        2>/dev/null | cat >"$work/out" &
+    pid=$!
+    wait_for 1000
+    snapshot --stop
+    wait "$pid"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+}
+
 saved_and_ended() {
     local options=()
     [[ $1 == 0 ]] || devices "$1"
@@ -280,6 +294,7 @@ killed_client() {
 }
 
 a_test 'saved amid its work and restored' saved_and_ended 0
+a_test 'saved with its output into a pipe' saved_beside_a_pipe
 a_test 'saved and restored with all devices and 4 vCPUs' saved_and_ended 4
 a_test 'saved and restored with all devices and 64 vCPUs' saved_and_ended 64
 a_test 'saved while paused, copied twice, and gone on' saved_and_copied

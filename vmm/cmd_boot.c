@@ -54,16 +54,6 @@ static int set_cpus(void *target, const struct option_row *row, const char *valu
     return result;
 }
 
-static int set_name(void *target, const struct option_row *row, const char *value,
-                    struct error *error)
-{
-    if (!store_name_is_good(value))
-        return error_set(error, EINVAL, "--%s %s: is no name; use up to %d letters, digits, '_', '.' "
-                         "and '-'", row->name, value, STORE_NAME_MAX);
-    ((struct boot_options *)target)->boot.name = value;
-    return 0;
-}
-
 static int add_device(void *target, const struct option_row *row, const char *value,
                       struct error *error)
 {
@@ -107,7 +97,8 @@ static const struct option_row machine_rows[] = {
       FIELD(boot.vm.kvm_path) },
 };
 static const struct option_row session_rows[] = {
-    { "Control", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM", set_name },
+    { "Control", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
+      option_set_text, FIELD(boot.name) },
     SANDBOX_OPTION_ROWS(struct boot_options, boot.sandbox),
     { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(boot.vm.console), .choices = console_names },
@@ -202,8 +193,10 @@ static int open_log(struct log *log, const struct boot_options *options, struct 
 /* What follows from several options. */
 static int complete(struct boot_options *options, struct error *error)
 {
-    int result = vm_config_complete(&options->boot.vm, error);
+    int result = store_check_name(options->boot.name, error);
 
+    if (result == 0)
+        result = vm_config_complete(&options->boot.vm, error);
     if (result == 0)
         result = vm_config_check(&options->boot.vm, error);
     options->boot.vm.may_be_saved = options->boot.name != NULL;

@@ -31,16 +31,6 @@ static const char *const log_level_names[] = {
     [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
 };
 
-static int set_name(void *target, const struct option_row *row, const char *value,
-                    struct error *error)
-{
-    if (!store_name_is_good(value))
-        return error_set(error, EINVAL, "--%s %s: is no name; use up to %d letters, digits, '_', '.' "
-                         "and '-'", row->name, value, STORE_NAME_MAX);
-    ((struct restore_options *)target)->boot.name = value;
-    return 0;
-}
-
 static int add_override(void *target, const struct option_row *row, const char *value,
                         struct error *error)
 {
@@ -58,7 +48,8 @@ static int add_override(void *target, const struct option_row *row, const char *
 #define FIELD(name) .offset = offsetof(struct restore_options, name)
 
 static const struct option_row first_rows[] = {
-    { "Options", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM", set_name },
+    { "Options", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
+      option_set_text, FIELD(boot.name) },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(boot.vm.kvm_path) },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
@@ -179,8 +170,10 @@ static int restore(struct restore_options *options, const char *folder, struct t
 {
     struct log log = LOG_INIT;
     struct error why = ERROR_INIT;
-    int result = snapshot_folder_open(&options->source, folder, error);
+    int result = store_check_name(options->boot.name, error);
 
+    if (result == 0)
+        result = snapshot_folder_open(&options->source, folder, error);
     if (result < 0)
         return result;
     log.level = (enum log_level)options->log_level;

@@ -35,6 +35,14 @@ bool store_name_is_good(const char *name)
     return true;
 }
 
+int store_check_name(const char *name, struct error *error)
+{
+    if (!name || store_name_is_good(name))
+        return 0;
+    return error_set(error, EINVAL, "--name %s: is no name; give up to %d letters, digits, '_', '.' "
+                     "and '-', the first a letter or digit", name, STORE_NAME_MAX);
+}
+
 /* ---- the folder of all ---------------------------------------------------- */
 
 static char *base_path(void)

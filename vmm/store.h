@@ -37,6 +37,8 @@ struct store_entry {
 
 /* Letters, digits, '_', '.' and '-', not at the beginning. */
 bool store_name_is_good(const char *name);
+/* The same of the value of --name, NULL for none. */
+int store_check_name(const char *name, struct error *error);
 
 /*
  * A new entry, locked, of the COUNT words of a command; NAME NULL makes one up.

@@ -191,10 +191,8 @@ static int check(const struct run_options *options, struct error *error)
     if (options->work_directory && options->work_directory[0] != '/')
         return error_set(error, EINVAL, "--workdir %s: does not begin with '/'; give the whole "
                          "path", options->work_directory);
-    if (options->name && !store_name_is_good(options->name))
-        return error_set(error, EINVAL, "--name %s: is no name; give up to %d letters, digits, "
-                         "'_', '.' and '-', the first a letter or digit", options->name,
-                         STORE_NAME_MAX);
+    if (store_check_name(options->name, error) < 0)
+        return -EINVAL;
     if (options->detach && (options->tty || options->interactive))
         return error_set(error, EINVAL, "--detach: leaves no terminal and no input; leave out "
                          "--tty and --interactive");

@@ -48,6 +48,11 @@ static int write_all(int fd, const void *bytes, size_t length, uint64_t offset, 
     return 0;
 }
 
+uint64_t memory_file_length(uint64_t size)
+{
+    return size + PAGE_SIZE;
+}
+
 int memory_file_begin(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
                       struct error *error)
 {
@@ -68,10 +73,11 @@ int memory_file_check(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
 
     if (fstat(fd, &status) < 0)
         return error_system(error, errno, "snapshot: its memory");
-    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != size + PAGE_SIZE)
+    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != memory_file_length(size))
         return error_set(error, EINVAL, "snapshot: its memory has %llu bytes and must have %llu: it "
                          "was cut short or is another's; copy it again or save the VM anew",
-                         (unsigned long long)status.st_size, (unsigned long long)size + PAGE_SIZE);
+                         (unsigned long long)status.st_size,
+                         (unsigned long long)memory_file_length(size));
     if (pread(fd, &trailer, sizeof(trailer), (off_t)size) != (ssize_t)sizeof(trailer))
         return error_system(error, EIO, "snapshot: its memory");
     if (memcmp(trailer.magic, magic, sizeof(magic)) != 0 || trailer.version != htole32(1) ||

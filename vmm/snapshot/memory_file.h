@@ -23,6 +23,9 @@
 
 #define SNAPSHOT_ID_SIZE 16
 
+/* Bytes of the file for SIZE bytes of RAM: with the page behind it. */
+uint64_t memory_file_length(uint64_t size);
+
 /* Makes FD, empty, one for SIZE bytes of RAM, all zero. */
 int memory_file_begin(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
                       struct error *error);
