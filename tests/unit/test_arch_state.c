@@ -41,7 +41,8 @@ static void make(struct tiny *tiny)
     assert_int_equal(guest_memory_create(&tiny->memory, &range, 1, &error), 0);
     assert_int_equal(kvm_open(&tiny->kvm, KVM_DEFAULT_PATH, &error), 0);
     assert_int_equal(kvm_create_vm(&tiny->kvm, &error), 0);
-    assert_int_equal(arch_vm_create(&tiny->arch, &tiny->kvm, &tiny->mmio, &tiny->log, &error), 0);
+    assert_int_equal(arch_vm_create(&tiny->arch, &tiny->kvm, &tiny->mmio, 0, &tiny->log,
+                                    &error), 0);
     assert_int_equal(guest_memory_slice(tiny->memory, 0, MEMORY, &slice), 0);
     assert_int_equal(kvm_add_memory(&tiny->kvm, 0, 0, MEMORY, slice.bytes, &error), 0);
     for (unsigned int i = 0; i < CPUS; i++) {

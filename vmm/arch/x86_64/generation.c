@@ -9,8 +9,8 @@
 #include "layout.h"
 #include "vmm/arch/arch.h"
 
-_Static_assert(LAYOUT_GENERATION_GSI >= LAYOUT_VIRTIO_GSI + LAYOUT_VIRTIO_WINDOWS &&
-               LAYOUT_GENERATION_GSI < LAYOUT_IOAPIC_PINS, "an interrupt of its own");
+_Static_assert(LAYOUT_GENERATION_GSI != LAYOUT_SERIAL_GSI && LAYOUT_GENERATION_GSI < LAYOUT_VIRTIO_GSI &&
+               LAYOUT_GENERATION_GSI < LAYOUT_IOAPIC_PINS_MIN, "an interrupt of its own, in every machine");
 
 int arch_new_generation(struct arch_vm *arch, struct guest_memory *memory, bool changed,
                         struct error *error)

@@ -73,6 +73,6 @@
 #define LAYOUT_IOAPIC_PINS_MIN 16
 #define LAYOUT_VIRTIO_GSI 5
 #define LAYOUT_VIRTIO_WINDOWS 100
-#define LAYOUT_GENERATION_GSI 105
+#define LAYOUT_GENERATION_GSI 3 /* low: of the pins a guest is told of only as many as it needs */
 
 #endif
