@@ -6,15 +6,18 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/images/command.h"
+#include "vmm/images/jail.h"
 #include "vmm/images/kernel_payload.h"
 
 struct options {
     bool quiet;
+    struct jail_options jail;
 };
 
 static const struct option_row rows[] = {
     { "Options", "quiet", NULL, "the exit status says it all", option_set_flag,
       .offset = offsetof(struct options, quiet) },
+    JAIL_OPTION_ROWS(struct options, jail),
 };
 
 static const struct option_table table = {
@@ -26,17 +29,25 @@ static const struct option_table table = {
     .count = ARRAY_LENGTH(rows),
 };
 
+static int unpack(void *context, struct sandbox *sandbox)
+{
+    const struct options *options = context;
+    struct error error = ERROR_INIT;
+
+    sandbox_thread(sandbox, SANDBOX_UNPACK);
+    if (kernel_payload_unpack(STDIN_FILENO, STDOUT_FILENO, &error) < 0)
+        return options->quiet ? STATUS_FAILED : command_failed(&error);
+    return STATUS_OK;
+}
+
 int image_cmd_unpack_kernel(int argc, char **argv)
 {
     struct options options = { .quiet = false };
+    struct jail jail = { .options = &options.jail, .file_size = KERNEL_PAYLOAD_MAX };
     struct error error = ERROR_INIT;
     bool helped = false;
 
     if (options_parse(&table, &options, argc, argv, &helped, &error) < 0)
         return command_failed(&error);
-    if (helped)
-        return STATUS_OK;
-    if (kernel_payload_unpack(STDIN_FILENO, STDOUT_FILENO, &error) < 0)
-        return options.quiet ? STATUS_FAILED : command_failed(&error);
-    return STATUS_OK;
+    return helped ? STATUS_OK : jail_run(&jail, unpack, &options);
 }

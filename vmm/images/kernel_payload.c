@@ -22,10 +22,9 @@
 #define HEADER_END 0x250
 #define VERSION_WITH_PAYLOAD 0x0208
 
-/* What is left to be read. */
 struct payload {
-    int fd;
-    uint64_t offset, left;
+    int fd; /* at the next byte */
+    uint64_t left;
     uint8_t bytes[1 << 16];
 };
 
@@ -43,6 +42,12 @@ static uint32_t word(const uint8_t *bytes, unsigned int size)
     return value;
 }
 
+/* By lseek(2) and read(2), as what unpacks may call no more than it needs. */
+static bool read_at(int fd, uint64_t offset, void *bytes, size_t length)
+{
+    return lseek(fd, (off_t)offset, SEEK_SET) >= 0 && read(fd, bytes, length) == (ssize_t)length;
+}
+
 /* Where the payload lies, by the header's word, which may lie. */
 static int find_payload(struct payload *payload, struct error *error)
 {
@@ -52,7 +57,7 @@ static int find_payload(struct payload *payload, struct error *error)
 
     if (fstat(payload->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return damaged("it is no file", error);
-    if (pread(payload->fd, header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+    if (!read_at(payload->fd, 0, header, sizeof(header)) ||
         memcmp(header + MAGIC, "HdrS", 4) != 0 || word(header + BOOT_FLAG, 2) != 0xaa55)
         return damaged("it has no boot header", error);
     if (word(header + VERSION, 2) < VERSION_WITH_PAYLOAD)
@@ -63,11 +68,11 @@ static int find_payload(struct payload *payload, struct error *error)
     if (offset > (uint64_t)status.st_size || length > (uint64_t)status.st_size - offset ||
         length < 8)
         return damaged("its payload lies outside of the file", error);
-    if (pread(payload->fd, magic, sizeof(magic), (off_t)offset) != (ssize_t)sizeof(magic))
+    if (!read_at(payload->fd, offset, magic, sizeof(magic)) ||
+        lseek(payload->fd, (off_t)offset, SEEK_SET) < 0)
         return damaged("it ends too early", error);
     if (magic[0] != 0x1f || magic[1] != 0x8b)
         length -= 4;
-    payload->offset = offset;
     payload->left = length;
     return 0;
 }
@@ -80,13 +85,12 @@ static la_ssize_t read_payload(struct archive *archive, void *context, const voi
     ssize_t count;
 
     do
-        count = length ? pread(payload->fd, payload->bytes, length, (off_t)payload->offset) : 0;
+        count = length ? read(payload->fd, payload->bytes, length) : 0;
     while (count < 0 && errno == EINTR);
     if (count < 0 || (count == 0 && length > 0)) {
         archive_set_error(archive, count < 0 ? errno : EIO, "it ends too early");
         return ARCHIVE_FATAL;
     }
-    payload->offset += (uint64_t)count;
     payload->left -= (uint64_t)count;
     *bytes = payload->bytes;
     return count;
