@@ -81,6 +81,7 @@ saved_and_copied() {
     local size others=()
     begin
     "$mote" pause saved
+    sleep 0.2 # what the guest had said by then is still being written
     size=$(stat -c %s "$work/out")
     snapshot
     sleep 0.2
@@ -241,11 +242,17 @@ full() {
     went_on
 }
 
+# A VM that stands still, so that it is there however long it takes to get hold of it.
+begin_paused() {
+    begin
+    "$mote" pause saved
+}
+
 # Killed at the N-th call of a kind, each in turn: the supervisor with all of it, its monitor, or who asked.
 killed_supervisor() {
     local call
     for call in mkdirat openat fsync renameat2 sendmsg; do
-        begin
+        begin_paused
         strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL" -p "$pid" 2>/dev/null &
         local tracer=$!
         sleep 0.3
@@ -265,13 +272,13 @@ killed_supervisor() {
 
 killed_monitor() {
     local status=0
-    begin
+    begin_paused
     strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=SIGKILL:when=2 -p "$(pgrep -P "$pid" | head -n 1)" \
         2>/dev/null &
     local tracer=$!
     sleep 0.3
-    ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail 'it was saved'
-    says "$work/err" 'the VM ended before it was done'
+    ! "$mote" snapshot saved "$snap" 2>"$work/asked" || fail 'it was saved'
+    says "$work/asked" 'the VM ended before it was done'
     wait "$pid" 2>/dev/null || status=$?
     wait "$tracer" 2>/dev/null || true
     ((status == 125)) || fail "status $status, wanted 125"
