@@ -181,14 +181,16 @@ static void test_lying_headers(void **state)
 
 /* ---- the cache ------------------------------------------------------------ */
 
-static int unpack(int from, int to, struct error *error)
+static int unpack(const struct image_program *program, int from, int to, struct error *error)
 {
+    (void)program;
     unpacked++;
     return kernel_payload_unpack(from, to, error);
 }
 
-static int no_room(int from, int to, struct error *error)
+static int no_room(const struct image_program *program, int from, int to, struct error *error)
 {
+    (void)program;
     (void)from;
     unpacked++;
     assert_int_equal(write(to, vmlinux, 4), 4);
@@ -202,7 +204,7 @@ static char *get(const char *name)
     char *path = NULL, content[256];
     int fd;
 
-    assert_int_equal(kernel_cache_get(path_of(name), unpack, &path, &error), 1);
+    assert_int_equal(kernel_cache_get(path_of(name), unpack, NULL, &path, &error), 1);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(read(fd, content, sizeof(content)), sizeof(vmlinux));
     assert_memory_equal(content, vmlinux, sizeof(vmlinux));
@@ -277,7 +279,7 @@ static void test_failures_leave_nothing(void **state)
 
     (void)state;
     write_kernel("kernel");
-    assert_int_equal(kernel_cache_get(path_of("kernel"), no_room, &path, &error), -ENOSPC);
+    assert_int_equal(kernel_cache_get(path_of("kernel"), no_room, NULL, &path, &error), -ENOSPC);
     assert_null(path);
     assert_int_equal(files(), 0);
     free(get("kernel"));
@@ -299,7 +301,7 @@ static void test_a_writer_at_work(void **state)
     fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(write(fd, "half of a kernel, and longer than a whole one is in here", 50), 50);
     assert_int_equal(flock(fd, LOCK_EX), 0);
-    assert_int_equal(kernel_cache_get(path_of("kernel"), unpack, &path, &error), 0);
+    assert_int_equal(kernel_cache_get(path_of("kernel"), unpack, NULL, &path, &error), 0);
     assert_int_equal(unpacked, 1);
     close(fd);
     /* Killed: its file goes to the next. */
@@ -315,10 +317,10 @@ static void test_what_is_no_bzimage(void **state)
 
     (void)state;
     test_directory_write(&directory, "elf", vmlinux, sizeof(vmlinux));
-    assert_int_equal(kernel_cache_get(path_of("elf"), unpack, &path, &error), 0);
-    assert_int_equal(kernel_cache_get(path_of("absent"), unpack, &path, &error), 0);
-    assert_int_equal(kernel_cache_get(directory.path, unpack, &path, &error), 0);
-    assert_int_equal(kernel_cache_get("/dev/null", unpack, &path, &error), 0);
+    assert_int_equal(kernel_cache_get(path_of("elf"), unpack, NULL, &path, &error), 0);
+    assert_int_equal(kernel_cache_get(path_of("absent"), unpack, NULL, &path, &error), 0);
+    assert_int_equal(kernel_cache_get(directory.path, unpack, NULL, &path, &error), 0);
+    assert_int_equal(kernel_cache_get("/dev/null", unpack, NULL, &path, &error), 0);
     assert_int_equal(unpacked, 0);
 }
 
@@ -331,7 +333,7 @@ static void test_folders_of_others(void **state)
     write_kernel("kernel");
     free(get("kernel"));
     chmod(path_of("unpacked-kernels"), 0777);
-    assert_int_equal(kernel_cache_get(path_of("kernel"), unpack, &path, &error), -EPERM);
+    assert_int_equal(kernel_cache_get(path_of("kernel"), unpack, NULL, &path, &error), -EPERM);
     assert_null(path);
     chmod(path_of("unpacked-kernels"), 0700);
     free(get("kernel"));

@@ -181,13 +181,15 @@ void supervisor_send_window(struct supervisor *supervisor)
 
 static bool accept_output(struct supervisor *supervisor, int fd)
 {
+    const struct supervisor_options *options = supervisor->options;
+    struct image_program program = { .quiet = options->quiet, .sandbox = options->sandbox };
     struct error error = ERROR_INIT;
 
     if (supervisor->phase != PHASE_ENDED || supervisor->output_connected ||
-        !supervisor->options->output)
+        !options->output)
         return false;
     supervisor->output_connected = true;
-    if (output_start(&supervisor->output_process, supervisor->options->output, fd, &error) < 0) {
+    if (output_start(&supervisor->output_process, &program, options->output, fd, &error) < 0) {
         supervisor_complain(supervisor, "%s", error.message);
         supervisor->failed = true;
         supervisor_conclude(supervisor);

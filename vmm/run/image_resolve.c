@@ -23,21 +23,14 @@ static int not_understood(const char *spec, struct error *error)
 
 /* ---- the program ---------------------------------------------------------- */
 
-static int start(pid_t *process, const char *spec, bool quiet, int output, struct error *error)
+static int start(pid_t *process, const struct image_program *program, const char *spec, int output,
+                 struct error *error)
 {
-    cleanup_free char *program = NULL, *copy = strdup(spec);
-    char resolve[] = "resolve", progress[] = "--progress";
-    char *arguments[] = { NULL, resolve, NULL, NULL, NULL };
-    int result = companion_find("mote-image", &program, error);
+    const char *const quietly[] = { "resolve", spec, NULL };
+    const char *const aloud[] = { "resolve", "--progress", spec, NULL };
 
-    if (result < 0)
-        return result;
-    if (!copy)
-        return error_system(error, ENOMEM, "%s", spec);
-    arguments[0] = program;
-    arguments[2] = quiet ? copy : progress;
-    arguments[3] = quiet ? NULL : copy;
-    return companion_start(process, arguments, -1, output, error);
+    return image_program_start(process, program, program->quiet ? quietly : aloud, -1, output,
+                               error);
 }
 
 /* All that comes, with a NUL; -E2BIG for more than ANSWER_MAX. */
@@ -66,8 +59,8 @@ static int read_all(int fd, char **text)
     return 0;
 }
 
-int image_resolve(const char *option, const char *spec, bool quiet, struct json_object **answer,
-                  struct error *error)
+int image_resolve(const char *option, const char *spec, const struct image_program *program,
+                  struct json_object **answer, struct error *error)
 {
     cleanup_fd int ours = -1, theirs = -1;
     cleanup_free char *text = NULL;
@@ -78,7 +71,7 @@ int image_resolve(const char *option, const char *spec, bool quiet, struct json_
         return error_system(error, errno, "--%s", option);
     ours = ends[0];
     theirs = ends[1];
-    result = start(&process, spec, quiet, theirs, error);
+    result = start(&process, program, spec, theirs, error);
     if (result < 0)
         return result;
     cleanup_close(&theirs);

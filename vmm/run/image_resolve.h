@@ -9,17 +9,17 @@
  */
 
 #include <json-c/json_object.h>
-#include <stdbool.h>
 
 #include "vmm/error.h"
+#include "vmm/run/image_program.h"
 #include "vmm/run/rootfs.h"
 
 /*
  * SPEC as `mote-image resolve` takes it, OPTION for messages; *ANSWER is the
  * caller's to put.  An error without a message: mote-image gave one.
  */
-int image_resolve(const char *option, const char *spec, bool quiet, struct json_object **answer,
-                  struct error *error);
+int image_resolve(const char *option, const char *spec, const struct image_program *program,
+                  struct json_object **answer, struct error *error);
 
 /* The layers of an answer, opened, at most CAPACITY; how many, or a negative errno. */
 int image_open_layers(struct json_object *answer, const char *option, const char *spec,

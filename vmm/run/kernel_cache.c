@@ -27,6 +27,8 @@ struct slot {
     struct stat status; /* of the source */
     char name[NAME_SIZE];
     char temporary[NAME_SIZE + sizeof(TEMPORARY)];
+    kernel_unpacker unpack;
+    const struct image_program *program;
 };
 
 /* ---- the folder ----------------------------------------------------------- */
@@ -110,14 +112,14 @@ static int failed(struct error *error)
 }
 
 /* Fills FD and gives it its name. */
-static int fill(const struct slot *slot, int fd, kernel_unpacker unpack, struct error *error)
+static int fill(const struct slot *slot, int fd, struct error *error)
 {
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, slot->status.st_mtim };
     int result;
 
     if (ftruncate(fd, 0) < 0)
         return failed(error);
-    result = unpack(slot->source, fd, error);
+    result = slot->unpack(slot->program, slot->source, fd, error);
     if (result < 0)
         return result;
     if (fchmod(fd, 0400) < 0 || fsync(fd) < 0 || futimens(fd, times) < 0 ||
@@ -127,7 +129,7 @@ static int fill(const struct slot *slot, int fd, kernel_unpacker unpack, struct 
 }
 
 /* 0: another process is about it. */
-static int make(const struct slot *slot, kernel_unpacker unpack, struct error *error)
+static int make(const struct slot *slot, struct error *error)
 {
     cleanup_fd int fd = openat(slot->folder, slot->temporary,
                                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -137,7 +139,7 @@ static int make(const struct slot *slot, kernel_unpacker unpack, struct error *e
         return failed(error);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_ours(slot, fd))
         return 0;
-    result = fill(slot, fd, unpack, error);
+    result = fill(slot, fd, error);
     if (result < 0)
         unlinkat(slot->folder, slot->temporary, 0);
     return result;
@@ -190,12 +192,13 @@ static void sweep(int folder)
 
 /* ---- all together --------------------------------------------------------- */
 
-int kernel_cache_get(const char *kernel, kernel_unpacker unpack, char **path, struct error *error)
+int kernel_cache_get(const char *kernel, kernel_unpacker unpack,
+                     const struct image_program *program, char **path, struct error *error)
 {
     cleanup_fd int source = open(kernel, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     cleanup_fd int folder = -1;
     cleanup_free char *folder_path = NULL;
-    struct slot slot = { .source = source };
+    struct slot slot = { .source = source, .unpack = unpack, .program = program };
     int result = 1;
 
     /* What is no kernel, the VM's own messages tell. */
@@ -207,7 +210,7 @@ int kernel_cache_get(const char *kernel, kernel_unpacker unpack, char **path, st
         return folder;
     set_name(&slot);
     if (!is_whole(&slot)) {
-        result = make(&slot, unpack, error);
+        result = make(&slot, error);
         if (result > 0)
             sweep(folder);
     }
@@ -216,18 +219,13 @@ int kernel_cache_get(const char *kernel, kernel_unpacker unpack, char **path, st
     return result;
 }
 
-int kernel_cache_unpack(int from, int to, struct error *error)
+int kernel_cache_unpack(const struct image_program *program, int from, int to,
+                        struct error *error)
 {
-    cleanup_free char *program = NULL;
-    char command[] = "unpack-kernel", quiet[] = "--quiet";
-    char *arguments[] = { NULL, command, quiet, NULL };
+    static const char *const words[] = { "unpack-kernel", "--quiet", NULL };
     pid_t process;
-    int result = companion_find("mote-image", &program, error);
+    int result = image_program_start(&process, program, words, from, to, error);
 
-    if (result < 0)
-        return result;
-    arguments[0] = program;
-    result = companion_start(&process, arguments, from, to, error);
     if (result < 0)
         return result;
     if (companion_wait(process) != 0)

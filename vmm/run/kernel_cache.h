@@ -22,11 +22,14 @@
  */
 
 #include "vmm/error.h"
+#include "vmm/run/image_program.h"
 
 #define KERNEL_CACHE_KEPT 4
 
-/* Writes to TO what is packed in the bzImage FROM; both are files, at their beginning. */
-typedef int (*kernel_unpacker)(int from, int to, struct error *error);
+/* Writes to TO what is packed in the bzImage FROM; both are files, at their beginning.  PROGRAM is
+ * kernel_cache_get()'s. */
+typedef int (*kernel_unpacker)(const struct image_program *program, int from, int to,
+                               struct error *error);
 
 /*
  * The path of the unpacked KERNEL, a file's path, made by UNPACK if it is not
@@ -34,9 +37,11 @@ typedef int (*kernel_unpacker)(int from, int to, struct error *error);
  * or somebody else is just about it; or a negative errno: the bzImage itself
  * serves then.
  */
-int kernel_cache_get(const char *kernel, kernel_unpacker unpack, char **path, struct error *error);
+int kernel_cache_get(const char *kernel, kernel_unpacker unpack,
+                     const struct image_program *program, char **path, struct error *error);
 
 /* By `mote-image unpack-kernel`: kernels are hostile, and that is a process of its own. */
-int kernel_cache_unpack(int from, int to, struct error *error);
+int kernel_cache_unpack(const struct image_program *program, int from, int to,
+                        struct error *error);
 
 #endif

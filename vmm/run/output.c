@@ -27,24 +27,14 @@ int output_prepare(const char *folder, struct error *error)
     return 0;
 }
 
-int output_start(pid_t *process, const char *folder, int fd, struct error *error)
+int output_start(pid_t *process, const struct image_program *program, const char *folder, int fd,
+                 struct error *error)
 {
-    char *arguments[] = { NULL, NULL, NULL, NULL };
-    const char *of = "unpack-output";
-    cleanup_free char *program = NULL;
-    cleanup_free char *command = strdup(of), *target = strdup(folder);
-    int result = companion_find("mote-image", &program, error);
+    const char *const words[] = { "unpack-output", folder, NULL };
 
-    if (result < 0)
-        return result;
-    if (!command || !target)
-        return error_system(error, ENOMEM, "--output");
-    arguments[0] = program;
-    arguments[1] = command;
-    arguments[2] = target;
     /* It reads like any program. */
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return companion_start(process, arguments, fd, -1, error);
+    return image_program_start(process, program, words, fd, -1, error);
 }
 
 int output_finished(pid_t *process)

@@ -54,12 +54,12 @@ static int open_image(struct rootfs_disk *disk, const char *option, const char *
 }
 
 /* Of a directory: the image that mote-image makes of it, or has made. */
-static int open_resolved(const char *option, const char *spec, bool quiet,
+static int open_resolved(const char *option, const char *spec, const struct image_program *program,
                          struct rootfs_disk *disks, size_t capacity, struct image_config *config,
                          struct error *error)
 {
     struct json_object *answer;
-    int count, result = image_resolve(option, spec, quiet, &answer, error);
+    int count, result = image_resolve(option, spec, program, &answer, error);
 
     if (result < 0)
         return result;
@@ -73,8 +73,8 @@ static int open_resolved(const char *option, const char *spec, bool quiet,
 }
 
 /* One disk of a directory or of a raw image. */
-static int open_path(const char *option, const char *path, bool quiet, struct rootfs_disk *disk,
-                     struct error *error)
+static int open_path(const char *option, const char *path, const struct image_program *program,
+                     struct rootfs_disk *disk, struct error *error)
 {
     cleanup_free char *spec = NULL;
     struct stat status;
@@ -86,21 +86,21 @@ static int open_path(const char *option, const char *path, bool quiet, struct ro
         return open_image(disk, option, path, error);
     if (asprintf(&spec, "dir:%s", path) < 0)
         return error_system(error, ENOMEM, "--%s", option);
-    count = open_resolved(option, spec, quiet, disk, 1, NULL, error);
+    count = open_resolved(option, spec, program, disk, 1, NULL, error);
     return count < 0 ? count : 0;
 }
 
-int rootfs_open(struct rootfs *rootfs, const char *what, bool image, bool quiet,
-                struct error *error)
+int rootfs_open(struct rootfs *rootfs, const char *what, bool image,
+                const struct image_program *program, struct error *error)
 {
     int count = 1, result;
 
     *rootfs = (struct rootfs){ .layer_count = 0 };
     if (image) {
-        result = count = open_resolved("image", what, quiet, rootfs->layers, RUN_LAYERS_MAX,
+        result = count = open_resolved("image", what, program, rootfs->layers, RUN_LAYERS_MAX,
                                        &rootfs->config, error);
     } else {
-        result = open_path("rootfs", what, quiet, &rootfs->layers[0], error);
+        result = open_path("rootfs", what, program, &rootfs->layers[0], error);
     }
     if (result < 0)
         return result;
@@ -108,13 +108,14 @@ int rootfs_open(struct rootfs *rootfs, const char *what, bool image, bool quiet,
     return 0;
 }
 
-int rootfs_add_volume(struct rootfs *rootfs, const char *path, bool quiet, struct error *error)
+int rootfs_add_volume(struct rootfs *rootfs, const char *path,
+                      const struct image_program *program, struct error *error)
 {
     int result;
 
     if (rootfs->volume_count == RUN_VOLUMES_MAX)
         return error_set(error, E2BIG, "--volume: over %u of them; give fewer", RUN_VOLUMES_MAX);
-    result = open_path("volume", path, quiet, &rootfs->volumes[rootfs->volume_count], error);
+    result = open_path("volume", path, program, &rootfs->volumes[rootfs->volume_count], error);
     if (result == 0)
         rootfs->volume_count++;
     return result;

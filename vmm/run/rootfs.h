@@ -16,6 +16,7 @@
 
 #include "guest/init/protocol.h"
 #include "vmm/error.h"
+#include "vmm/run/image_program.h"
 #include "vmm/run/job.h"
 
 struct rootfs_disk {
@@ -38,11 +39,12 @@ struct rootfs {
 };
 
 /* WHAT is a directory or a raw image, for --rootfs, or with IMAGE what --image takes. */
-int rootfs_open(struct rootfs *rootfs, const char *what, bool image, bool quiet,
-                struct error *error);
+int rootfs_open(struct rootfs *rootfs, const char *what, bool image,
+                const struct image_program *program, struct error *error);
 
 /* The directory or raw image PATH as a volume. */
-int rootfs_add_volume(struct rootfs *rootfs, const char *path, bool quiet, struct error *error);
+int rootfs_add_volume(struct rootfs *rootfs, const char *path,
+                      const struct image_program *program, struct error *error);
 
 void rootfs_release(struct rootfs *rootfs);
 void rootfs_release_disks(struct rootfs_disk *disks, size_t count);

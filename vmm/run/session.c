@@ -250,13 +250,21 @@ static int make_initramfs(struct session *session, struct error *error)
     return result;
 }
 
+static struct image_program image_program_of(const struct session *session)
+{
+    return (struct image_program){
+        .quiet = session->options.quiet, .sandbox = &session->options.sandbox,
+    };
+}
+
 /* A bzImage boots without the cache, too: what is wrong with that is no error. */
 static void use_unpacked_kernel(struct session *session)
 {
     struct kernel_choice *kernel = &session->kernel;
     struct error error = ERROR_INIT;
     char *path;
-    int result = kernel_cache_get(kernel->path, kernel_cache_unpack, &path, &error);
+    struct image_program program = image_program_of(session);
+    int result = kernel_cache_get(kernel->path, kernel_cache_unpack, &program, &path, &error);
 
     if (result < 0)
         log_info(&session->log, "kernel %s: the guest unpacks it: %s", kernel->path,
@@ -294,12 +302,13 @@ static int configure_vm(struct session *session, struct error *error)
 static int open_rootfs(struct session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
+    struct image_program program = image_program_of(session);
     bool image = options->image != NULL;
     int result = rootfs_open(&session->rootfs, image ? options->image : options->rootfs, image,
-                             options->quiet, error);
+                             &program, error);
 
     for (size_t i = 0; result == 0 && i < options->volume_count; i++)
-        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, options->quiet,
+        result = rootfs_add_volume(&session->rootfs, options->volumes[i].source, &program,
                                    error);
     return result;
 }
