@@ -337,20 +337,29 @@ static const struct virtio_row *row_named(const char *option)
     return NULL;
 }
 
-static struct saved saved_machine(void)
+/* TEXT is that of its second device. */
+static struct vm_config config_with(const char *text)
 {
     struct vm_config config = vm_config_default();
+    struct error error = ERROR_INIT;
+
+    config.cpus = 3;
+    config.memory = SIZE;
+    assert_int_equal(vm_config_add_device(&config, row_named("entropy"), "on", &error), 0);
+    assert_int_equal(vm_config_add_device(&config, row_named("port"), text, &error), 0);
+    assert_int_equal(vm_config_add_device(&config, row_named("port"), "c=file:/d", &error), 0);
+    return config;
+}
+
+static struct saved saved_machine(void)
+{
+    struct vm_config config = config_with("a=file:/b");
     struct machine_state machine;
     struct error error = ERROR_INIT;
     struct saved saved;
     struct state *state;
     const void *bytes;
 
-    config.cpus = 3;
-    config.memory = SIZE;
-    assert_int_equal(vm_config_add_device(&config, row_named("entropy"), "on", &error), 0);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), "a=file:/b", &error), 0);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), "c=file:/d", &error), 0);
     assert_int_equal(machine_state_of(&machine, &config, id, &error), 0);
     assert_int_equal(state_create(&state, &error), 0);
     machine_state(&machine, state);
@@ -400,6 +409,50 @@ static void a_machine_comes_back(void **state)
     saved_release(&saved);
 }
 
+/* What the VM's process wrote is a state of the VM that it was given, and no other. */
+static void a_machine_is_verified(void **state)
+{
+    struct vm_config own = config_with("a=file:/b"), other = config_with("a=file:/etc/shadow");
+    struct saved saved = saved_machine();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(machine_state_verify(saved.bytes, saved.length, &own, id, &error), 0);
+    loading_assert_error(machine_state_verify(saved.bytes, saved.length, &other, id, &error), &error,
+                         EPERM, "names other devices");
+    loading_assert_error(machine_state_verify(saved.bytes, saved.length, &own, other_id, &error),
+                         &error, EPERM, "names other devices");
+    loading_assert_error(machine_state_verify(saved.bytes, 40, &own, id, &error), &error, EPERM,
+                         "names other devices");
+    loading_assert_error(machine_state_verify(saved.bytes, 0, &own, id, &error), &error, EPERM,
+                         "names other devices");
+    vm_config_release(&own);
+    vm_config_release(&other);
+    saved_release(&saved);
+}
+
+/* Who has the first file open writes to one that is no more. */
+static void a_state_is_sealed(void **state)
+{
+    struct snapshot_folder folder;
+    struct vm_snapshot_source source;
+    struct error error = ERROR_INIT;
+    cleanup_fd int kept = -1;
+    char text[8] = "";
+
+    (void)state;
+    begin(&folder, "sealed");
+    kept = dup(folder.state_fd);
+    assert_int_equal(snapshot_folder_seal_state(&folder, "sound", 5, &error), 0);
+    assert_int_equal(pwrite(kept, "worse", 5, 0), 5);
+    assert_int_equal(snapshot_folder_finish(&folder, &error), 0);
+    assert_int_equal(snapshot_folder_open(&source, path_of("sealed"), &error), 0);
+    assert_int_equal(pread(source.state_fd, text, sizeof(text), 0), 5);
+    assert_string_equal(text, "sound");
+    close(source.state_fd);
+    close(source.memory_fd);
+}
+
 static void altered_machines_are_refused(void **state)
 {
     struct saved good = saved_machine();
@@ -443,6 +496,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folders_of_others, set_up, tear_down),
         cmocka_unit_test(a_machine_comes_back),
+        cmocka_unit_test(a_machine_is_verified),
+        cmocka_unit_test_setup_teardown(a_state_is_sealed, set_up, tear_down),
         cmocka_unit_test(altered_machines_are_refused),
     };
 

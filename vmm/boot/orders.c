@@ -13,7 +13,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
-
+#include "vmm/snapshot/machine_state.h"
 #include "vmm/store.h"
 
 /* What devices and vCPUs have to save is some hundred KiB. */
@@ -95,12 +95,29 @@ static void go_on_after(struct orders *orders, const struct error *failure)
         control_socket_refuse(orders->control, failure);
 }
 
+/* The state comes from a process that the guest may have broken into: see machine_state_verify(). */
+static int keep_snapshot(struct orders *orders, struct error *error)
+{
+    cleanup_free void *bytes = NULL;
+    size_t length;
+    int result = machine_state_read(orders->folder.state_fd, &bytes, &length, error);
+
+    if (result == 0)
+        result = machine_state_verify(bytes, length, &orders->config->vm, orders->order.id, error);
+    if (result == 0)
+        result = snapshot_folder_seal_state(&orders->folder, bytes, length, error);
+    if (result == 0)
+        return snapshot_folder_finish(&orders->folder, error);
+    snapshot_folder_drop(&orders->folder);
+    return result;
+}
+
 static void snapshot_saved(struct orders *orders, bool was_paused)
 {
     struct error error = ERROR_INIT;
     bool stop = orders->order.stop;
 
-    if (snapshot_folder_finish(&orders->folder, &error) == 0) {
+    if (keep_snapshot(orders, &error) == 0) {
         control_socket_answer(orders->control, NULL);
         if (stop)
             orders->stop(orders->context);

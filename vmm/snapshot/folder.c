@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/snapshot/machine_state.h"
 
 #define STATE "state"
 #define MEMORY "memory"
+#define NEW_FILE (O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC)
 #define OPEN_FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* ---- names ----------------------------------------------------------------- */
@@ -69,10 +71,8 @@ static int claim(struct snapshot_folder *folder, const char *path, struct error 
 
 static int make_files(struct snapshot_folder *folder, const char *path, struct error *error)
 {
-    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
-
-    folder->state_fd = openat(folder->folder, STATE, flags, 0400);
-    folder->memory_fd = openat(folder->folder, MEMORY, flags, 0400);
+    folder->state_fd = openat(folder->folder, STATE, NEW_FILE, 0400);
+    folder->memory_fd = openat(folder->folder, MEMORY, NEW_FILE, 0400);
     if (folder->state_fd < 0 || folder->memory_fd < 0)
         return error_system(error, errno, "snapshot %s", path);
     return 0;
@@ -97,6 +97,18 @@ int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint
     if (result < 0)
         snapshot_folder_drop(folder);
     return result;
+}
+
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+                               struct error *error)
+{
+    cleanup_close(&folder->state_fd);
+    folder->state_fd = -1;
+    if (unlinkat(folder->folder, STATE, 0) == 0)
+        folder->state_fd = openat(folder->folder, STATE, NEW_FILE, 0400);
+    if (folder->state_fd < 0)
+        return error_system(error, errno, "snapshot %s", folder->name);
+    return machine_state_write(folder->state_fd, bytes, length, error);
 }
 
 int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)

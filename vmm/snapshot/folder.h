@@ -30,6 +30,12 @@ struct snapshot_folder {
 /* Makes PATH.partial with its files, for SIZE bytes of RAM; the caller finishes or drops it. */
 int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
                           const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
+/*
+ * A new file "state" with BYTES, in the place of the one that the VM's process has
+ * open: what was checked is no longer its to change.
+ */
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+                               struct error *error);
 /* Everything is written: has it on the disk under its own name.  An error drops it. */
 int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error);
 /* Removes what there is.  Nothing begun is fine. */

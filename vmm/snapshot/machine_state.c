@@ -117,6 +117,39 @@ int machine_state_configure(const struct machine_state *machine, struct vm_confi
     return result;
 }
 
+static int compare(const struct state *own, const void *bytes, size_t length, struct error *error)
+{
+    size_t own_length;
+    const void *own_bytes = state_saved(own, &own_length);
+    int result = state_first_fault(own, error);
+
+    if (result < 0)
+        return result;
+    if (length < own_length || memcmp(bytes, own_bytes, own_length) != 0)
+        return error_set(error, EPERM, "snapshot: the VM's process names other devices than the VM "
+                         "was given; end it, it may be the guest's");
+    return 0;
+}
+
+int machine_state_verify(const void *bytes, size_t length, const struct vm_config *config,
+                         const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
+{
+    struct machine_state machine;
+    struct state *own;
+    int result = state_create(&own, error);
+
+    if (result < 0)
+        return result;
+    result = machine_state_of(&machine, config, id, error);
+    if (result == 0) {
+        machine_state(&machine, own);
+        machine_state_release(&machine);
+        result = compare(own, bytes, length, error);
+    }
+    state_destroy(own);
+    return result;
+}
+
 int machine_state_read(int fd, void **bytes, size_t *length, struct error *error)
 {
     cleanup_free uint8_t *read_bytes = NULL;
@@ -145,5 +178,21 @@ int machine_state_read(int fd, void **bytes, size_t *length, struct error *error
     }
     *bytes = steal_pointer(&read_bytes);
     *length = done;
+    return 0;
+}
+
+int machine_state_write(int fd, const void *bytes, size_t length, struct error *error)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t written = pwrite(fd, (const uint8_t *)bytes + done, length - done, (off_t)done);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return error_system(error, written < 0 ? errno : EIO, "snapshot: its state");
+        done += (size_t)written;
+    }
     return 0;
 }

@@ -39,7 +39,17 @@ int machine_state_of(struct machine_state *machine, const struct vm_config *conf
 int machine_state_configure(const struct machine_state *machine, struct vm_config *config,
                             struct error *error);
 
+/*
+ * Whether the state BYTES is that of CONFIG's machine and the snapshot ID, to the
+ * byte: it says what of the host a restored VM gets, and came from a process that
+ * a guest may have broken into.
+ */
+int machine_state_verify(const void *bytes, size_t length, const struct vm_config *config,
+                         const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
+
 /* All of the file FD, at most STATE_SIZE_MAX bytes; the caller frees *BYTES. */
 int machine_state_read(int fd, void **bytes, size_t *length, struct error *error);
+/* To the begin of FD. */
+int machine_state_write(int fd, const void *bytes, size_t length, struct error *error);
 
 #endif

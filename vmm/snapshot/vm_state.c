@@ -24,23 +24,6 @@ static void parts_state(struct vm *vm, struct state *state)
 
 /* ---- saving ---------------------------------------------------------------- */
 
-static int write_state(int fd, const struct state *state, struct error *error)
-{
-    size_t length, done = 0;
-    const uint8_t *bytes = state_saved(state, &length);
-
-    while (done < length) {
-        ssize_t written = pwrite(fd, bytes + done, length - done, (off_t)done);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return error_system(error, written < 0 ? errno : EIO, "snapshot: its state");
-        done += (size_t)written;
-    }
-    return 0;
-}
-
 static int save_state(struct vm *vm, const struct vm_snapshot_target *target, struct error *error)
 {
     struct machine_state machine;
@@ -56,8 +39,12 @@ static int save_state(struct vm *vm, const struct vm_snapshot_target *target, st
         parts_state(vm, state);
         result = state_finish(state, error);
     }
-    if (result == 0)
-        result = write_state(target->state_fd, state, error);
+    if (result == 0) {
+        size_t length;
+        const void *bytes = state_saved(state, &length);
+
+        result = machine_state_write(target->state_fd, bytes, length, error);
+    }
     state_destroy(state);
     return result;
 }
