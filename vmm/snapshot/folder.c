@@ -45,6 +45,15 @@ static int split(struct snapshot_folder *folder, const char *path, struct error 
 
 /* ---- making one ------------------------------------------------------------ */
 
+/* Whether the partial folder, now locked, still has that name: whoever held it may have finished. */
+static bool is_still_partial(const struct snapshot_folder *folder, const struct stat *status)
+{
+    struct stat named;
+
+    return fstatat(folder->parent, folder->partial, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           named.st_dev == status->st_dev && named.st_ino == status->st_ino;
+}
+
 /* The partial folder, new or left by a process that died, and ours alone. */
 static int claim(struct snapshot_folder *folder, const char *path, struct error *error)
 {
@@ -64,6 +73,9 @@ static int claim(struct snapshot_folder *folder, const char *path, struct error 
     if (flock(folder->folder, LOCK_EX | LOCK_NB) < 0)
         return error_set(error, errno, "snapshot %s: is being saved by another mote; wait for that, "
                          "or choose another name", path);
+    if (!is_still_partial(folder, &status))
+        return error_set(error, EEXIST, "snapshot %s: was saved by another mote just now; choose "
+                         "another name", path);
     unlinkat(folder->folder, STATE, 0);
     unlinkat(folder->folder, MEMORY, 0);
     return 0;
