@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json_tokener.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,15 +106,50 @@ static const char *text_of(struct json_object *object, const char *name)
     return json_object_get_string(value);
 }
 
-static int open_layer(struct json_object *layer, const char *option, struct rootfs_disk *disk,
-                      struct error *error)
+/* As mote-image finds its cache; NULL where there is none. */
+static char *images_folder(void)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    cleanup_free char *path = NULL;
+    int length = -1;
+
+    if (base && base[0] == '/')
+        length = asprintf(&path, "%s/mote/images", base);
+    else if (home && home[0] == '/')
+        length = asprintf(&path, "%s/.cache/mote/images", home);
+    if (length < 0)
+        path = NULL; /* undefined after a failure */
+    return path ? realpath(path, NULL) : NULL;
+}
+
+/*
+ * Whether PATH may be an answer to SPEC: the disk that SPEC names, or a file of the
+ * cache.  An archive that broke into mote-image, which is jailed for that, would
+ * else have any file of the user's as its disk.
+ */
+static bool is_expected(const char *path, const char *spec)
+{
+    const char *slash = strrchr(path, '/');
+    cleanup_free char *own = NULL;
+
+    if (strncmp(spec, "disk:", 5) == 0) {
+        own = realpath(spec + 5, NULL);
+        return own && strcmp(path, own) == 0;
+    }
+    own = images_folder();
+    return own && slash && strlen(own) == (size_t)(slash - path) &&
+           strncmp(path, own, strlen(own)) == 0;
+}
+
+static int open_layer(struct json_object *layer, const char *option, const char *spec,
+                      struct rootfs_disk *disk, struct error *error)
 {
     const char *path = text_of(layer, "path"), *format = text_of(layer, "format");
     cleanup_fd int fd = -1;
 
-    if (!path || !format || !disk_format_named(format))
-        return not_understood(option, error);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (!path || !format || !disk_format_named(format) || !is_expected(path, spec))
+        return not_understood(spec, error);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return error_set(error, errno, "--%s: %s: %s; try again, as the cache may have been "
                          "cleaned", option, path, strerror(errno));
@@ -138,7 +175,8 @@ int image_open_layers(struct json_object *answer, const char *option, const char
         return error_set(error, E2BIG, "--%s %s: has %zu layers, and a VM room for %zu; squash "
                          "the image", option, spec, count, capacity);
     for (size_t i = 0; i < count; i++) {
-        int result = open_layer(json_object_array_get_idx(layers, i), option, &disks[i], error);
+        int result = open_layer(json_object_array_get_idx(layers, i), option, spec, &disks[i],
+                                error);
 
         if (result == 0)
             continue;
@@ -157,9 +195,11 @@ static int read_list(struct json_object *config, const char *name, struct text_l
     if (!json_object_object_get_ex(config, name, &values) ||
         !json_object_is_type(values, json_type_array))
         return 0;
-    for (size_t i = 0; result == 0 && i < json_object_array_length(values); i++)
-        result = text_list_add(list, json_object_get_string(json_object_array_get_idx(values, i)),
-                               error);
+    for (size_t i = 0; result == 0 && i < json_object_array_length(values); i++) {
+        const char *text = json_object_get_string(json_object_array_get_idx(values, i));
+
+        result = text ? text_list_add(list, text, error) : not_understood(name, error); /* null */
+    }
     return result;
 }
 
