@@ -170,12 +170,17 @@ static int run_tool(char *const words[], struct error *error)
     return result;
 }
 
+/* A new file: the root may have a link of that name, which leads out of it. */
 static int copy_file(const char *from, const char *to, struct error *error)
 {
     cleanup_fd int source = open(from, O_RDONLY | O_CLOEXEC);
-    cleanup_fd int target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    cleanup_fd int target = -1;
     ssize_t count = 1;
 
+    if (source >= 0) {
+        unlink(to);
+        target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+    }
     while (source >= 0 && target >= 0 && count > 0)
         count = sendfile(target, source, NULL, 1u << 20);
     if (source < 0 || target < 0 || count < 0)
