@@ -33,6 +33,7 @@ struct supervisor {
     int timer_fd;
     int channel;
     int signal; /* that ended the VM, 0 for none */
+    bool told_to_stop; /* by the control socket */
     bool overdue;
     bool reported;
     struct boot_report report;
@@ -79,7 +80,10 @@ static void stop(struct supervisor *supervisor, int signal)
 
 static void told_to_stop(void *context)
 {
-    end_soon(context, BOOT_END);
+    struct supervisor *supervisor = context;
+
+    supervisor->told_to_stop = true;
+    end_soon(supervisor, BOOT_END);
 }
 
 /* Ctrl-Z: the monitor, deaf to it, stands still as long as we do. */
@@ -342,7 +346,7 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
     for (;;) {
         result = run_monitor(supervisor, error);
         if (result < 0 || supervisor->report.end != VM_RESET || supervisor->signal ||
-            supervisor->config->on_reboot == ON_REBOOT_EXIT)
+            supervisor->told_to_stop || supervisor->config->on_reboot == ON_REBOOT_EXIT)
             break;
         log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
                     how(supervisor));
