@@ -150,6 +150,9 @@ int store_create(struct store_entry *entry, const char *name, char *const *words
     *entry = (struct store_entry)STORE_ENTRY_INIT;
     if (base < 0)
         return base;
+    /* One at a time: a folder that has no lock yet looks like one that was left. */
+    if (flock(base, LOCK_EX) < 0)
+        return error_system(error, errno, "jobs");
     if (name)
         snprintf(entry->name, sizeof(entry->name), "%s", name);
     else

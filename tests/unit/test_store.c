@@ -57,6 +57,59 @@ static void test_names(void **state)
         assert_false(store_name_is_good(bad[i]));
 }
 
+#define RIVALS 6
+
+/* One that wants the name "same" once START ends, tells RESULT whether it got it, and holds it until END ends. */
+static void rival(int start, int result, int end)
+{
+    struct store_entry entry;
+    struct error error = ERROR_INIT;
+    char byte, won;
+
+    if (read(start, &byte, 1) != 0)
+        _exit(1);
+    won = store_create(&entry, "same", command.items, command.count, &error) == 0;
+    if (write(result, &won, 1) != 1 || read(end, &byte, 1) != 0)
+        _exit(1);
+    _exit(0);
+}
+
+static unsigned int winners(void)
+{
+    int start[2], result[2], end[2], status;
+    unsigned int count = 0;
+    char won;
+
+    assert_int_equal(pipe(start) | pipe(result) | pipe(end), 0);
+    for (unsigned int i = 0; i < RIVALS; i++)
+        if (fork() == 0) {
+            close(start[1]);
+            close(end[1]);
+            rival(start[0], result[1], end[0]);
+        }
+    close(start[1]);
+    for (unsigned int i = 0; i < RIVALS; i++) {
+        assert_int_equal(read(result[0], &won, 1), 1);
+        count += won;
+    }
+    close(end[1]);
+    for (unsigned int i = 0; i < RIVALS; i++)
+        assert_true(wait(&status) > 0 && status == 0);
+    close(start[0]);
+    close(result[0]);
+    close(result[1]);
+    close(end[0]);
+    return count;
+}
+
+/* Of those that want a name in the same moment, one gets it; the last one's folder is there all the while. */
+static void test_rivals(void **state)
+{
+    (void)state;
+    for (unsigned int i = 0; i < 100; i++)
+        assert_int_equal(winners(), 1);
+}
+
 /* Holds NAME in a process of its own until that is told to end. */
 static pid_t hold(const char *name)
 {
@@ -176,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_rivals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_to_others, set_up, tear_down),
