@@ -2,6 +2,7 @@
 #include "vmm/boot/orders.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,6 +245,8 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
     created->channel = -1;
     created->entry = (struct store_entry)STORE_ENTRY_INIT;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
+    /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
+    signal(SIGXFSZ, SIG_IGN);
     if ((result = store_create(&created->entry, config->name, config->words, config->word_count,
                                error)) < 0 ||
         (result = store_claim(&created->entry, error)) < 0 ||
