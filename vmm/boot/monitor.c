@@ -48,7 +48,8 @@ static int save(struct boot_monitor *monitor, const struct boot_order *order, co
     int result;
 
     if (fds[0] < 0 || fds[1] < 0)
-        return error_set(error, EBADF, "snapshot: its files did not arrive; please report it");
+        return error_set(error, EBADF, "snapshot: the VM has as many files open as it may; have its "
+                         "guest close connections");
     memcpy(target.id, order->id, sizeof(target.id));
     /* Not an instruction after it, or the disks would be ahead of the snapshot. */
     if (order->stop)
@@ -101,9 +102,10 @@ static ssize_t receive(int channel, struct boot_order *order, int *fds)
 
     for (int i = 0; i < ORDER_FDS; i++)
         fds[i] = -1;
+    /* Of two there is room for one alone where this process has as many open as it may. */
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(ORDER_FDS * sizeof(int)))
-        memcpy(fds, CMSG_DATA(header), ORDER_FDS * sizeof(int));
+        header->cmsg_len <= CMSG_LEN(ORDER_FDS * sizeof(int)))
+        memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     return length;
 }
 
