@@ -96,6 +96,7 @@ struct extent {
     uint64_t start, end;
 };
 
+/* In the page at OFFSET: of a copy with smaller blocks the data may begin amid it. */
 static bool base_has_data(int base, struct extent *extent, uint64_t offset)
 {
     if (offset >= extent->end) {
@@ -109,7 +110,7 @@ static bool base_has_data(int base, struct extent *extent, uint64_t offset)
         else
             *extent = (struct extent){ (uint64_t)start, (uint64_t)end };
     }
-    return offset >= extent->start;
+    return extent->start < offset + PAGE_SIZE;
 }
 
 static bool is_zero(const uint8_t *page)
