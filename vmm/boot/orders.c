@@ -91,9 +91,10 @@ static void go_on_after(struct orders *orders, const struct error *failure)
     struct boot_order order = { .kind = BOOT_ORDER_RESUME };
     struct error error = ERROR_INIT;
 
-    orders->failure = *failure;
     if (send_order(orders, &order, NULL, &error) < 0)
         control_socket_refuse(orders->control, failure);
+    else
+        orders->failure = *failure;
 }
 
 /* The state comes from a process that the guest may have broken into: see machine_state_verify(). */
