@@ -122,8 +122,10 @@ static int fill(const struct slot *slot, int fd, struct error *error)
     result = slot->unpack(slot->program, slot->source, fd, error);
     if (result < 0)
         return result;
-    if (fchmod(fd, 0400) < 0 || fsync(fd) < 0 || futimens(fd, times) < 0 ||
-        renameat(slot->folder, slot->temporary, slot->folder, slot->name) < 0)
+    /* Read-only last: one that a kill left half done must open for the next writer. */
+    if (fsync(fd) < 0 || futimens(fd, times) < 0 ||
+        renameat(slot->folder, slot->temporary, slot->folder, slot->name) < 0 ||
+        fchmod(fd, 0400) < 0)
         return failed(error);
     return 1;
 }
