@@ -224,7 +224,6 @@ static void nothing_is_read_after_a_fault(void **context)
 static void a_section_too_many_is_refused(void **context)
 {
     struct error error = ERROR_INIT;
-    cleanup_free uint8_t *bytes = NULL;
     struct thing thing = sample;
     struct state *state;
     size_t length;
