@@ -96,13 +96,16 @@ void disk_overlay_wrote(struct disk_overlay *overlay, uint64_t offset, uint64_t 
 
 /* ---- the file ------------------------------------------------------------- */
 
+/* preadv(2) or pwritev(2): the calls that the disk's threads have anyway. */
+typedef ssize_t move_bytes(int fd, const struct iovec *pieces, int count, off_t offset);
+
 /* All of BYTES, or a negative errno. */
-static int write_at(int fd, const void *bytes, size_t length, uint64_t offset)
+static int move_all(move_bytes *move, int fd, void *bytes, size_t length, uint64_t offset)
 {
-    struct iovec piece = { (void *)(uintptr_t)bytes, length };
+    struct iovec piece = { bytes, length };
 
     while (piece.iov_len > 0) {
-        ssize_t done = pwritev(fd, &piece, 1, (off_t)offset);
+        ssize_t done = move(fd, &piece, 1, (off_t)offset);
 
         if (done < 0 && errno == EINTR)
             continue;
@@ -115,22 +118,14 @@ static int write_at(int fd, const void *bytes, size_t length, uint64_t offset)
     return 0;
 }
 
+static int write_at(int fd, const void *bytes, size_t length, uint64_t offset)
+{
+    return move_all(pwritev, fd, (void *)(uintptr_t)bytes, length, offset);
+}
+
 static int read_at(int fd, void *bytes, size_t length, uint64_t offset)
 {
-    struct iovec piece = { bytes, length };
-
-    while (piece.iov_len > 0) {
-        ssize_t done = preadv(fd, &piece, 1, (off_t)offset);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -EIO;
-        piece.iov_base = (uint8_t *)piece.iov_base + done;
-        piece.iov_len -= (size_t)done;
-        offset += (uint64_t)done;
-    }
-    return 0;
+    return move_all(preadv, fd, bytes, length, offset);
 }
 
 uint64_t disk_overlay_mark(struct disk_overlay *overlay)
