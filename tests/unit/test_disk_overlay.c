@@ -427,6 +427,23 @@ static void test_no_room_by_threads(void **state)
     no_room(*state, ",engine=sync");
 }
 
+/* The sectors have room and their map has none: the flush says so. */
+static void test_no_room_for_the_map(void **state)
+{
+    struct world *world = *state;
+    struct rlimit limit, before;
+
+    signal(SIGXFSZ, SIG_IGN);
+    start(world, world->overlay, "");
+    assert_int_equal(disk_bench_request(&world->bench, BLK_OUT, 100, 512, NULL), BLK_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 4096 + 100; /* amid the map's first page */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(disk_bench_request(&world->bench, BLK_FLUSH, 0, 0, NULL), BLK_IOERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
 static int64_t few_bytes(void *context, const struct disk_step *step, int64_t result)
 {
     (void)context;
@@ -587,6 +604,7 @@ int main(void)
         WITH_WORLD(test_no_room_by_threads),
         WITH_WORLD(test_transfers_that_end_amid_sectors),
         WITH_WORLD(test_altered_overlays_are_refused),
+        WITH_WORLD(test_no_room_for_the_map),
         WITH_WORLD(test_cut_overlays_are_refused),
         WITH_WORLD(test_an_overlay_cut_under_a_running_vm),
         WITH_WORLD(test_a_changed_image_is_refused),
