@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "devices/backend/console.h"
 
 static void set_level(void *controller, unsigned int number, bool high)
 {
@@ -52,6 +55,19 @@ void fixture_release(struct fixture *fixture)
     event_loop_destroy(fixture->env.loop);
     guest_memory_destroy(fixture->env.memory);
     close(fixture->log.fd);
+}
+
+int fixture_terminal(struct fixture *fixture)
+{
+    struct console_options options = { .log = &fixture->log };
+    struct error error = ERROR_INIT;
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    options.input_fd = options.output_fd = pair[1];
+    assert_int_equal(console_create(&fixture->env.console, &options, &error), 0);
+    close(pair[1]);
+    return pair[0];
 }
 
 struct log memory_log(enum log_level level)

@@ -45,6 +45,8 @@ struct fixture {
 
 void fixture_init(struct fixture *fixture);
 void fixture_release(struct fixture *fixture);
+/* Gives the device a console whose terminal is a socket; returns our end of that, non-blocking. */
+int fixture_terminal(struct fixture *fixture);
 
 /* A log that keeps its lines in a memory file. */
 struct log memory_log(enum log_level level);

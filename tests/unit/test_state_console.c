@@ -33,16 +33,8 @@ struct world {
 
 static void open_terminal(struct world *world)
 {
-    struct console_options console = { .log = &world->fixture.log };
-    struct error error = ERROR_INIT;
-    int pair[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    world->terminal = pair[0];
-    console.input_fd = console.output_fd = pair[1];
-    assert_int_equal(console_create(&world->console, &console, &error), 0);
-    close(pair[1]);
-    world->fixture.env.console = world->console;
+    world->terminal = fixture_terminal(&world->fixture);
+    world->console = world->fixture.env.console;
 }
 
 static int set_up(void **state)

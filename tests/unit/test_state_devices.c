@@ -21,17 +21,9 @@ struct port {
 
 static void port_create(struct port *port)
 {
-    struct console_options console_options = { .log = &port->fixture.log };
-    struct error error = ERROR_INIT;
-    int pair[2];
-
     fixture_init(&port->fixture);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    port->host = pair[0];
-    console_options.input_fd = console_options.output_fd = pair[1];
-    assert_int_equal(console_create(&port->console, &console_options, &error), 0);
-    close(pair[1]);
-    port->fixture.env.console = port->console;
+    port->host = fixture_terminal(&port->fixture);
+    port->console = port->fixture.env.console;
     port->device = device_make(&port->fixture, &serial_ops, NULL);
 }
 
