@@ -17,6 +17,7 @@ enum sandbox_layer {
     LAYER_CGROUP,
     LAYER_NAMESPACES,
     LAYER_ROOT,
+    LAYER_NETWORK,
     LAYER_PRIVILEGES,
     LAYER_LANDLOCK,
     LAYER_SECCOMP,
@@ -72,11 +73,12 @@ bool files_in_memory(int fd, uint64_t *size); /* of the file system */
 int layer_descriptors(struct sandbox *sandbox, struct error *error);
 /* ---- limits.c ---- */
 int layer_limits(struct sandbox *sandbox, struct error *error);
-/* ---- namespaces.c: the child's first, by its creation, then the others ---- */
+/* ---- namespaces.c: the child's first, by its creation, then the others, the network's last ---- */
 uint64_t namespaces_clone_flags(bool with_user);
 void namespaces_begin(struct sandbox *sandbox);
 int namespaces_map_user(uid_t uid, gid_t gid, struct error *error);
 int layer_namespaces(struct sandbox *sandbox, struct error *error);
+int layer_network(struct sandbox *sandbox, struct error *error);
 /* ---- root.c ---- */
 int layer_root(struct sandbox *sandbox, struct error *error);
 /* ---- privileges.c ---- */

@@ -16,8 +16,9 @@
  *   limits        no core file; no more descriptors and memory than the VM needs; no
  *                 file beyond the size of its disks
  *   cgroup        memory, swap, processes, processor time (made by the supervisor)
- *   namespaces    user (if not root), mount, PID, network, IPC, UTS, cgroup
+ *   namespaces    user (if not root), mount, PID, IPC, UTS, cgroup
  *   root          an empty, read-only tmpfs is all of the file system
+ *   network       a namespace without any but its own loopback, which is down
  *   privileges    root: a user of the VM's own; no capability, nor any new one by
  *                 exec; not dumpable; dies with the supervisor
  *   Landlock      no file, no TCP, no signal or abstract socket beyond the process
