@@ -269,22 +269,31 @@ void orders_close(struct orders *orders)
     store_close(&orders->entry);
 }
 
-void orders_destroy(struct orders *orders, int status)
+static int write_verdict(struct orders *orders, int status, struct error *error)
 {
-    struct error ignored = ERROR_INIT;
-    int fd;
+    int fd = store_open_file(&orders->entry, "verdict", error);
+
+    if (fd < 0)
+        return -error->number;
+    if (dprintf(fd, "{\"status\":%d}\n", status) < 0)
+        error_system(error, errno, "verdict");
+    if (close(fd) < 0 && !error->number)
+        error_system(error, errno, "verdict");
+    return -error->number;
+}
+
+void orders_destroy(struct orders *orders, int status, struct log *log)
+{
+    struct error error = ERROR_INIT;
 
     if (!orders)
         return;
     control_socket_destroy(orders->control);
     unlinkat(orders->entry.folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
-    /* Without it `mote ps` shows the VM as killed. */
-    fd = store_open_file(&orders->entry, "verdict", &ignored);
-    if (fd >= 0) {
-        dprintf(fd, "{\"status\":%d}\n", status);
-        close(fd);
-    }
+    if (write_verdict(orders, status, &error) < 0)
+        log_warn(log, "--name %s: %s; 'mote ps' will show the VM as killed", orders->entry.name,
+                 error.message);
     store_close(&orders->entry);
     free(orders);
 }
