@@ -349,6 +349,52 @@ static void test_a_disk_that_grows(void **state)
     close(go[1]);
 }
 
+static rlim_t file_size_of(pid_t pid)
+{
+    struct rlimit limit;
+
+    assert_int_equal(prlimit(pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    return limit.rlim_cur;
+}
+
+/* While it writes them, and not a moment longer; unless a disk grew. */
+static void test_files_of_a_snapshot(void **state)
+{
+    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .words_fd = -1 };
+    struct error error = ERROR_INIT;
+    int fd = temporary("/var/tmp", O_RDWR, 8192), status;
+    struct rlimit limit;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    sandbox.pid = fork();
+    if (sandbox.pid == 0) {
+        files_note(&sandbox.files, fd);
+        if (layer_limits(&sandbox, &error) < 0)
+            _exit(1);
+        kill(getpid(), SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(sandbox.pid, &status, WUNTRACED), sandbox.pid);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(file_size_of(sandbox.pid), 8192);
+    sandbox_allow_file(&sandbox, fd, 100);
+    sandbox_allow_file(&sandbox, fd, 200);
+    assert_int_equal(file_size_of(sandbox.pid), limit.rlim_max);
+    sandbox_files_written(&sandbox, true);
+    assert_int_equal(file_size_of(sandbox.pid), 8192);
+    sandbox_files_written(&sandbox, false);
+    assert_int_equal(file_size_of(sandbox.pid), 8192);
+    sandbox_allow_file(&sandbox, fd, 100);
+    sandbox_files_grew(&sandbox);
+    sandbox_files_written(&sandbox, false);
+    assert_int_equal(file_size_of(sandbox.pid), limit.rlim_max);
+    kill(sandbox.pid, SIGCONT);
+    assert_int_equal(waitpid(sandbox.pid, &status, 0), sandbox.pid);
+    assert_int_equal(status, 0);
+    close(fd);
+}
+
 static void test_file_size(void **state)
 {
     (void)state;
@@ -546,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_file_size),
         cmocka_unit_test(test_a_disk_that_grows),
+        cmocka_unit_test(test_files_of_a_snapshot),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_landlock),
         cmocka_unit_test(test_root_wants_namespaces),

@@ -78,8 +78,10 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
         result = send_order(orders, &order,
                             (int[]){ orders->folder.state_fd, orders->folder.memory_fd }, error);
     }
-    if (result < 0)
+    if (result < 0) {
         snapshot_folder_drop(&orders->folder);
+        sandbox_files_written(orders->sandbox, false);
+    }
     return result;
 }
 
@@ -118,8 +120,10 @@ static void snapshot_saved(struct orders *orders, bool was_paused)
 {
     struct error error = ERROR_INIT;
     bool stop = orders->order.stop;
+    int result = keep_snapshot(orders, &error);
 
-    if (keep_snapshot(orders, &error) == 0) {
+    sandbox_files_written(orders->sandbox, result == 0);
+    if (result == 0) {
         control_socket_answer(orders->control, NULL);
         if (stop)
             orders->stop(orders->context);
@@ -153,6 +157,8 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     }
     snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
     if (error.number)
         control_socket_refuse(orders->control, &error);
     else

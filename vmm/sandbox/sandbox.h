@@ -116,6 +116,12 @@ void sandbox_files_grew(struct sandbox *sandbox);
 void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 
 /*
+ * It has written them all: files have their limit again, and the memory of those that were not KEPT is
+ * no longer allowed.  A file in memory that stays keeps its room: it counts as the VM's until it is removed.
+ */
+void sandbox_files_written(struct sandbox *sandbox, bool kept);
+
+/*
  * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells
  * what ended it, where that was not the child itself.
  */
