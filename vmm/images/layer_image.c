@@ -191,10 +191,12 @@ static _Noreturn void be_unpacker(const struct making *making, pid_t parent, int
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
-    sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
-    /* What was refused and passed over is no error. */
-    if (unpack(making, &unpacked) == 0)
-        unpacked.error.number = 0;
+    if (sandbox_confine(making->resolution->sandbox, making->entry->parts, -1, &unpacked.error) == 0) {
+        sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
+        /* What was refused and passed over is no error. */
+        if (unpack(making, &unpacked) == 0)
+            unpacked.error.number = 0;
+    }
     progress_end(making->resolution->progress);
     _exit(write(pipe, &unpacked, sizeof(unpacked)) == (ssize_t)sizeof(unpacked) ? 0 : 1);
 }
@@ -268,7 +270,7 @@ static int make(const struct making *making, struct error *error)
     progress_begin(progress, unpacked.image, "making the image of layer %u of %u", input->number,
                    input->count);
     return erofs_image_make(&staging, &(struct erofs_source){ .path = STAGING_ROOT },
-                            making->entry->fd,
+                            making->entry->fd, making->resolution->sandbox,
                             unpacked.implies ? making->chain->bytes : input->diff_id.bytes,
                             progress, error);
 }

@@ -138,6 +138,12 @@ int sandbox_enter(struct sandbox *sandbox, struct error *error);
 /* The calling thread keeps the system calls of its kind.  Fails closed: there is no return without. */
 void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind);
 
+/*
+ * In a process of SANDBOX_ARCHIVES that makes a thing of its own: from now on it, and what it starts, changes nothing
+ * but what is in FOLDER, and FILE; -1 for none.  Without Landlock it does nothing.
+ */
+int sandbox_confine(const struct sandbox *sandbox, int folder, int file, struct error *error);
+
 /* ---- for `mote doctor` ---------------------------------------------------- */
 
 /*
