@@ -50,6 +50,7 @@ says() {
 # milliseconds: a clock.
 milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
+# shellcheck disable=SC2154 # child is of the scripts
 # group_of CONTROLLER: the folder of $child's control group, of either version.
 group_of() {
     local path
