@@ -78,8 +78,10 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
         result = send_order(orders, &order,
                             (int[]){ orders->folder.state_fd, orders->folder.memory_fd }, error);
     }
-    if (result < 0)
+    if (result < 0) {
         snapshot_folder_drop(&orders->folder);
+        sandbox_files_written(orders->sandbox, false);
+    }
     return result;
 }
 
@@ -118,8 +120,10 @@ static void snapshot_saved(struct orders *orders, bool was_paused)
 {
     struct error error = ERROR_INIT;
     bool stop = orders->order.stop;
+    int result = keep_snapshot(orders, &error);
 
-    if (keep_snapshot(orders, &error) == 0) {
+    sandbox_files_written(orders->sandbox, result == 0);
+    if (result == 0) {
         control_socket_answer(orders->control, NULL);
         if (stop)
             orders->stop(orders->context);
@@ -153,6 +157,8 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     }
     snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
     if (error.number)
         control_socket_refuse(orders->control, &error);
     else
@@ -269,22 +275,31 @@ void orders_close(struct orders *orders)
     store_close(&orders->entry);
 }
 
-void orders_destroy(struct orders *orders, int status)
+static int write_verdict(struct orders *orders, int status, struct error *error)
 {
-    struct error ignored = ERROR_INIT;
-    int fd;
+    int fd = store_open_file(&orders->entry, "verdict", error);
+
+    if (fd < 0)
+        return -error->number;
+    if (dprintf(fd, "{\"status\":%d}\n", status) < 0)
+        error_system(error, errno, "verdict");
+    if (close(fd) < 0 && !error->number)
+        error_system(error, errno, "verdict");
+    return -error->number;
+}
+
+void orders_destroy(struct orders *orders, int status, struct log *log)
+{
+    struct error error = ERROR_INIT;
 
     if (!orders)
         return;
     control_socket_destroy(orders->control);
     unlinkat(orders->entry.folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
-    /* Without it `mote ps` shows the VM as killed. */
-    fd = store_open_file(&orders->entry, "verdict", &ignored);
-    if (fd >= 0) {
-        dprintf(fd, "{\"status\":%d}\n", status);
-        close(fd);
-    }
+    if (write_verdict(orders, status, &error) < 0)
+        log_warn(log, "--name %s: %s; 'mote ps' will show the VM as killed", orders->entry.name,
+                 error.message);
     store_close(&orders->entry);
     free(orders);
 }

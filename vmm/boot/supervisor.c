@@ -402,7 +402,7 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
 
 static void close_supervisor(struct supervisor *supervisor, int status)
 {
-    orders_destroy(supervisor->orders, status);
+    orders_destroy(supervisor->orders, status, supervisor->log);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
     event_loop_destroy(supervisor->loop);
