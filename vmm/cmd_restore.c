@@ -19,6 +19,7 @@
 
 struct restore_options {
     struct boot_config boot;
+    struct boot_naming naming;
     struct vm_snapshot_source source;
     unsigned int log_level;
     bool timeline;
@@ -49,7 +50,9 @@ static int add_override(void *target, const struct option_row *row, const char *
 
 static const struct option_row first_rows[] = {
     { "Options", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
-      option_set_text, FIELD(boot.name) },
+      option_set_text, FIELD(naming.name) },
+    { NULL, "detach", NULL, "go on in the background, once the VM runs; prints its name",
+      option_set_flag, FIELD(naming.detach) },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(boot.vm.kvm_path) },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
@@ -159,7 +162,7 @@ static int configure(struct restore_options *options, struct error *error)
         result = vm_config_complete(vm, error);
     if (result == 0)
         result = vm_config_check(vm, error);
-    vm->may_be_saved = options->boot.name != NULL;
+    vm->may_be_saved = options->naming.name || options->naming.detach;
     options->boot.sandbox.memory = vm->memory;
     options->boot.sandbox.cpus = vm->cpus;
     return result;
@@ -170,7 +173,7 @@ static int restore(struct restore_options *options, const char *folder, struct t
 {
     struct log log = LOG_INIT;
     struct error why = ERROR_INIT;
-    int result = store_check_name(options->boot.name, error);
+    int result = store_check_name(options->naming.name, error);
 
     if (result == 0)
         result = snapshot_folder_open(&options->source, folder, error);
@@ -181,7 +184,7 @@ static int restore(struct restore_options *options, const char *folder, struct t
     if (result < 0)
         error_set(error, why.number, "%s: %s", folder, why.message);
     else
-        result = boot_supervise(&options->boot, &log, timeline, status, error);
+        result = boot_named(&options->boot, &options->naming, &log, timeline, status, error);
     vm_config_release(&options->boot.vm);
     close(options->source.state_fd);
     close(options->source.memory_fd);
@@ -194,8 +197,9 @@ int cmd_restore(int argc, char **argv)
     struct restore_options options = {
         .boot = {
             .vm = vm_config_default(), .sandbox = SANDBOX_CONFIG_DEFAULT,
-            .on_reboot = ON_REBOOT_EXIT, .words = argv, .word_count = (size_t)argc,
+            .on_reboot = ON_REBOOT_EXIT, .started_fd = -1,
         },
+        .naming = { .words = argv, .word_count = (size_t)argc },
         .log_level = LOG_INFO,
     };
     struct option_table table = {
@@ -219,7 +223,7 @@ int cmd_restore(int argc, char **argv)
         return STATUS_OK;
     if (result == 0)
         result = restore(&options, folder, &timeline, &status, &error);
-    if (options.timeline && result == 0)
+    if (options.timeline && result == 0 && timeline.count > 0)
         timeline_print(&timeline, STDERR_FILENO);
     return result < 0 ? command_failed(&error) : status;
 }

@@ -186,6 +186,16 @@ int store_open_file(const struct store_entry *entry, const char *file, struct er
     return fd < 0 ? error_system(error, errno, "job %s: %s", entry->name, file) : fd;
 }
 
+void store_ended(const struct store_entry *entry, int status)
+{
+    struct error ignored = ERROR_INIT;
+    /* Without it `mote ps` shows the VM as killed. */
+    cleanup_fd int fd = store_open_file(entry, "verdict", &ignored);
+
+    if (fd >= 0)
+        dprintf(fd, "{\"status\":%d}\n", status);
+}
+
 void store_close(struct store_entry *entry)
 {
     cleanup_close(&entry->lock);

@@ -50,6 +50,8 @@ int store_create(struct store_entry *entry, const char *name, char *const *words
 int store_claim(const struct store_entry *entry, struct error *error);
 /* Opens its file for writing; the caller closes it. */
 int store_open_file(const struct store_entry *entry, const char *file, struct error *error);
+/* The exit status of a VM, for `mote ps` and `mote wait`: before the entry is closed. */
+void store_ended(const struct store_entry *entry, int status);
 void store_close(struct store_entry *entry);
 
 /* An entry that there is. */

@@ -24,7 +24,6 @@ struct orders {
     const struct boot_config *config;
     void (*stop)(void *context);
     void *context;
-    struct store_entry entry;
     struct control_socket *control;
     int channel;
     struct sandbox *sandbox; /* of the monitor behind it */
@@ -184,7 +183,7 @@ static struct json_object *status_of(const struct orders *orders)
     const struct vm_config *vm = &orders->config->vm;
     struct json_object *reply = json_object_new_object();
 
-    json_object_object_add(reply, "name", json_object_new_string(orders->entry.name));
+    json_object_object_add(reply, "name", json_object_new_string(orders->config->entry->name));
     json_object_object_add(reply, "state", json_object_new_string(orders->paused ? "paused" : "running"));
     json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
     json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
@@ -244,16 +243,11 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
     created->stop = stop;
     created->context = context;
     created->channel = -1;
-    created->entry = (struct store_entry)STORE_ENTRY_INIT;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
     signal(SIGXFSZ, SIG_IGN);
-    if ((result = store_create(&created->entry, config->name, config->words, config->word_count,
-                               error)) < 0 ||
-        (result = store_claim(&created->entry, error)) < 0 ||
-        (result = control_socket_create(&created->control, created->entry.folder, loop, &owner,
-                                 error)) < 0) {
-        store_close(&created->entry);
+    result = control_socket_create(&created->control, config->entry->folder, loop, &owner, error);
+    if (result < 0) {
         free(created);
         return result;
     }
@@ -266,25 +260,15 @@ void orders_close(struct orders *orders)
     if (!orders)
         return;
     control_socket_close(orders->control);
-    store_close(&orders->entry);
+    store_close(orders->config->entry);
 }
 
-void orders_destroy(struct orders *orders, int status)
+void orders_destroy(struct orders *orders)
 {
-    struct error ignored = ERROR_INIT;
-    int fd;
-
     if (!orders)
         return;
     control_socket_destroy(orders->control);
-    unlinkat(orders->entry.folder, "control", 0);
+    unlinkat(orders->config->entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
-    /* Without it `mote ps` shows the VM as killed. */
-    fd = store_open_file(&orders->entry, "verdict", &ignored);
-    if (fd >= 0) {
-        dprintf(fd, "{\"status\":%d}\n", status);
-        close(fd);
-    }
-    store_close(&orders->entry);
     free(orders);
 }
