@@ -267,7 +267,7 @@ static void print_entry(void *context, const struct store_entry *entry)
         if (*at < ' ' || *at > '~')
             *at = '?';
     if (store_is_running(entry))
-        snprintf(state, sizeof(state), "running");
+        snprintf(state, sizeof(state), store_is_paused(entry) ? "paused" : "running");
     else
         snprintf(state, sizeof(state), "ended (%d)", store_status(entry));
     printf("%-24s %-12s %s\n", entry->name, state, command);

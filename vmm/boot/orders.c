@@ -129,6 +129,15 @@ static void snapshot_saved(struct orders *orders, bool was_paused)
     }
 }
 
+/* Also for `mote ps`; an error is of that. */
+static int set_paused(struct orders *orders, bool paused, struct error *error)
+{
+    bool was = orders->paused;
+
+    orders->paused = paused;
+    return was == paused ? 0 : store_set_paused(orders->config->entry, paused, error);
+}
+
 void orders_answered(struct orders *orders, const struct boot_answer *answer)
 {
     struct error error = ERROR_INIT;
@@ -139,7 +148,10 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     orders->in_flight = false;
     was_paused = orders->paused;
-    orders->paused = answer->paused != 0;
+    /* No reason to lose a snapshot, though. */
+    if (set_paused(orders, answer->paused != 0, &error) < 0 &&
+        orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        error = (struct error)ERROR_INIT;
     if (orders->failure.number) {
         error = orders->failure;
         orders->failure = (struct error)ERROR_INIT;
@@ -166,7 +178,7 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
         return;
     orders->channel = channel;
     orders->sandbox = sandbox;
-    orders->paused = false;
+    set_paused(orders, false, &error);
     if (channel >= 0 || !orders->in_flight)
         return;
     orders->in_flight = false;
