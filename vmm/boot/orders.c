@@ -24,7 +24,6 @@ struct orders {
     const struct boot_config *config;
     void (*stop)(void *context);
     void *context;
-    struct store_entry entry;
     struct control_socket *control;
     int channel;
     struct sandbox *sandbox; /* of the monitor behind it */
@@ -134,6 +133,15 @@ static void snapshot_saved(struct orders *orders, bool was_paused)
     }
 }
 
+/* Also for `mote ps`; an error is of that. */
+static int set_paused(struct orders *orders, bool paused, struct error *error)
+{
+    bool was = orders->paused;
+
+    orders->paused = paused;
+    return was == paused ? 0 : store_set_paused(orders->config->entry, paused, error);
+}
+
 void orders_answered(struct orders *orders, const struct boot_answer *answer)
 {
     struct error error = ERROR_INIT;
@@ -144,7 +152,10 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     orders->in_flight = false;
     was_paused = orders->paused;
-    orders->paused = answer->paused != 0;
+    /* No reason to lose a snapshot, though. */
+    if (set_paused(orders, answer->paused != 0, &error) < 0 &&
+        orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        error = (struct error)ERROR_INIT;
     if (orders->failure.number) {
         error = orders->failure;
         orders->failure = (struct error)ERROR_INIT;
@@ -173,7 +184,7 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
         return;
     orders->channel = channel;
     orders->sandbox = sandbox;
-    orders->paused = false;
+    set_paused(orders, false, &error);
     if (channel >= 0 || !orders->in_flight)
         return;
     orders->in_flight = false;
@@ -190,7 +201,7 @@ static struct json_object *status_of(const struct orders *orders)
     const struct vm_config *vm = &orders->config->vm;
     struct json_object *reply = json_object_new_object();
 
-    json_object_object_add(reply, "name", json_object_new_string(orders->entry.name));
+    json_object_object_add(reply, "name", json_object_new_string(orders->config->entry->name));
     json_object_object_add(reply, "state", json_object_new_string(orders->paused ? "paused" : "running"));
     json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
     json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
@@ -250,16 +261,11 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
     created->stop = stop;
     created->context = context;
     created->channel = -1;
-    created->entry = (struct store_entry)STORE_ENTRY_INIT;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
     signal(SIGXFSZ, SIG_IGN);
-    if ((result = store_create(&created->entry, config->name, config->words, config->word_count,
-                               error)) < 0 ||
-        (result = store_claim(&created->entry, error)) < 0 ||
-        (result = control_socket_create(&created->control, created->entry.folder, loop, &owner,
-                                 error)) < 0) {
-        store_close(&created->entry);
+    result = control_socket_create(&created->control, config->entry->folder, loop, &owner, error);
+    if (result < 0) {
         free(created);
         return result;
     }
@@ -272,34 +278,15 @@ void orders_close(struct orders *orders)
     if (!orders)
         return;
     control_socket_close(orders->control);
-    store_close(&orders->entry);
+    store_close(orders->config->entry);
 }
 
-static int write_verdict(struct orders *orders, int status, struct error *error)
+void orders_destroy(struct orders *orders)
 {
-    int fd = store_open_file(&orders->entry, "verdict", error);
-
-    if (fd < 0)
-        return -error->number;
-    if (dprintf(fd, "{\"status\":%d}\n", status) < 0)
-        error_system(error, errno, "verdict");
-    if (close(fd) < 0 && !error->number)
-        error_system(error, errno, "verdict");
-    return -error->number;
-}
-
-void orders_destroy(struct orders *orders, int status, struct log *log)
-{
-    struct error error = ERROR_INIT;
-
     if (!orders)
         return;
     control_socket_destroy(orders->control);
-    unlinkat(orders->entry.folder, "control", 0);
+    unlinkat(orders->config->entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
-    if (write_verdict(orders, status, &error) < 0)
-        log_warn(log, "--name %s: %s; 'mote ps' will show the VM as killed", orders->entry.name,
-                 error.message);
-    store_close(&orders->entry);
     free(orders);
 }
