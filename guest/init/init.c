@@ -293,6 +293,7 @@ int main(void)
     process_spare("-1000");
     if (!get_job(&job))
         plain_init(errno);
+    machine_set_clock(job.head.clock);
     machine_seed(job.head.seed, sizeof(job.head.seed));
     mounts_root(&job);
     cgroup_create(job.head.pids_max);

@@ -2,9 +2,11 @@
 #include "vmm/run/job.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "vmm/cleanup.h"
 
@@ -132,4 +134,15 @@ int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct er
     *length = sizeof(header) + header.length;
     *bytes = steal_pointer(&record);
     return 0;
+}
+
+void job_set_clock(uint8_t *bytes)
+{
+    struct timespec now;
+    uint64_t clock;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    memcpy(bytes + sizeof(struct run_header) + offsetof(struct run_job, clock), &clock,
+           sizeof(clock));
 }

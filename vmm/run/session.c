@@ -13,6 +13,7 @@
 #include "devices/backend/passt.h"
 #include "devices/registry.h"
 #include "vmm/cleanup.h"
+#include "vmm/run/companion.h"
 #include "vmm/run/initramfs.h"
 #include "vmm/run/kernel_cache.h"
 #include "vmm/run/output.h"
@@ -229,21 +230,29 @@ static int add_devices(struct session *session, struct error *error)
     return result;
 }
 
-/* The initramfs has the modules for this job's disks and network. */
-static int make_initramfs(struct session *session, struct error *error)
+/* Of a kernel that has them: for this job's disks and network. */
+static int list_modules(const struct session *session, struct text_list *wanted,
+                        struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
-    struct text_list wanted = { .count = 0 };
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
-        result = text_list_add(&wanted, rootfs->layers[i].file_system, error);
+        result = text_list_add(wanted, rootfs->layers[i].file_system, error);
     for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
-        result = text_list_add(&wanted, rootfs->volumes[i].file_system, error);
+        result = text_list_add(wanted, rootfs->volumes[i].file_system, error);
     if (result == 0 && session->scratch >= 0)
-        result = text_list_add(&wanted, "ext4", error);
+        result = text_list_add(wanted, "ext4", error);
     if (result == 0 && session->options.net == RUN_NET_USER)
-        result = text_list_add(&wanted, "virtio_net", error);
+        result = text_list_add(wanted, "virtio_net", error);
+    return result;
+}
+
+static int make_initramfs(struct session *session, struct error *error)
+{
+    struct text_list wanted = { .count = 0 };
+    int result = list_modules(session, &wanted, error);
+
     if (result == 0)
         result = initramfs_create(&session->kernel, &wanted, &session->initramfs, error);
     text_list_release(&wanted);
@@ -275,25 +284,85 @@ static void use_unpacked_kernel(struct session *session)
     kernel->path = path;
 }
 
+int session_go_cold(struct session *session, struct error *error)
+{
+    struct vm_config *config = &session->options.vm;
+    int result;
+
+    if (!session->options.no_kernel_cache)
+        use_unpacked_kernel(session);
+    result = make_initramfs(session, error);
+    config->kernel = session->kernel.path;
+    config->initrd = "initramfs";
+    config->initrd_fd = session->initramfs;
+    config->snapshot = NULL;
+    config->may_be_saved = session->template.key != NULL;
+    return result;
+}
+
+/* ---- a template ----------------------------------------------------------- */
+
+static int open_template(struct session *session, struct error *error)
+{
+    struct text_list wanted = { .count = 0 };
+    cleanup_free char *init = NULL;
+    struct template_parts parts = {
+        .vm = &session->options.vm,
+        .kernel = &session->kernel,
+        .packed = session->options.no_kernel_cache,
+        .wanted = &wanted,
+        .rootfs = &session->rootfs,
+        .scratch = session->scratch,
+        .network = session->options.net == RUN_NET_USER,
+    };
+    char *key = NULL;
+    int result = companion_find("mote-init", &init, error);
+
+    parts.init = init;
+    if (result == 0)
+        result = list_modules(session, &wanted, error);
+    if (result == 0)
+        result = template_key(&parts, &key, error);
+    text_list_release(&wanted);
+    return result == 0 ? template_open(&session->template, key, error) : result;
+}
+
+/* Whether the VM goes on from one.  What is wrong with --warm costs time, and never a job. */
+static bool find_template(struct session *session)
+{
+    struct error error = ERROR_INIT;
+    int found = 0;
+
+    if (!session->options.warm)
+        return false;
+    if (open_template(session, &error) < 0) {
+        log_warn(&session->log, "--warm: the VM boots: %s", error.message);
+        template_close(&session->template);
+        return false;
+    }
+    found = template_find(&session->template, &error);
+    if (found < 0)
+        log_info(&session->log, "%s: it is removed, and the VM boots", error.message);
+    if (found > 0)
+        session->options.vm.snapshot = &session->template.source;
+    return found > 0;
+}
+
 static int configure_vm(struct session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
-    if (result == 0 && !session->options.no_kernel_cache)
-        use_unpacked_kernel(session);
-    if (result == 0)
-        result = make_initramfs(session, error);
     if (result < 0)
         return result;
-    config->kernel = session->kernel.path;
-    config->initrd = "initramfs";
-    config->initrd_fd = session->initramfs;
     config->describe = session->kernel.describe;
     if (session->options.describe > 0)
         config->describe = session->options.describe - 1;
     config->command_line = session->options.verbose ? COMMAND_LINE : COMMAND_LINE " loglevel=1";
-    result = add_devices(session, error);
+    if (!find_template(session))
+        result = session_go_cold(session, error);
+    if (result == 0)
+        result = add_devices(session, error);
     return result == 0 ? vm_config_check(config, error) : result;
 }
 
@@ -360,6 +429,7 @@ void session_close(struct session *session)
     run_options_release(&session->options);
     cleanup_close(&session->initramfs);
     cleanup_close(&session->scratch);
+    template_close(&session->template);
     free(session->job);
     if (session->timeline)
         munmap(session->timeline, sizeof(*session->timeline));

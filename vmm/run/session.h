@@ -12,6 +12,7 @@
 #include "vmm/run/kernel_choice.h"
 #include "vmm/run/rootfs.h"
 #include "vmm/run/run_options.h"
+#include "vmm/run/template.h"
 #include "vmm/timeline.h"
 
 struct session {
@@ -19,6 +20,7 @@ struct session {
     struct kernel_choice kernel;
     struct rootfs rootfs;
     int initramfs;
+    struct template template; /* with a key: --warm */
     int scratch; /* the job's writable disk; -1: it writes to memory */
     struct text_list arguments, environment;
     uint32_t flags; /* of the job */
@@ -28,11 +30,14 @@ struct session {
     struct timeline *timeline; /* shared with the VM's process */
 };
 
-#define SESSION_INIT { .initramfs = -1, .scratch = -1, .log = LOG_INIT }
+#define SESSION_INIT \
+    { .initramfs = -1, .scratch = -1, .template = TEMPLATE_INIT, .log = LOG_INIT }
 
 /* Of OPTIONS, which are read already.  After a failure, too: session_close(). */
 int session_open(struct session *session, struct error *error);
 int session_prepare(struct session *session, struct error *error);
+/* In place of the template that session_prepare() found: the VM boots. */
+int session_go_cold(struct session *session, struct error *error);
 void session_close(struct session *session);
 
 #endif
