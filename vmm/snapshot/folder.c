@@ -136,9 +136,11 @@ int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
             renameat(folder->parent, folder->partial, folder->parent, folder->name) < 0)
             result = error_system(error, errno, "snapshot %s", folder->name);
     }
-    if (result == 0) {
-        if (fsync(folder->parent) < 0)
-            result = error_system(error, errno, "snapshot %s", folder->name);
+    if (result == 0 && fsync(folder->parent) < 0) {
+        result = error_system(error, errno, "snapshot %s", folder->name);
+        /* What a power cut may take was not saved: the VM's owner is told so, and goes on without. */
+        renameat(folder->parent, folder->name, folder->parent, folder->partial);
+    } else if (result == 0) {
         /* It has its name: there is nothing to drop any more. */
         cleanup_close(&folder->folder);
         folder->folder = -1;
