@@ -37,6 +37,8 @@ static int run_job(struct session *session, int started_fd, struct outcome *outc
         .sandbox = &session->options.sandbox,
         .job = session->job,
         .job_length = session->job_length,
+        .prepare = session->prepare,
+        .prepare_length = session->prepare_length,
         .flags = session->flags,
         .command = session->arguments.items[0],
         .output = session->options.output,

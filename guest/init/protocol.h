@@ -16,6 +16,8 @@
  *
  *   guest                         host
  *     HELLO  ------------------->         version
+ *            <-------------------  PREPARE   of a guest that is to be saved
+ *     PREPARED ----------------->
  *            <-------------------  JOB    and SIGNAL, WINDOW from now on
  *     (connects its streams)
  *     STARTED or FAILED -------->
@@ -45,6 +47,8 @@ enum run_port {
 
 enum run_record_type {
     RUN_HELLO = 1, /* guest: struct run_hello */
+    RUN_PREPARE,   /* host: as JOB, but without what is one job's alone */
+    RUN_PREPARED,  /* guest: nothing; the root is mounted */
     RUN_JOB,       /* host: struct run_job and its text */
     RUN_SIGNAL,    /* host: struct run_signal */
     RUN_WINDOW,    /* host: struct run_window */
@@ -80,7 +84,8 @@ enum run_flags {
  * Text follows: strings with a NUL each, in this order: host name, user, work
  * directory, file system of each layer (bottom first), target of each volume
  * and its file system, argv, environment.  Disks are vda, vdb, … in the order
- * of layers, volumes, scratch.
+ * of layers, volumes, scratch.  A PREPARE has names that are empty, no argv and no
+ * environment; its JOB names the same disks.
  */
 struct run_job {
     uint32_t flags;

@@ -164,6 +164,11 @@ static void test_key(void **state)
     becomes_another(&guest, &key);
     assert_int_equal(ftruncate(disk, 2 << 20), 0);
     becomes_another(&guest, &key);
+    guest.parts.prepare = (const uint8_t *)"\0/target";
+    guest.parts.prepare_length = 9;
+    becomes_another(&guest, &key);
+    guest.parts.prepare_length = 8;
+    becomes_another(&guest, &key);
     close(disk);
     guest.parts.scratch = -1;
     end_guest(&guest);

@@ -283,6 +283,9 @@ static void record_came(void *context, const struct record *record)
     case RUN_HELLO:
         guest_is_ready(supervisor, &record->hello);
         break;
+    case RUN_PREPARED:
+        warm_prepared(supervisor);
+        break;
     case RUN_STARTED:
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;

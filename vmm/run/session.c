@@ -151,7 +151,11 @@ static int encode_job(struct session *session, struct error *error)
     };
     if (options->net == RUN_NET_USER)
         tell_addresses(&job.head);
-    return job_encode(&job, &session->job, &session->job_length, error);
+    result = job_encode(&job, &session->job, &session->job_length, error);
+    /* A scratch disk is the job's own. */
+    if (result == 0 && options->warm && !options->scratch)
+        result = job_encode_prepare(&job, &session->prepare, &session->prepare_length, error);
+    return result;
 }
 
 /* ---- the VM --------------------------------------------------------------- */
@@ -313,6 +317,8 @@ static int open_template(struct session *session, struct error *error)
         .wanted = &wanted,
         .rootfs = &session->rootfs,
         .scratch = session->scratch,
+        .prepare = session->prepare,
+        .prepare_length = session->prepare_length,
         .network = session->options.net == RUN_NET_USER,
     };
     char *key = NULL;
@@ -431,6 +437,7 @@ void session_close(struct session *session)
     cleanup_close(&session->scratch);
     template_close(&session->template);
     free(session->job);
+    free(session->prepare);
     if (session->timeline)
         munmap(session->timeline, sizeof(*session->timeline));
 }

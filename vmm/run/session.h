@@ -26,6 +26,8 @@ struct session {
     uint32_t flags; /* of the job */
     uint8_t *job;   /* as job_encode() made it */
     size_t job_length;
+    uint8_t *prepare; /* for a template's guest; NULL: nothing can be done before its job */
+    size_t prepare_length;
     struct log log;
     struct timeline *timeline; /* shared with the VM's process */
 };

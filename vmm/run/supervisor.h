@@ -51,6 +51,8 @@ struct supervisor_options {
     const struct sandbox_config *sandbox;
     uint8_t *job; /* as job_encode() made it */
     size_t job_length;
+    const uint8_t *prepare; /* as job_encode_prepare() made it, or NULL */
+    size_t prepare_length;
     uint32_t flags;     /* of the job: enum run_flags */
     const char *command; /* for messages */
     const char *output;  /* folder for what is in /output; NULL: none is wanted */

@@ -21,6 +21,7 @@
 /* How far the conversation has come. */
 enum phase {
     PHASE_WAITING,  /* for the control connection and HELLO */
+    PHASE_PREPARING, /* the guest mounts what it can before its job comes */
     PHASE_SAVING,   /* the guest waits for its job, and becomes a template */
     PHASE_STARTING, /* the job was sent; its streams connect */
     PHASE_RUNNING,
@@ -92,8 +93,9 @@ void supervisor_send_job(struct supervisor *supervisor);
 /* Around the VM's start: what is saved into; and what is waited for. */
 const struct vm_saving *warm_begin(struct supervisor *supervisor, struct vm_saving *saving);
 int warm_started(struct supervisor *supervisor, struct error *error);
-/* The guest is ready; whether its job has to wait. */
+/* The guest is ready; whether its job has to wait.  And once it is prepared, too. */
 bool warm_saves_first(struct supervisor *supervisor);
+void warm_prepared(struct supervisor *supervisor);
 /* A guest that was restored is not what it should be, and its job not sent: it is ended. */
 bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */

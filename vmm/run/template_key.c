@@ -80,6 +80,14 @@ static int put_modules(FILE *text, const struct template_parts *parts, struct er
     return put_file(text, "modules", list, error);
 }
 
+static void put_prepare(FILE *text, const struct template_parts *parts)
+{
+    fprintf(text, "prepare ");
+    for (size_t i = 0; i < parts->prepare_length; i++)
+        fprintf(text, "%02x", parts->prepare[i]);
+    fprintf(text, "\n");
+}
+
 /* A home that several hosts share has templates of each: what one saves another may refuse. */
 static void put_host(FILE *text)
 {
@@ -106,6 +114,7 @@ static int put_all(FILE *text, const struct template_parts *parts, struct error 
         (result = put_disks(text, "root", rootfs->layers, rootfs->layer_count, error)) < 0 ||
         (result = put_disks(text, "volume", rootfs->volumes, rootfs->volume_count, error)) < 0)
         return result;
+    put_prepare(text, parts);
     if (parts->network)
         fprintf(text, "network\n");
     return put_scratch(text, parts->scratch, error);

@@ -5,7 +5,7 @@
 /*
  * What a guest is made of before its job arrives, as text: which mote, guest's
  * init, kernel and modules (cache_folder.h tells how a file is known), the command
- * line, the machine, and each disk in its order.  Two jobs with the same text may
+ * line, the machine, each disk in its order, and where they are mounted.  Two jobs with the same text may
  * go on from the same template.
  *
  * Disks are known by their files and not by their sizes alone: the guest's kernel
@@ -14,6 +14,8 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/error.h"
 
@@ -30,6 +32,8 @@ struct template_parts {
     const struct text_list *wanted; /* modules */
     const struct rootfs *rootfs;
     int scratch; /* -1: none */
+    const uint8_t *prepare; /* what is done in it before its job comes: a record, or NULL */
+    size_t prepare_length;
     bool network;
 };
 

@@ -55,14 +55,41 @@ struct json_object *template_read_about(int folder, const char *name)
     return NULL;
 }
 
+/* Calls VISIT for each name in FOLDER. */
+static int visit_names(int folder, void (*visit)(void *context, int folder, const char *name),
+                       void *context)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    const struct dirent *entry;
+
+    if (!stream) {
+        int number = errno;
+
+        cleanup_close(&copy);
+        return -number;
+    }
+    while ((entry = readdir(stream)))
+        visit(context, folder, entry->d_name);
+    closedir(stream);
+    return 0;
+}
+
+static void unlink_one(void *context, int folder, const char *name)
+{
+    (void)context;
+    unlinkat(folder, name, 0); /* what is no file stays */
+}
+
 /* First what makes it a template: one that is removed by half is none. */
 void template_remove_name(int folder, const char *name)
 {
-    static const char *const files[] = { TEMPLATE_ABOUT, TEMPLATE_STATE, TEMPLATE_MEMORY };
     cleanup_fd int one = openat(folder, name, OPEN_FOLDER);
 
-    for (size_t i = 0; one >= 0 && i < ARRAY_LENGTH(files); i++)
-        unlinkat(one, files[i], 0);
+    if (one >= 0) {
+        unlinkat(one, TEMPLATE_ABOUT, 0);
+        visit_names(one, unlink_one, NULL);
+    }
     unlinkat(folder, name, AT_REMOVEDIR);
 }
 
@@ -89,26 +116,6 @@ static void measure_all(int folder, const char *name, struct template_entry *ent
 }
 
 /* ---- all -------------------------------------------------------------------- */
-
-/* Calls VISIT for each name in FOLDER. */
-static int visit_names(int folder, void (*visit)(void *context, int folder, const char *name),
-                       void *context)
-{
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-    const struct dirent *entry;
-
-    if (!stream) {
-        int number = errno;
-
-        cleanup_close(&copy);
-        return -number;
-    }
-    while ((entry = readdir(stream)))
-        visit(context, folder, entry->d_name);
-    closedir(stream);
-    return 0;
-}
 
 struct listing {
     void (*each)(void *context, const struct template_entry *entry);

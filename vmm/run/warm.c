@@ -102,22 +102,42 @@ static void saved(void *context, uint32_t events)
     supervisor_send_job(supervisor);
 }
 
-bool warm_saves_first(struct supervisor *supervisor)
+/* Whether its job has to wait. */
+static bool save(struct supervisor *supervisor)
 {
     struct template *template = template_of(supervisor);
-    struct vm_saving files;
+    struct vm_saving files = {
+        template->saving.state_fd, template->saving.memory_fd, template->id,
+    };
     struct error error = ERROR_INIT;
 
-    if (supervisor->warm != WARM_SAVES)
-        return false;
-    files = (struct vm_saving){ template->saving.state_fd, template->saving.memory_fd,
-                                template->id };
     if (vm_process_save(&supervisor->vm, supervisor->options->config, &files, &error) < 0) {
         not_saved(supervisor, &error);
         return false;
     }
     supervisor->phase = PHASE_SAVING;
     return true;
+}
+
+bool warm_saves_first(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+
+    if (supervisor->warm != WARM_SAVES)
+        return false;
+    if (!options->prepare)
+        return save(supervisor);
+    supervisor->phase = PHASE_PREPARING;
+    if (control_send(supervisor->control, options->prepare, options->prepare_length) < 0)
+        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    return true;
+}
+
+void warm_prepared(struct supervisor *supervisor)
+{
+    /* One that nobody asked for changes nothing. */
+    if (supervisor->phase == PHASE_PREPARING && !save(supervisor))
+        supervisor_send_job(supervisor);
 }
 
 /* ---- distrust --------------------------------------------------------------- */
