@@ -18,6 +18,7 @@
 struct session {
     struct run_options options;
     struct kernel_choice kernel;
+    char *unpacked_kernel; /* that boots in its place; NULL: it boots itself */
     struct rootfs rootfs;
     int initramfs;
     struct template template; /* with a key: --warm */
@@ -41,5 +42,9 @@ int session_prepare(struct session *session, struct error *error);
 /* In place of the template that session_prepare() found: the VM boots. */
 int session_go_cold(struct session *session, struct error *error);
 void session_close(struct session *session);
+
+/* ---- session_job.c ---- */
+/* Of the options and a root that is open; a part of session_prepare(). */
+int session_encode_job(struct session *session, struct error *error);
 
 #endif
