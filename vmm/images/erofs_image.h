@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 #include "vmm/images/staging.h"
 
 /* Says which Debian package to install when a program is not there. */
