@@ -139,7 +139,9 @@ static int read_machine(const struct restore_options *options, struct machine_st
     result = state_first_fault(state, error);
     state_destroy(state);
     if (result == 0)
-        result = memory_file_check(options->source.memory_fd, machine->memory, machine->id, error);
+        result = memory_file_check(options->source.memory_fd, machine->memory, machine->id,
+                                   options->source.base_count > 0 ? MEMORY_DIFFERENCE : MEMORY_FULL,
+                                   error);
     return result;
 }
 
@@ -183,8 +185,7 @@ static int restore(struct restore_options *options, const char *folder, struct t
     else
         result = boot_supervise(&options->boot, &log, timeline, status, error);
     vm_config_release(&options->boot.vm);
-    close(options->source.state_fd);
-    close(options->source.memory_fd);
+    snapshot_source_close(&options->source);
     return result;
 }
 

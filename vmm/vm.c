@@ -75,14 +75,22 @@ static void vcpu_ended(void *context, enum vcpu_end end)
     end_vm(context, ends[end].kind, ends[end].how);
 }
 
+/* The full one of a snapshot's memory files; -1 for no snapshot. */
+static int memory_file(const struct vm_snapshot_source *snapshot)
+{
+    if (!snapshot)
+        return -1;
+    return snapshot->base_count > 0 ? snapshot->base_fds[snapshot->base_count - 1]
+                                    : snapshot->memory_fd;
+}
+
 static int create_memory(struct vm *vm, struct error *error)
 {
     struct guest_range ranges[2];
     size_t count = arch_memory_layout(vm->config->memory, ranges);
 
     return guest_memory_create_from(&vm->memory, ranges, count,
-                                    vm->config->snapshot ? vm->config->snapshot->memory_fd : -1,
-                                    error);
+                                    memory_file(vm->config->snapshot), error);
 }
 
 static int show_memory(struct vm *vm, struct error *error)
