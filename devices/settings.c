@@ -2,6 +2,7 @@
 #include "devices/settings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,44 @@ int settings_text(struct settings *settings, const char *key, const char **text,
         return wrong_value(settings, item, "give it a value", error);
     *text = item->value;
     return 0;
+}
+
+/* With each comma twice. */
+static void write_part(FILE *stream, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == ',')
+            fputc(',', stream);
+        fputc(*text, stream);
+    }
+}
+
+int settings_again(const struct settings *settings, const char *first, const char *more, char **text,
+                   struct error *error)
+{
+    size_t size;
+    FILE *stream = open_memstream(text, &size);
+
+    if (!stream)
+        return error_system(error, errno, "--%s", settings->option);
+    write_part(stream, first);
+    for (size_t i = 1; i < settings->count; i++) {
+        const struct setting *item = &settings->items[i];
+
+        if (item->taken)
+            continue;
+        fprintf(stream, ",%s", item->key);
+        if (item->value) {
+            fputc('=', stream);
+            write_part(stream, item->value);
+        }
+    }
+    if (more)
+        fprintf(stream, ",%s", more);
+    if (fclose(stream) == 0)
+        return 0;
+    free(*text);
+    return error_system(error, ENOMEM, "--%s", settings->option);
 }
 
 static const char *known_key(const void *context, size_t index)

@@ -50,6 +50,13 @@ int settings_number(struct settings *settings, const char *key, uint64_t minimum
 int settings_text(struct settings *settings, const char *key, const char **text,
                   struct error *error);
 
+/*
+ * The option's value anew: FIRST in place of its first part, what nobody has taken, and MORE, NULL for none, which is
+ * written as it is.  The caller frees it.
+ */
+int settings_again(const struct settings *settings, const char *first, const char *more, char **text,
+                   struct error *error);
+
 /* -EINVAL when an item was not taken.  KNOWN are all keys, NULL at the end. */
 int settings_finish(const struct settings *settings, const char *const *known,
                     struct error *error);

@@ -19,6 +19,7 @@
 
 struct boot_options {
     struct boot_config boot;
+    struct boot_naming naming;
     unsigned int log_level;
     bool timeline;
     const char *config_file;
@@ -98,7 +99,9 @@ static const struct option_row machine_rows[] = {
 };
 static const struct option_row session_rows[] = {
     { "Control", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
-      option_set_text, FIELD(boot.name) },
+      option_set_text, FIELD(naming.name) },
+    { NULL, "detach", NULL, "go on in the background, once the VM runs; prints its name",
+      option_set_flag, FIELD(naming.detach), .letter = 'd' },
     SANDBOX_OPTION_ROWS(struct boot_options, boot.sandbox),
     { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,
       FIELD(boot.vm.console), .choices = console_names },
@@ -193,13 +196,13 @@ static int open_log(struct log *log, const struct boot_options *options, struct 
 /* What follows from several options. */
 static int complete(struct boot_options *options, struct error *error)
 {
-    int result = store_check_name(options->boot.name, error);
+    int result = store_check_name(options->naming.name, error);
 
     if (result == 0)
         result = vm_config_complete(&options->boot.vm, error);
     if (result == 0)
         result = vm_config_check(&options->boot.vm, error);
-    options->boot.vm.may_be_saved = options->boot.name != NULL;
+    options->boot.vm.may_be_saved = options->naming.name || options->naming.detach;
     options->boot.sandbox.memory = options->boot.vm.memory;
     options->boot.sandbox.cpus = options->boot.vm.cpus;
     return result;
@@ -211,9 +214,9 @@ int cmd_boot(int argc, char **argv)
         .boot = {
             .vm = vm_config_default(),
             .sandbox = SANDBOX_CONFIG_DEFAULT,
-            .words = argv,
-            .word_count = (size_t)argc,
+            .started_fd = -1,
         },
+        .naming = { .words = argv, .word_count = (size_t)argc },
         .log_level = LOG_INFO,
     };
     struct log log = LOG_INIT;
@@ -237,10 +240,10 @@ int cmd_boot(int argc, char **argv)
     if (result == 0)
         result = open_log(&log, &options, &error);
     if (result == 0)
-        result = boot_supervise(&options.boot, &log, &timeline, &status, &error);
+        result = boot_named(&options.boot, &options.naming, &log, &timeline, &status, &error);
     vm_config_release(&options.boot.vm);
     config_file_release(&options.file);
-    if (options.timeline && result == 0)
+    if (options.timeline && result == 0 && timeline.count > 0)
         timeline_print(&timeline, STDERR_FILENO);
     if (result < 0)
         return command_failed(&error);

@@ -84,10 +84,20 @@ static int wait_for_one(const struct store_entry *entry, const struct jobs_optio
     return result < 0 ? result : store_status(entry);
 }
 
+/* All of them first: they end side by side. */
+static void ask_to_stop(const char *name)
+{
+    struct store_entry entry = STORE_ENTRY_INIT;
+    struct error ignored = ERROR_INIT;
+
+    if (store_find(&entry, name, &ignored) == 0)
+        store_signal(&entry, SIGTERM);
+    store_close(&entry);
+}
+
 static int stop_one(const struct store_entry *entry, const struct jobs_options *options,
                     struct error *error)
 {
-    store_signal(entry, SIGTERM); /* one that has ended is stopped */
     for (uint64_t ms = 0; ms < options->patience_ms && store_is_running(entry); ms += PAUSE_MS)
         pause_ms(PAUSE_MS);
     store_signal(entry, SIGKILL);
@@ -167,9 +177,9 @@ static int show_logs(const struct store_entry *entry, const struct jobs_options 
 
 /* ---- the commands ---------------------------------------------------------- */
 
-/* One after the other; the status of the last that is not 0. */
+/* FIRST, NULL for none, for each; then ACTION, one after the other: the status of the last that is not 0. */
 static int for_each(const struct option_table *table, struct jobs_options *options, int argc,
-                    char **argv,
+                    char **argv, void (*first)(const char *name),
                     int (*action)(const struct store_entry *, const struct jobs_options *,
                                   struct error *))
 {
@@ -185,6 +195,8 @@ static int for_each(const struct option_table *table, struct jobs_options *optio
         error_set(&error, EINVAL, "the job's name is missing; 'mote ps' lists them");
         return command_failed(&error);
     }
+    for (int i = words; first && i < argc; i++)
+        first(argv[i]);
     for (int i = words; i < argc; i++) {
         struct store_entry entry = STORE_ENTRY_INIT;
         int result = store_find(&entry, argv[i], &error);
@@ -205,7 +217,7 @@ int cmd_logs(int argc, char **argv)
         "  mote logs --follow build\n", logs_rows, ARRAY_LENGTH(logs_rows),
     };
 
-    return for_each(&table, &(struct jobs_options){ .follow = false }, argc, argv, show_logs);
+    return for_each(&table, &(struct jobs_options){ .follow = false }, argc, argv, NULL, show_logs);
 }
 
 int cmd_wait(int argc, char **argv)
@@ -215,7 +227,7 @@ int cmd_wait(int argc, char **argv)
         "  mote wait build\n", NULL, 0,
     };
 
-    return for_each(&table, &(struct jobs_options){ .follow = false }, argc, argv, wait_for_one);
+    return for_each(&table, &(struct jobs_options){ .follow = false }, argc, argv, NULL, wait_for_one);
 }
 
 int cmd_stop(int argc, char **argv)
@@ -226,7 +238,7 @@ int cmd_stop(int argc, char **argv)
     };
 
     return for_each(&table, &(struct jobs_options){ .patience_ms = STOP_MS }, argc, argv,
-                    stop_one);
+                    ask_to_stop, stop_one);
 }
 
 int cmd_kill(int argc, char **argv)
@@ -236,7 +248,7 @@ int cmd_kill(int argc, char **argv)
         "  mote kill --signal HUP server\n", kill_rows, ARRAY_LENGTH(kill_rows),
     };
 
-    return for_each(&table, &(struct jobs_options){ .signal = SIGKILL }, argc, argv, kill_one);
+    return for_each(&table, &(struct jobs_options){ .signal = SIGKILL }, argc, argv, NULL, kill_one);
 }
 
 int cmd_rm(int argc, char **argv)
@@ -246,7 +258,7 @@ int cmd_rm(int argc, char **argv)
         "  mote rm build\n", rm_rows, ARRAY_LENGTH(rm_rows),
     };
 
-    return for_each(&table, &(struct jobs_options){ .force = false }, argc, argv, remove_one);
+    return for_each(&table, &(struct jobs_options){ .force = false }, argc, argv, NULL, remove_one);
 }
 
 static void print_heading(bool *printed)
@@ -267,7 +279,7 @@ static void print_entry(void *context, const struct store_entry *entry)
         if (*at < ' ' || *at > '~')
             *at = '?';
     if (store_is_running(entry))
-        snprintf(state, sizeof(state), "running");
+        snprintf(state, sizeof(state), store_is_paused(entry) ? "paused" : "running");
     else
         snprintf(state, sizeof(state), "ended (%d)", store_status(entry));
     printf("%-24s %-12s %s\n", entry->name, state, command);

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mote run`: a job, in the foreground or not, and its verdict. */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/detach.h"
 #include "vmm/run/session.h"
 #include "vmm/store.h"
 #include "vmm/run/supervisor.h"
@@ -98,94 +93,46 @@ static struct outcome run_to_the_end(struct session *session, const struct store
 
 /* ---- with a name, and apart from us ---------------------------------------- */
 
-/* Away from the user's terminal and pipes, which somebody may read to their end. */
-static int redirect(const struct store_entry *entry, struct error *error)
+/* In the process of its own, to its end. */
+static int be_detached(struct session *session, const struct store_entry *entry, int started_fd)
 {
-    cleanup_fd int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    cleanup_fd int output = store_open_file(entry, "stdout", error);
-    cleanup_fd int errors = store_open_file(entry, "stderr", error);
-
-    if (output < 0 || errors < 0)
-        return -EIO;
-    if (input < 0 || dup2(input, STDIN_FILENO) < 0 ||
-        dup2(output, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
-        return error_system(error, errno, "job %s", entry->name);
-    return 0;
-}
-
-static _Noreturn void be_detached(struct session *session, struct store_entry *entry,
-                                  int started_fd)
-{
-    struct outcome outcome = { .status = STATUS_FAILED };
+    struct outcome outcome = run_to_the_end(session, entry, started_fd);
     struct error error = ERROR_INIT;
 
-    setsid();
-    if (redirect(entry, &error) == 0 && store_claim(entry, &error) == 0)
-        outcome = run_to_the_end(session, entry, started_fd);
-    else
-        command_failed(&error);
     /* One that did not begin is the parent's, who tells why. */
     if (outcome.began && session->options.remove && store_remove(entry, &error) < 0)
-        outcome.status = command_failed(&error);
-    _exit(outcome.status);
-}
-
-/* What was said before the job could begin. */
-static void show_errors(const struct store_entry *entry)
-{
-    char text[4096];
-
-    store_read(entry, "stderr", text, sizeof(text));
-    dprintf(STDERR_FILENO, "%s", text);
-}
-
-/* Returns when the job has begun, or cannot. */
-static int detach(struct session *session, struct store_entry *entry, struct error *error)
-{
-    cleanup_fd int started = -1, theirs = -1;
-    int ends[2], status;
-    pid_t process;
-    char byte;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_system(error, errno, "--detach");
-    started = ends[0];
-    theirs = ends[1];
-    process = fork();
-    if (process < 0)
-        return error_system(error, errno, "--detach");
-    if (process == 0)
-        be_detached(session, entry, theirs);
-    cleanup_close(&theirs);
-    theirs = -1;
-    if (read(started, &byte, 1) == 1) {
-        printf("%s\n", entry->name);
-        return fflush(stdout) == 0 ? STATUS_OK
-                                   : error_system(error, errno, "standard output");
-    }
-    if (waitpid(process, &status, 0) != process || !WIFEXITED(status))
-        return error_set(error, ECHILD, "--detach: the job's process was killed; try again");
-    show_errors(entry);
-    store_remove(entry, error);
-    return WEXITSTATUS(status);
+        return command_failed(&error);
+    return outcome.status;
 }
 
 /* mote's status, or a negative errno. */
+static int run_detached(struct session *session, struct detached *detached, struct error *error)
+{
+    int started_fd, result = detach_fork(detached, NULL, 0, &started_fd, error);
+
+    if (result < 0)
+        return result;
+    if (result == 0)
+        _exit(be_detached(session, &detached->entry, started_fd));
+    result = detach_await(detached, error);
+    return result == STATUS_OK ? detach_tell(detached->entry.name, error) : result;
+}
+
 static int run_named(struct session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
-    struct store_entry entry;
-    int result = store_create(&entry, options->name, session->arguments.items,
+    struct detached detached = DETACHED_INIT;
+    int result = store_create(&detached.entry, options->name, session->arguments.items,
                               session->arguments.count, error);
 
     if (result == 0 && options->detach) {
-        result = detach(session, &entry, error);
-    } else if (result == 0 && (result = store_claim(&entry, error)) == 0) {
-        result = run_to_the_end(session, &entry, -1).status;
-        if (store_remove(&entry, error) < 0)
+        result = run_detached(session, &detached, error);
+    } else if (result == 0 && (result = store_claim(&detached.entry, error)) == 0) {
+        result = run_to_the_end(session, &detached.entry, -1).status;
+        if (store_remove(&detached.entry, error) < 0)
             result = -error->number;
     }
-    store_close(&entry);
+    store_close(&detached.entry);
     return result;
 }
 

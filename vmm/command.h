@@ -46,6 +46,7 @@ int cmd_boot(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
+int cmd_clone(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 
 /* cmd_vm.c */

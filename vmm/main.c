@@ -14,6 +14,7 @@ static const struct command commands[] = {
     { "resume", "have a paused VM go on", cmd_resume },
     { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
     { "restore", "go on with a VM from its snapshot", cmd_restore },
+    { "clone", "go on with many VMs from one snapshot", cmd_clone },
     { "ps", "list the jobs and VMs that have a name", cmd_ps },
     { "logs", "print what a detached job has written", cmd_logs },
     { "wait", "wait for a job's end", cmd_wait },

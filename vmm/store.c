@@ -21,7 +21,7 @@
 
 #define VERDICT_MAX (2u << 20)
 
-static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control" };
+static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control", STORE_PAUSED };
 
 bool store_name_is_good(const char *name)
 {
@@ -186,6 +186,20 @@ int store_open_file(const struct store_entry *entry, const char *file, struct er
     return fd < 0 ? error_system(error, errno, "job %s: %s", entry->name, file) : fd;
 }
 
+void store_ended(const struct store_entry *entry, int status, struct log *log)
+{
+    struct error error = ERROR_INIT;
+    int fd = store_open_file(entry, "verdict", &error);
+
+    if (fd >= 0 && dprintf(fd, "{\"status\":%d}\n", status) < 0)
+        error_system(&error, errno, "verdict");
+    if (fd >= 0 && close(fd) < 0 && !error.number)
+        error_system(&error, errno, "verdict");
+    if (error.number)
+        log_warn(log, "--name %s: %s; 'mote ps' will show the VM as killed", entry->name,
+                 error.message);
+}
+
 void store_close(struct store_entry *entry)
 {
     cleanup_close(&entry->lock);
@@ -227,6 +241,23 @@ bool store_is_running(const struct store_entry *entry)
         return false;
     }
     return errno == EWOULDBLOCK;
+}
+
+bool store_is_paused(const struct store_entry *entry)
+{
+    return faccessat(entry->folder, STORE_PAUSED, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int store_set_paused(const struct store_entry *entry, bool paused, struct error *error)
+{
+    int result = paused ? store_open_file(entry, STORE_PAUSED, error)
+                        : unlinkat(entry->folder, STORE_PAUSED, 0);
+
+    if (paused && result >= 0)
+        close(result);
+    if (!paused && result < 0 && errno != ENOENT)
+        return error_system(error, errno, "job %s: %s", entry->name, STORE_PAUSED);
+    return paused && result < 0 ? result : 0;
 }
 
 int store_wait(const struct store_entry *entry, struct error *error)
@@ -305,28 +336,32 @@ int store_remove(const struct store_entry *entry, struct error *error)
     return 0;
 }
 
+static int is_name(const struct dirent *file)
+{
+    return store_name_is_good(file->d_name);
+}
+
 int store_list(void (*each)(void *context, const struct store_entry *entry), void *context,
                struct error *error)
 {
-    int base = open_base(error);
-    struct dirent *name;
-    DIR *all;
+    cleanup_fd int base = open_base(error);
+    struct dirent **names;
+    int count;
 
     if (base < 0)
         return base;
-    all = fdopendir(base);
-    if (!all) {
-        close(base);
+    count = scandirat(base, ".", &names, is_name, versionsort);
+    if (count < 0)
         return error_system(error, errno, "jobs");
-    }
-    while ((name = readdir(all))) {
+    for (int i = 0; i < count; i++) {
         struct store_entry entry;
 
-        if (!store_name_is_good(name->d_name) || open_entry(&entry, base, name->d_name) < 0)
-            continue;
-        each(context, &entry);
-        store_close(&entry);
+        if (open_entry(&entry, base, names[i]->d_name) == 0) {
+            each(context, &entry);
+            store_close(&entry);
+        }
+        free(names[i]);
     }
-    closedir(all);
+    free(names);
     return 0;
 }

@@ -14,6 +14,7 @@
  *   stdout, stderr   of a detached job
  *   verdict  once it has ended (run/verdict.h); of a VM, its status alone
  *   control  a VM's socket (boot/control_socket.h)
+ *   paused   while a VM is: whoever lists hundreds asks none of them
  *
  * A supervisor that was killed leaves its folder; that it is dead shows by the
  * lock, and `mote rm` or the next job of that name takes it away.
@@ -24,8 +25,10 @@
 #include <sys/types.h>
 
 #include "vmm/error.h"
+#include "vmm/log.h"
 
 #define STORE_NAME_MAX 64
+#define STORE_PAUSED "paused"
 
 struct store_entry {
     char name[STORE_NAME_MAX + 1];
@@ -50,11 +53,16 @@ int store_create(struct store_entry *entry, const char *name, char *const *words
 int store_claim(const struct store_entry *entry, struct error *error);
 /* Opens its file for writing; the caller closes it. */
 int store_open_file(const struct store_entry *entry, const char *file, struct error *error);
+/* The exit status of a VM, for `mote ps` and `mote wait`, before the entry is closed; LOG is told where it cannot be kept. */
+void store_ended(const struct store_entry *entry, int status, struct log *log);
 void store_close(struct store_entry *entry);
 
 /* An entry that there is. */
 int store_find(struct store_entry *entry, const char *name, struct error *error);
 bool store_is_running(const struct store_entry *entry);
+/* Of one that runs. */
+bool store_is_paused(const struct store_entry *entry);
+int store_set_paused(const struct store_entry *entry, bool paused, struct error *error);
 /* Returns when it does not run any more. */
 int store_wait(const struct store_entry *entry, struct error *error);
 /* Sends it to the supervisor; -ESRCH: it does not run any more. */
@@ -65,7 +73,7 @@ int store_status(const struct store_entry *entry);
 void store_read(const struct store_entry *entry, const char *file, char *text, size_t size);
 int store_remove(const struct store_entry *entry, struct error *error);
 
-/* Calls EACH for all, in no order. */
+/* Calls EACH for all, in the order of their names, web-9 before web-10. */
 int store_list(void (*each)(void *context, const struct store_entry *entry), void *context,
                struct error *error);
 

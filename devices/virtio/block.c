@@ -265,6 +265,7 @@ const struct virtio_device_class block_class = {
     .queue_size = BLOCK_QUEUE_SIZE,
     .config_size = BLOCK_CONFIG_SIZE,
     .parse = block_parse,
+    .for_clone = block_for_clone,
     .release = block_release,
     .conflict = block_conflict,
     .create = block_create,

@@ -95,6 +95,8 @@ struct block {
 
 int block_parse(const char *text, void **options, struct error *error);
 void block_release(void *options);
+int block_for_clone(struct settings *settings, const char *name, char **copy,
+                    struct error *error);
 int block_conflict(const void *options, const void *other, struct error *error);
 
 bool block_has_slot(const struct block *block);

@@ -138,6 +138,30 @@ int block_parse(const char *text, void **options, struct error *error)
     return settings_read(&reader, text, options, error);
 }
 
+/* A disk that is only read is everybody's; on top of another each writes to its own. */
+int block_for_clone(struct settings *settings, const char *name, char **copy, struct error *error)
+{
+    const char *path, *overlay = NULL;
+    bool read_only = false, direct = false;
+    int result;
+
+    if (!name)
+        return 0;
+    if ((result = settings_main(settings, "PATH", &path, error)) < 0 ||
+        (result = settings_flag(settings, "ro", &read_only, error)) < 0 ||
+        (result = settings_flag(settings, "direct", &direct, error)) < 0 ||
+        (result = settings_text(settings, "overlay", &overlay, error)) < 0)
+        return result;
+    if (settings_take(settings, "fd"))
+        return error_set(error, EINVAL, "--disk %s: fd= cannot be had by several VMs; give --disk "
+                         "with the image's path", path);
+    if (overlay)
+        return error_set(error, EINVAL, "--disk %s: what the saved VM wrote is in its overlay (%s), "
+                         "which clones cannot share; give --disk %s,overlay=FILE%%d, each a copy of "
+                         "that", path, overlay, path);
+    return read_only ? 0 : settings_again(settings, path, "overlay=tmp", copy, error);
+}
+
 void block_release(void *options)
 {
     struct block_options *block = options;

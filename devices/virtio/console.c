@@ -342,6 +342,7 @@ const struct virtio_device_class virtio_console_class = {
     .config_size = sizeof(struct console_config),
     .single = true,
     .parse = virtio_console_parse,
+    .for_clone = virtio_console_for_clone,
     .release = virtio_console_release,
     .open_host = virtio_console_open_host,
     .close_host = virtio_console_close_host,

@@ -57,6 +57,8 @@ struct virtio_console_options {
 
 int virtio_console_parse(const char *text, void **options, struct error *error);
 void virtio_console_release(void *options);
+int virtio_console_for_clone(struct settings *settings, const char *name, char **copy,
+                             struct error *error);
 int virtio_console_open_host(void *options, struct event_loop *loop, struct error *error);
 void virtio_console_close_host(void *options);
 

@@ -9,6 +9,7 @@
 #include "devices/backend/unix_listener.h"
 #include "devices/settings.h"
 #include "devices/virtio/console.h"
+#include "vmm/cleanup.h"
 #include "vmm/options.h"
 
 #define WORDS "file:PATH, unix:PATH or fd:N"
@@ -117,6 +118,22 @@ int virtio_console_parse(const char *text, void **options, struct error *error)
     else
         *options = console;
     return result;
+}
+
+/* A file or a socket beside the saved VM's. */
+int virtio_console_for_clone(struct settings *settings, const char *name, char **copy, struct error *error)
+{
+    const struct setting *port = &settings->items[0];
+    cleanup_free char *first = NULL;
+
+    if (!name)
+        return 0;
+    if (!port->value || strncmp(port->value, "fd:", 3) == 0)
+        return error_set(error, EINVAL, "--port %s: fd: cannot be had by several VMs; give --port "
+                         "NAME=file:PATH or unix:PATH", port->key);
+    if (asprintf(&first, "%s=%s.%s", port->key, port->value, name) < 0)
+        return error_system(error, ENOMEM, "--port");
+    return settings_again(settings, first, NULL, copy, error);
 }
 
 void virtio_console_release(void *options)

@@ -50,6 +50,7 @@ enum {
 };
 
 struct console;
+struct settings;
 struct state;
 struct virtio_device;
 
@@ -82,6 +83,15 @@ struct virtio_device_class {
     /* Whether one VM can have both, which belong to the class; the message
      * names OPTIONS, given later than OTHER.  Optional. */
     int (*conflict)(const void *options, const void *other, struct error *error);
+
+    /*
+     * The option's value for one of many copies of a VM side by side, NAME's: *COPY, which the caller frees, is that of
+     * SETTINGS with something of the copy's own wherever two cannot have the same; untouched, where it does as it is.
+     * What cannot be shared nor made up is refused.  NAME NULL: the user gave this value for one copy.  Optional, for a
+     * device that shares nothing.
+     */
+    int (*for_clone)(struct settings *settings, const char *name, char **copy,
+                     struct error *error);
 
     /*
      * In the supervisor, before the monitor is made: opens, into OPTIONS, what a

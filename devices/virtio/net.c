@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "devices/backend/tap.h"
 #include "devices/virtio/net_internal.h"
@@ -268,11 +267,7 @@ static int choose_mac(struct net *net, const struct net_options *options, struct
     memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
     if (options->mac_given)
         return 0;
-    if (getrandom(net->config.mac, sizeof(net->config.mac), 0) != (ssize_t)sizeof(net->config.mac))
-        return error_system(error, errno, "--net: a random MAC address");
-    /* Locally administered, of one interface. */
-    net->config.mac[0] = (uint8_t)((net->config.mac[0] & 0xfc) | 2);
-    return 0;
+    return net_random_mac(net->config.mac, error);
 }
 
 int net_create_with(struct virtio_device **device, const struct virtio_env *env,
@@ -343,6 +338,7 @@ const struct virtio_device_class net_class = {
     .queue_size = NET_QUEUE_SIZE,
     .config_size = sizeof(struct net_config),
     .parse = net_options_parse,
+    .for_clone = net_for_clone,
     .release = free,
     .create = net_create,
     .destroy = net_destroy,

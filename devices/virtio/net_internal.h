@@ -88,6 +88,10 @@ struct net_options {
 };
 
 int net_options_parse(const char *text, void **options, struct error *error);
+int net_for_clone(struct settings *settings, const char *name, char **copy,
+                  struct error *error);
+/* A locally administered one, of one interface. */
+int net_random_mac(uint8_t mac[6], struct error *error);
 
 struct net_counters {
     uint64_t received;         /* frames that the guest got */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "devices/settings.h"
 #include "devices/virtio/net_internal.h"
@@ -173,4 +174,39 @@ int net_options_parse(const char *text, void **options, struct error *error)
     };
 
     return settings_read(&reader, text, options, error);
+}
+
+int net_random_mac(uint8_t mac[6], struct error *error)
+{
+    if (getrandom(mac, 6, 0) != 6)
+        return error_system(error, errno, "--net: a random MAC address");
+    /* Locally administered, of one interface. */
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+    return 0;
+}
+
+/* With passt each has a network of its own, on which nobody calls in. */
+int net_for_clone(struct settings *settings, const char *name, char **copy, struct error *error)
+{
+    struct net_options options = { .kind = NET_NONE };
+    const char *kind, *given = NULL;
+    char mac[sizeof("mac=00:00:00:00:00:00")];
+    int result;
+
+    if ((result = settings_main(settings, "tap:NAME|tap-fd:N|user|none", &kind, error)) < 0 ||
+        (result = parse_kind(&options, kind, error)) < 0 ||
+        (result = settings_text(settings, "mac", &given, error)) < 0 ||
+        (result = net_random_mac(options.mac, error)) < 0)
+        return result;
+    if (!name && given)
+        return 0;
+    if (name && (options.kind == NET_TAP || options.kind == NET_TAP_FD))
+        return error_set(error, EINVAL, "--net %s: clones cannot share a tap; give each its own, such "
+                         "as --net tap:vm%%d, or --net user or none", kind);
+    /* A port of the host is one VM's. */
+    while (name && settings_take(settings, "forward"))
+        ;
+    snprintf(mac, sizeof(mac), "mac=%02x:%02x:%02x:%02x:%02x:%02x", options.mac[0], options.mac[1],
+             options.mac[2], options.mac[3], options.mac[4], options.mac[5]);
+    return settings_again(settings, kind, mac, copy, error);
 }

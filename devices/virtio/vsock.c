@@ -263,6 +263,7 @@ const struct virtio_device_class virtio_vsock_class = {
     .config_size = 8,
     .single = true,
     .parse = virtio_vsock_parse,
+    .for_clone = virtio_vsock_for_clone,
     .release = virtio_vsock_release,
     .open_host = virtio_vsock_open_host,
     .close_host = virtio_vsock_close_host,

@@ -64,6 +64,8 @@ struct vsock_options {
 
 int virtio_vsock_parse(const char *text, void **options, struct error *error);
 void virtio_vsock_release(void *options);
+int virtio_vsock_for_clone(struct settings *settings, const char *name, char **copy,
+                           struct error *error);
 int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error);
 void virtio_vsock_close_host(void *options);
 

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/settings.h"
 #include "devices/virtio/vsock.h"
+#include "vmm/cleanup.h"
 #include "vmm/options.h"
 
 void virtio_vsock_release(void *options)
@@ -97,6 +99,32 @@ int virtio_vsock_parse(const char *text, void **options, struct error *error)
         return error_set(error, EINVAL, "--vsock: is given twice; one device has all ports, give "
                          "it once");
     return settings_read(&reader, text, options, error);
+}
+
+/* From here on it is left to chance that no two VMs have the same. */
+#define RANDOM_CID_MIN (1u << 20)
+
+/* A CID, and a socket beside the saved VM's. */
+int virtio_vsock_for_clone(struct settings *settings, const char *name, char **copy, struct error *error)
+{
+    cleanup_free char *first = NULL;
+    const char *value, *colon;
+    uint32_t cid;
+    int result = name ? settings_main(settings, "CID:PATH", &value, error) : 0;
+
+    if (!name || result < 0)
+        return result;
+    colon = strchr(value, ':');
+    if (!colon)
+        return error_set(error, EINVAL, "--vsock %s: handoff= cannot be had by several VMs; give "
+                         "--vsock CID:PATH", value);
+    do
+        if (getrandom(&cid, sizeof(cid), 0) != (ssize_t)sizeof(cid))
+            return error_system(error, errno, "--vsock: a random CID");
+    while (cid < RANDOM_CID_MIN || cid == UINT32_MAX);
+    if (asprintf(&first, "%u:%s.%s", cid, colon + 1, name) < 0)
+        return error_system(error, ENOMEM, "--vsock");
+    return settings_again(settings, first, NULL, copy, error);
 }
 
 int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error)

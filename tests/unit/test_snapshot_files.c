@@ -2,6 +2,7 @@
 /* A snapshot's files: complete or absent, whole or refused, and memory that comes back as it was. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* After those that it needs. */
 #include <cmocka.h>
@@ -18,7 +22,9 @@
 #include "tests/support/loading.h"
 #include "tests/support/saved.h"
 #include "tests/support/test_tool.h"
+#include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
+#include "vmm/sandbox/filter.h"
 #include "vmm/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
 #include "vmm/snapshot/memory_chain.h"
@@ -262,6 +268,44 @@ static void finished_or_absent(void **state)
     snapshot_folder_drop(&folder);
 }
 
+/* A process of its own, in which fsync(FD) fails from now on: finishes FOLDER, and exits with the errno. */
+static int finish_without_sync(struct snapshot_folder *folder, int fd)
+{
+    const struct filter_rule rules[] = { REFUSE_IF(fsync, EIO, IS(1, fd)) };
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+    struct error error = ERROR_INIT;
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        program.len = (unsigned short)filter_translate(rules, 1, arch_audit_number, SECCOMP_RET_ALLOW, code);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+            _exit(99);
+        _exit(-snapshot_folder_finish(folder, &error));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* What a power cut could take is no snapshot: neither half of one stays, nor a whole one. */
+static void unsynced_is_absent(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct snapshot_folder folder;
+
+        begin(&folder, "a");
+        assert_int_equal(finish_without_sync(&folder, ((int[]){ folder.state_fd, folder.memory_fd, folder.folder,
+                                                                folder.parent })[i]), EIO);
+        assert_false(is_there("a"));
+        assert_false(is_there("a.partial"));
+        snapshot_folder_drop(&folder);
+    }
+}
+
 static void what_is_in_the_way(void **state)
 {
     struct snapshot_folder folder, second;
@@ -498,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_restored_memory_is_saved),
         cmocka_unit_test(broken_memory_is_refused),
         cmocka_unit_test_setup_teardown(finished_or_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unsynced_is_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folders_of_others, set_up, tear_down),
         cmocka_unit_test(a_machine_comes_back),

@@ -24,6 +24,8 @@ static const struct axis axes[] = {
     { "rate", "starts per second", 0.5, axis_rate_estimate, axis_rate },
     { "memory", "memory of idle ones", 1, axis_memory_estimate, axis_memory },
     { "density", "idle ones within a budget", 0, axis_density_estimate, axis_density },
+    { "block", "reads of a disk", 0, axis_io_estimate, axis_block },
+    { "network", "network to the host", 0, axis_io_estimate, axis_network },
 };
 
 const struct axis *bench_axes(size_t *count)
@@ -37,6 +39,14 @@ static bool is_wanted(const struct bench *bench, const struct axis *axis)
     if (bench->options->axes)
         return bench_list_has(bench->options->axes, axis->name);
     return !bench->options->quick || axis->share > 0;
+}
+
+bool bench_has_axis(const struct bench *bench, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(axes); i++)
+        if (strcmp(axes[i].name, name) == 0)
+            return is_wanted(bench, &axes[i]);
+    return false;
 }
 
 /* ---- for the axes --------------------------------------------------------- */
@@ -151,6 +161,19 @@ void bench_settle(struct instance *instances, size_t count)
         instance_settle(&instances[0], now_ns() + SETTLE_LIMIT_MS * MS);
 }
 
+bool bench_run(struct bench *bench, struct entry *entry, enum job_mode mode,
+               struct instance *instance)
+{
+    bool good;
+
+    if (!bench_start(bench, entry, mode, instance))
+        return false;
+    good = bench_finish(bench, entry, instance, 1);
+    bench_settle(instance, 1);
+    instance_close(instance);
+    return good;
+}
+
 /* ---- all of them ---------------------------------------------------------- */
 
 /* What it says of itself, and a start that is not measured: caches are warm, and failures known. */
@@ -158,12 +181,8 @@ static void warm_up(struct bench *bench, struct entry *entry)
 {
     struct instance instance;
 
-    if (!bench_start(bench, entry, JOB_ONCE, &instance))
-        return;
-    if (bench_finish(bench, entry, &instance, 1))
+    if (bench_run(bench, entry, JOB_ONCE, &instance))
         entry->typical_ms = (double)(instance.ended - instance.spawned) / MS;
-    bench_settle(&instance, 1);
-    instance_close(&instance);
 }
 
 static void ask_version(struct bench *bench, struct entry *entry)

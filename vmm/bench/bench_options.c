@@ -55,8 +55,8 @@ static const struct option_row rows[] = {
     { NULL, "runs", "N", "measured starts of each (default: 20)", set_runs },
     { NULL, "only", "NAME,...", "these contenders alone; --list names all", option_set_text,
       FIELD(only) },
-    { NULL, "axes", "NAME,...", "of start, cold, at-once, rate, memory, density\n(default: all; "
-      "--quick has start, at-once, rate, memory)", option_set_text, FIELD(axes) },
+    { NULL, "axes", "NAME,...", "of start, cold, at-once, rate, memory, density,\nblock, "
+      "network (default: all; --quick has start,\nat-once, rate, memory)", option_set_text, FIELD(axes) },
     { NULL, "memory-budget", "SIZE", "for the density axis (default: 512M)", option_set_size,
       FIELD(memory_budget) },
     { NULL, "list", NULL, "tell which contenders are here, and their commands", option_set_flag,
@@ -80,7 +80,8 @@ static const struct option_table table = {
     .usage = "mote bench [OPTION]...",
     .summary = "Starts the same job under Mote, other monitors, containers and as a bare process,\n"
                "whatever of these is here, in random order, and compares: start time, many at once,\n"
-               "starts per second, memory of idle ones, how many fit into a budget.",
+               "starts per second, memory of idle ones, how many fit into a budget,\n"
+               "a disk's and the network's speed.",
     .examples = "  mote bench --quick\n"
                 "  mote bench --runs 100 --html bench.html\n"
                 "  mote bench --only mote,crun,podman --axes start,memory\n"

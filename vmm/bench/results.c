@@ -25,6 +25,13 @@ const struct metric_info metrics[METRIC_COUNT] = {
     [METRIC_PSS_SLOPE] = { "memory.pss", "PSS of each further one", "MiB" },
     [METRIC_HELD_SLOPE] = { "memory.held", "free memory that each further one takes", "MiB" },
     [METRIC_DENSITY] = { "density", "idle ones within the memory budget", "instances" },
+    [METRIC_BLOCK_RANDOM] = { "block.random", "4 KiB here and there, read for the first time",
+                              "per second" },
+    [METRIC_BLOCK_STREAM] = { "block.stream", "one MiB after the other, read for the first time",
+                              "MiB/s" },
+    [METRIC_NETWORK_TRIPS] = { "network.trips", "a byte to the host and back by TCP",
+                               "per second" },
+    [METRIC_NETWORK_OUT] = { "network.out", "data to the host by TCP", "MiB/s" },
 };
 
 const struct section sections[] = {
@@ -49,6 +56,12 @@ const struct section sections[] = {
         { "free memory", METRIC_HELD_SLOPE, STATISTIC_P50 } } },
     { "Idle ones within the memory budget", METRIC_DENSITY,
       { { "instances", METRIC_DENSITY, STATISTIC_P50 } } },
+    { "Reads of what the host has in memory and the job has not seen yet, p50", METRIC_BLOCK_STREAM,
+      { { "4 KiB /s", METRIC_BLOCK_RANDOM, STATISTIC_P50 },
+        { "MiB/s", METRIC_BLOCK_STREAM, STATISTIC_P50 } } },
+    { "TCP to a server on the host, p50", METRIC_NETWORK_OUT,
+      { { "trips /s", METRIC_NETWORK_TRIPS, STATISTIC_P50 },
+        { "MiB/s out", METRIC_NETWORK_OUT, STATISTIC_P50 } } },
 };
 const size_t section_count = ARRAY_LENGTH(sections);
 

@@ -9,7 +9,8 @@
  *
  * They share a socket of messages.  The supervisor sends single bytes, enum
  * boot_wish, and orders, each of which the monitor answers; it says once that it
- * is ready, if the terminal is to be made raw then, and last sends its report.
+ * is ready, if the terminal is to be made raw then, that the VM runs, if somebody
+ * waits for that, and last sends its report.
  */
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 #include "vmm/error.h"
 #include "vmm/log.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/store.h"
 #include "vmm/terminal.h"
 #include "vmm/timeline.h"
 
@@ -29,14 +31,28 @@ struct boot_config {
     struct vm_config vm;
     struct sandbox_config sandbox;
     unsigned int on_reboot; /* enum boot_on_reboot */
-    const char *name;       /* by which others find the VM; NULL for none */
-    char *const *words;     /* of the command line, for `mote ps` */
-    size_t word_count;
+    struct store_entry *entry; /* by which others find the VM, claimed; NULL for none */
+    int started_fd;            /* gets a byte when the VM runs; -1: nobody waits for that */
 };
 
 /* Runs VMs until one ends for good; *STATUS is the exit status then. */
 int boot_supervise(struct boot_config *config, struct log *log, struct timeline *timeline,
                    int *status, struct error *error);
+
+/* What `mote boot` and `restore` are told of a VM among others. */
+struct boot_naming {
+    const char *name;   /* NULL: none, or one that is made up */
+    bool detach;        /* go on in the background */
+    char *const *words; /* of the command line, for `mote ps` */
+    size_t word_count;
+};
+
+/*
+ * As boot_supervise(), for a VM with a name or without.  With NAMING->detach it returns twice: in the parent once the
+ * VM runs, or cannot, with a TIMELINE that has no marks; and in the process that went on with it, at its end.
+ */
+int boot_named(struct boot_config *config, const struct boot_naming *naming, struct log *log,
+               struct timeline *timeline, int *status, struct error *error);
 
 /* ---- between the two ------------------------------------------------------ */
 
@@ -73,7 +89,9 @@ struct boot_answer {
     char message[sizeof(((struct error *)0)->message)];
 };
 
-#define BOOT_READY 'y' /* the monitor's message of one byte */
+/* The monitor's messages of one byte. */
+#define BOOT_READY 'y'
+#define BOOT_RUNS 'r' /* the VM stands: what can fail has not; only where somebody waits for it */
 
 /* The monitor's last message.  The supervisor believes nothing of it: a guest may have written it. */
 struct boot_report {

@@ -130,6 +130,15 @@ static void wish_arrived(void *context, uint32_t events)
         cleanup_close(&fds[i]);
 }
 
+/* A supervisor that does not hear it sees the end of the process. */
+static void tell_start(const struct boot_monitor *monitor)
+{
+    char word = BOOT_RUNS;
+
+    if (monitor->config->started_fd >= 0)
+        send(monitor->channel, &word, 1, MSG_NOSIGNAL);
+}
+
 /* The terminal becomes raw only now that the VM stands: before, messages went to it. */
 static void await_terminal(struct boot_monitor *monitor)
 {
@@ -184,6 +193,7 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
         (result = open_console(monitor, host, error)) < 0 ||
         (result = vm_create(&monitor->vm, &monitor->config->vm, host, error)) < 0)
         return result;
+    tell_start(monitor);
     await_terminal(monitor);
     result = watch_channel(monitor, host->loop, error);
     if (result == 0)

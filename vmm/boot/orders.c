@@ -27,7 +27,6 @@ struct orders {
     const struct boot_config *config;
     void (*stop)(void *context);
     void *context;
-    struct store_entry entry;
     struct control_socket *control;
     int channel;
     struct sandbox *sandbox; /* of the monitor behind it */
@@ -138,8 +137,10 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
         result = set_base(orders, request, &base, &order, error);
     if (result == 0)
         result = send_snapshot(orders, &order, &base, error);
-    if (result < 0)
+    if (result < 0) {
         snapshot_folder_drop(&orders->folder);
+        sandbox_files_written(orders->sandbox, false);
+    }
     snapshot_source_close(&base);
     return result;
 }
@@ -186,6 +187,7 @@ static void snapshot_kept(void *context, const struct error *error)
 
     /* What is left is that of a child that was killed. */
     snapshot_folder_drop(&orders->folder);
+    sandbox_files_written(orders->sandbox, error->number == 0);
     if (error->number == 0) {
         remember(orders, orders->order.id);
         control_socket_answer(orders->control, NULL);
@@ -208,6 +210,15 @@ static void snapshot_saved(struct orders *orders)
         snapshot_kept(orders, &error);
 }
 
+/* Also for `mote ps`; an error is of that. */
+static int set_paused(struct orders *orders, bool paused, struct error *error)
+{
+    bool was = orders->paused;
+
+    orders->paused = paused;
+    return was == paused ? 0 : store_set_paused(orders->config->entry, paused, error);
+}
+
 void orders_answered(struct orders *orders, const struct boot_answer *answer)
 {
     struct error error = ERROR_INIT;
@@ -217,7 +228,10 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     orders->in_flight = false;
     orders->was_paused = orders->paused;
-    orders->paused = answer->paused != 0;
+    /* No reason to lose a snapshot, though. */
+    if (set_paused(orders, answer->paused != 0, &error) < 0 &&
+        orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        error = (struct error)ERROR_INIT;
     if (orders->failure.number) {
         error = orders->failure;
         orders->failure = (struct error)ERROR_INIT;
@@ -230,6 +244,8 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         return;
     }
     snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
     if (error.number)
         control_socket_refuse(orders->control, &error);
     else
@@ -244,7 +260,7 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
         return;
     orders->channel = channel;
     orders->sandbox = sandbox;
-    orders->paused = false;
+    set_paused(orders, false, &error);
     if (channel >= 0 || !orders->in_flight)
         return;
     orders->in_flight = false;
@@ -275,7 +291,7 @@ static struct json_object *status_of(const struct orders *orders)
     const struct vm_config *vm = &orders->config->vm;
     struct json_object *reply = json_object_new_object();
 
-    json_object_object_add(reply, "name", json_object_new_string(orders->entry.name));
+    json_object_object_add(reply, "name", json_object_new_string(orders->config->entry->name));
     json_object_object_add(reply, "state", json_object_new_string(orders->paused ? "paused" : "running"));
     json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
     json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
@@ -335,7 +351,6 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
     created->stop = stop;
     created->context = context;
     created->channel = -1;
-    created->entry = (struct store_entry)STORE_ENTRY_INIT;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     created->keeping = (struct aside)ASIDE_INIT;
     created->loop = loop;
@@ -343,12 +358,8 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
         remember(created, config->vm.snapshot->id);
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
     signal(SIGXFSZ, SIG_IGN);
-    if ((result = store_create(&created->entry, config->name, config->words, config->word_count,
-                               error)) < 0 ||
-        (result = store_claim(&created->entry, error)) < 0 ||
-        (result = control_socket_create(&created->control, created->entry.folder, loop, &owner,
-                                 error)) < 0) {
-        store_close(&created->entry);
+    result = control_socket_create(&created->control, config->entry->folder, loop, &owner, error);
+    if (result < 0) {
         free(created);
         return result;
     }
@@ -361,28 +372,18 @@ void orders_close(struct orders *orders)
     if (!orders)
         return;
     control_socket_close(orders->control);
-    store_close(&orders->entry);
+    store_close(orders->config->entry);
     snapshot_folder_leave(&orders->folder);
     cleanup_close(&orders->keeping.fd);
 }
 
-void orders_destroy(struct orders *orders, int status)
+void orders_destroy(struct orders *orders)
 {
-    struct error ignored = ERROR_INIT;
-    int fd;
-
     if (!orders)
         return;
     aside_end(&orders->keeping);
     control_socket_destroy(orders->control);
-    unlinkat(orders->entry.folder, "control", 0);
+    unlinkat(orders->config->entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
-    /* Without it `mote ps` shows the VM as killed. */
-    fd = store_open_file(&orders->entry, "verdict", &ignored);
-    if (fd >= 0) {
-        dprintf(fd, "{\"status\":%d}\n", status);
-        close(fd);
-    }
-    store_close(&orders->entry);
     free(orders);
 }

@@ -13,7 +13,7 @@
 
 struct orders;
 
-/* CONFIG, which has a name, outlives it; STOP ends the VM. */
+/* CONFIG, which has an entry, outlives it; STOP ends the VM. */
 int orders_create(struct orders **orders, const struct boot_config *config, struct event_loop *loop,
                   void (*stop)(void *context), void *context, struct error *error);
 
@@ -31,7 +31,7 @@ int orders_end(struct orders *orders, struct error *error);
 /* In the monitor, just forked: none of it is for a jail.  NULL is fine. */
 void orders_close(struct orders *orders);
 
-/* STATUS is the exit status, for `mote ps` and `mote wait`.  NULL is fine. */
-void orders_destroy(struct orders *orders, int status);
+/* NULL is fine. */
+void orders_destroy(struct orders *orders);
 
 #endif

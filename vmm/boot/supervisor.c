@@ -172,10 +172,31 @@ static void take_report(struct supervisor *supervisor, const struct boot_report 
     supervisor->report.message[sizeof(report->message) - 1] = '\0';
 }
 
+static void tell_start(struct supervisor *supervisor)
+{
+    int *fd = &supervisor->config->started_fd;
+
+    if (*fd >= 0 && send(*fd, "", 1, MSG_NOSIGNAL) != 1)
+        log_debug(supervisor->log, "nobody waits any more for the VM to run");
+    cleanup_close(fd);
+    *fd = -1;
+}
+
+static void word_arrived(struct supervisor *supervisor, char word)
+{
+    if (word == BOOT_RUNS) {
+        tell_start(supervisor);
+    } else if (word == BOOT_READY && supervisor->terminal) {
+        terminal_raw(supervisor->terminal);
+        wish(supervisor, BOOT_GO);
+    }
+}
+
 static void message_arrived(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
     union {
+        char word;
         struct boot_report report;
         struct boot_answer answer;
     } message;
@@ -187,8 +208,7 @@ static void message_arrived(void *context, uint32_t events)
     } else if (length == (ssize_t)sizeof(message.answer)) {
         orders_answered(supervisor->orders, &message.answer);
     } else if (length == 1) {
-        terminal_raw(supervisor->terminal);
-        wish(supervisor, BOOT_GO);
+        word_arrived(supervisor, message.word);
     } else if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
         /* Its end is told by the sandbox's descriptor. */
         event_loop_remove(supervisor->loop, supervisor->channel);
@@ -217,6 +237,7 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
         close(ends[0]);
         close(supervisor->signal_fd);
         close(supervisor->timer_fd);
+        cleanup_close(&supervisor->config->started_fd);
         event_loop_destroy(supervisor->loop);
         orders_close(supervisor->orders);
         boot_monitor(&supervisor->monitor);
@@ -395,7 +416,7 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
     if (result == 0)
         result = sandbox_create(&supervisor->sandbox, &supervisor->config->sandbox,
                                 supervisor->log, error);
-    if (result == 0 && supervisor->config->name)
+    if (result == 0 && supervisor->config->entry)
         result = orders_create(&supervisor->orders, supervisor->config, supervisor->loop,
                                told_to_stop, supervisor, error);
     supervisor->monitor.terminal = supervisor->terminal;
@@ -403,9 +424,9 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
     return result;
 }
 
-static void close_supervisor(struct supervisor *supervisor, int status)
+static void close_supervisor(struct supervisor *supervisor)
 {
-    orders_destroy(supervisor->orders, status);
+    orders_destroy(supervisor->orders);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
     event_loop_destroy(supervisor->loop);
@@ -431,6 +452,6 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         result = run_all(&supervisor, status, error);
     if (supervisor.reported)
         *timeline = supervisor.report.timeline;
-    close_supervisor(&supervisor, result < 0 ? STATUS_FAILED : *status);
+    close_supervisor(&supervisor);
     return result;
 }

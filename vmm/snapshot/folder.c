@@ -222,13 +222,22 @@ static int write_seal(struct snapshot_folder *folder, struct error *error)
     return fsync(fd) < 0 ? error_system(error, errno, "snapshot %s", folder->name) : 0;
 }
 
+static int swap_names(const struct snapshot_folder *folder)
+{
+    return renameat2(folder->parent, folder->partial, folder->parent, folder->name, RENAME_EXCHANGE);
+}
+
 /* The one that was there gets the partial name, and is dropped like one. */
 static int exchange(struct snapshot_folder *folder, struct error *error)
 {
-    if (renameat2(folder->parent, folder->partial, folder->parent, folder->name,
-                  RENAME_EXCHANGE) < 0)
+    if (swap_names(folder) < 0)
         return error_set(error, errno, "snapshot %s: cannot be replaced in place (%s); name a new folder",
                          folder->name, strerror(errno));
+    if (fsync(folder->parent) < 0) {
+        error_system(error, errno, "snapshot %s", folder->name);
+        swap_names(folder);
+        return -error->number;
+    }
     cleanup_close(&folder->folder);
     folder->folder = openat(folder->parent, folder->partial, OPEN_FOLDER);
     return 0;
@@ -247,7 +256,11 @@ static int give_name(struct snapshot_folder *folder, struct error *error)
             renameat(folder->parent, folder->partial, folder->parent, folder->name) < 0)
             result = error_system(error, errno, "snapshot %s", folder->name);
     }
-    if (result == 0) {
+    if (result == 0 && fsync(folder->parent) < 0) {
+        result = error_system(error, errno, "snapshot %s", folder->name);
+        /* What a power cut may take was not saved: the VM's owner is told so, and goes on without. */
+        renameat(folder->parent, folder->name, folder->parent, folder->partial);
+    } else if (result == 0) {
         /* It has its name: there is nothing to drop any more. */
         cleanup_close(&folder->folder);
         folder->folder = -1;
@@ -263,8 +276,6 @@ int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
         result = error_system(error, errno, "snapshot %s", folder->name);
     if (result == 0)
         result = give_name(folder, error);
-    if (result == 0 && fsync(folder->parent) < 0)
-        result = error_system(error, errno, "snapshot %s", folder->name);
     snapshot_folder_drop(folder);
     return result;
 }
