@@ -142,6 +142,41 @@ refused() {
     [[ ! -s $work/out ]] || fail "the guest ran, for: $1"
 }
 
+# What the first VM touched is kept, whole; what is no such file, or another's, does no harm.
+touched_is_advice() {
+    local size
+    rm -rf "$snap"*
+    begin
+    snapshot
+    mv "$snap" "$snap.other"
+    snapshot --stop
+    ended 0
+    [[ ! -e $snap/touched ]] || fail 'something is recorded already'
+    restored "$work/out2" --sandbox off
+    same "$work/out" "$work/out2"
+    [[ -s $snap/touched ]] || fail 'nothing was recorded'
+    cp "$snap/touched" "$work/touched"
+    restored "$work/out2"
+    cmp -s "$snap/touched" "$work/touched" || fail 'it was recorded again'
+    rm "$snap/touched"
+    restored "$work/out2"
+    size=$(stat -c %s "$work/touched")
+    [[ $(stat -c %s "$snap/touched") == "$size" ]] || fail 'the jail recorded otherwise'
+    for ((at = 0; at < size; at += 3001)); do
+        rm -f "$snap/touched"
+        cp "$work/touched" "$snap/touched"
+        poke "$at" '\xa5' "$snap/touched"
+        ((at % 2)) || truncate -s "$at" "$snap/touched"
+        "$mote" restore "$snap" --log-level error </dev/null >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
+    done
+    same "$work/out" "$work/out2"
+    chmod 666 "$snap/touched"
+    cp "$work/touched" "$snap.other/touched"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+    rm -rf "$snap"*
+}
+
 # altered FILE COMMAND…: $snap with a file that the command changed, in place of the good one.
 altered() {
     local file=$1
@@ -497,6 +532,7 @@ a_test 'saved while paused, copied twice, and gone on' saved_and_copied
 a_test 'saved and restored 8 times over' cycles 8
 a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
+a_test 'what the first VM touched is recorded, and believed in nothing' touched_is_advice
 a_test 'saved in steps, restored from the chain and from what it is folded to' saved_in_steps
 a_test 'chains that were broken, altered or mixed' chain_refusals
 a_test 'a base that the VM never was' foreign_base

@@ -13,7 +13,9 @@
 #include "tests/support/saved.h"
 #include "vmm/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
+#include "vmm/snapshot/memory_sum.h"
 #include "vmm/snapshot/seal.h"
+#include "vmm/snapshot/touched.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* In two regions, and no multiple of eight. */
@@ -143,12 +145,48 @@ static void chain(struct fuzz_input *input)
         close(fds[i]);
 }
 
+/* ---- what was touched ------------------------------------------------------ */
+
+/* A header and a map, of which the sum is made to fit. */
+static void touched(struct fuzz_input *input)
+{
+    struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    uint8_t bytes[2 * PAGE_SIZE] = { 0 };
+    struct error error = ERROR_INIT;
+    struct memory_chain chain;
+    uint64_t sum;
+
+    memcpy(bytes, "MOTETCH\n\1\0\0\0\0\0\0\0", 16);
+    memcpy(bytes + 16, &(uint64_t){ SIZE }, 8);
+    memcpy(bytes + 24, id, sizeof(id));
+    while (input->size > 0) {
+        size_t at = fuzz_take(input, 2) % sizeof(bytes);
+
+        bytes[at] = (uint8_t)fuzz_take(input, 1);
+    }
+    sum = xxh64(bytes + PAGE_SIZE, PAGE_SIZE, 0);
+    memcpy(bytes + 40, &sum, sizeof(sum));
+    memcpy(source.id, id, sizeof(id));
+    source.size = SIZE;
+    source.memory_fd = file_of("", 0);
+    source.touched_fd = file_of(bytes, sizeof(bytes));
+    fuzz_require(memory_file_begin(source.memory_fd, SIZE, id, MEMORY_FULL, &error) == 0);
+    fuzz_require(memory_chain_open_source(&chain, &source, SIZE, &error) == 0);
+    touched_read_ahead(&source, &chain);
+    memory_chain_close(&chain);
+    close(source.memory_fd);
+    close(source.touched_fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = { data, size };
+    uint8_t what = (uint8_t)fuzz_take(&input, 1);
 
-    if (fuzz_take(&input, 1) & 1)
+    if (what & 1)
         seal(input.bytes, input.size);
+    else if (what & 2)
+        touched(&input);
     else
         chain(&input);
     return 0;

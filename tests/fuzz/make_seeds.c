@@ -178,6 +178,11 @@ static void keep_snapshots(void)
         snprintf(name, sizeof(name), "chain-%u", count);
         keep("fuzz_snapshot", name, &seed);
     }
+    /* What was touched: bytes of the map. */
+    seed.size = 0;
+    add_number(&seed, 2, 1);
+    add(&seed, "\0\x10\x0f\1\x10\xff\3\x10\x1f", 9);
+    keep("fuzz_snapshot", "touched", &seed);
 }
 
 int main(int argc, char **argv)

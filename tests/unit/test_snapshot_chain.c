@@ -14,8 +14,10 @@
 #include <cmocka.h>
 
 #include "tests/support/loading.h"
+#include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
+#include "vmm/snapshot/touched.h"
 
 /* 3 MiB and 12 KiB, in two regions: a number of pages that fills no byte of a map. */
 #define LOW (3ull << 20)
@@ -360,6 +362,53 @@ static void mapped_at_the_right_place(void **state)
     memory_chain_close(&chain);
 }
 
+/* Pages that were written, or read, are recorded; what is not whole is not kept. */
+static void what_was_touched(void **state)
+{
+    struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    struct test_directory directory;
+    cleanup_fd int map = page_map(), file = new_file(MEMORY_FULL);
+    struct memory_chain chain = chain_of(&file, 1);
+    struct guest_memory *memory = restored(&chain);
+    char path[160], byte;
+    uint8_t bytes[4096];
+
+    (void)state;
+    test_directory_create(&directory);
+    snprintf(path, sizeof(path), "%s/touched", directory.path);
+    memcpy(source.id, id, sizeof(id));
+    source.size = SIZE;
+    touched_prepare(&source, directory.path);
+    assert_true(source.record_fd >= 0);
+    touched_keep(&source, directory.path); /* nothing was recorded */
+    assert_int_equal(access(path, F_OK), -1);
+    page_of(memory, 100)[0] = 1;
+    assert_int_equal(page_of(memory, PAGES - 1)[0], 0);
+    touched_record(&source, memory, map);
+    assert_int_equal(pread(source.record_fd, bytes, sizeof(bytes), 4096), 4096);
+    assert_true(memory_map_has(bytes, 100) && memory_map_has(bytes, PAGES - 1));
+    assert_false(memory_map_has(bytes, 600)); /* far from both: the kernel maps some at once */
+    /* Each byte of the header, and some of the map. */
+    for (off_t at = 0; at < 4096 + 4096; at = at < 47 ? at + 1 : at < 4096 ? 4096 : at + 101) {
+        assert_int_equal(pread(source.record_fd, &byte, 1, at), 1);
+        byte ^= 0x40;
+        assert_int_equal(pwrite(source.record_fd, &byte, 1, at), 1);
+        touched_keep(&source, directory.path);
+        assert_int_equal(access(path, F_OK), -1);
+        byte ^= 0x40;
+        assert_int_equal(pwrite(source.record_fd, &byte, 1, at), 1);
+    }
+    touched_keep(&source, directory.path);
+    assert_int_equal(access(path, F_OK), 0);
+    source.touched_fd = open(path, O_RDONLY | O_CLOEXEC);
+    touched_read_ahead(&source, &chain);
+    close(source.touched_fd);
+    close(source.record_fd);
+    guest_memory_destroy(memory);
+    memory_chain_close(&chain);
+    test_directory_remove(&directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +419,7 @@ int main(void)
         cmocka_unit_test(broken_differences),
         cmocka_unit_test(cut_short_meanwhile),
         cmocka_unit_test(mapped_at_the_right_place),
+        cmocka_unit_test(what_was_touched),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

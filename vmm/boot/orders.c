@@ -123,7 +123,7 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
                           struct error *error)
 {
     struct boot_order order = { .kind = BOOT_ORDER_SNAPSHOT, .stop = request->stop };
-    struct vm_snapshot_source base = { .state_fd = -1, .memory_fd = -1 };
+    struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;
     int result = 0;
 
     if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))

@@ -86,7 +86,7 @@ static char *way(const char *from, const char *to)
 
 static void remove_files(const struct snapshot_folder *folder)
 {
-    static const char *const files[] = { STATE, MEMORY, SEAL };
+    static const char *const files[] = { STATE, MEMORY, SEAL, "touched" };
 
     for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
         unlinkat(folder->folder, files[i], 0);

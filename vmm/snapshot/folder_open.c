@@ -160,15 +160,17 @@ static int open_all(struct vm_snapshot_source *source, const char *path, bool th
                     struct error *error)
 {
     struct link link = LINK_INIT;
+    struct error ignored = ERROR_INIT;
     int result;
 
-    *source = (struct vm_snapshot_source){ .state_fd = -1, .memory_fd = -1 };
+    *source = (struct vm_snapshot_source)SNAPSHOT_SOURCE_INIT;
     if ((result = open_first(&link, path, error)) == 0 &&
         (result = source->state_fd = open_file(&link, "state", error)) >= 0 &&
         (result = open_memory(&link, thorough, error)) == 0) {
         memcpy(source->id, link.seal.id, sizeof(source->id));
         source->size = link.seal.size;
         source->memory_fd = steal_fd(&link.memory_fd);
+        source->touched_fd = open_file(&link, "touched", &ignored);
         result = open_bases(source, &link, thorough, error);
     }
     link_close(&link);
@@ -191,7 +193,9 @@ void snapshot_source_close(struct vm_snapshot_source *source)
 {
     cleanup_close(&source->state_fd);
     cleanup_close(&source->memory_fd);
+    cleanup_close(&source->touched_fd);
+    cleanup_close(&source->record_fd);
     for (size_t i = 0; i < source->base_count; i++)
         cleanup_close(&source->base_fds[i]);
-    *source = (struct vm_snapshot_source){ .state_fd = -1, .memory_fd = -1 };
+    *source = (struct vm_snapshot_source)SNAPSHOT_SOURCE_INIT;
 }

@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "vmm/cleanup.h"
 #include "vmm/snapshot/machine_state.h"
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/touched.h"
 #include "vmm/vm_internal.h"
 
 /* After the section of the machine: what is KVM's, then the devices, in their order. */
@@ -103,10 +106,12 @@ static int load_memory(struct vm *vm, const uint8_t id[SNAPSHOT_ID_SIZE], struct
     int result = memory_file_check(source->memory_fd, size, id,
                                    source->base_count > 0 ? MEMORY_DIFFERENCE : MEMORY_FULL, error);
 
-    if (result < 0 || source->base_count == 0)
+    if (result < 0)
         return result;
     result = memory_chain_open_source(&chain, source, size, error);
     if (result == 0)
+        touched_read_ahead(source, &chain);
+    if (result == 0 && source->base_count > 0)
         result = memory_chain_map(&chain, vm->memory, error);
     memory_chain_close(&chain);
     return result;
@@ -146,4 +151,40 @@ int vm_load(struct vm *vm, struct error *error)
     }
     free(bytes);
     return result;
+}
+
+/* ---- what it needs first --------------------------------------------------- */
+
+void vm_record_end(struct vm *vm)
+{
+    if (vm->record_timer < 0)
+        return;
+    touched_record(vm->config->snapshot, vm->memory, vm->page_map);
+    event_loop_remove(vm->host.loop, vm->record_timer);
+    cleanup_close(&vm->record_timer);
+    vm->record_timer = -1;
+}
+
+static void time_has_come(void *context, uint32_t events)
+{
+    (void)events;
+    vm_record_end(context);
+}
+
+int vm_record_begin(struct vm *vm, struct error *error)
+{
+    struct itimerspec when = {
+        .it_value = { TOUCHED_AFTER_MS / 1000, TOUCHED_AFTER_MS % 1000 * 1000000 },
+    };
+    struct event_source source = { .events = EPOLLIN, .handler = time_has_come, .context = vm };
+    int result = 0;
+
+    if (vm->config->snapshot->record_fd < 0)
+        return 0;
+    vm->record_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (vm->record_timer < 0 || timerfd_settime(vm->record_timer, 0, &when, NULL) < 0)
+        return error_system(error, errno, "snapshot");
+    source.fd = vm->record_timer;
+    result = event_loop_add(vm->host.loop, &source);
+    return result < 0 ? error_system(error, -result, "event loop") : 0;
 }
