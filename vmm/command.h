@@ -49,6 +49,7 @@ int cmd_run(int argc, char **argv);
 int cmd_clone(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 
+int cmd_template(int argc, char **argv);
 /* cmd_vm.c */
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);

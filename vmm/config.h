@@ -82,6 +82,9 @@ struct vm_config vm_config_default(void);
 int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
                          struct error *error);
 
+/* Takes the device that was added last away, with its text, if it is of ROW. */
+void vm_config_drop_device(struct vm_config *config, const struct virtio_row *row);
+
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
 

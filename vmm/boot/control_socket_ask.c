@@ -64,7 +64,7 @@ static int receive_line(int fd, char *line, size_t size, const struct control_wa
             return 0;
         }
     }
-    return error_set(error, EPIPE, "control socket: the VM ended before it answered");
+    return error_set(error, EPIPE, "control socket: the VM ended before it answered, or has no descriptor left for this");
 }
 
 static int judge(struct json_object *reply, struct error *error)
