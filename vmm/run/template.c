@@ -33,17 +33,10 @@ int template_open(struct template *template, char *key, struct error *error)
     return 0;
 }
 
-static void close_source(struct template *template)
-{
-    cleanup_close(&template->source.state_fd);
-    cleanup_close(&template->source.memory_fd);
-    template->source = (struct vm_snapshot_source){ -1, -1 };
-}
-
 void template_close(struct template *template)
 {
     template_drop(template);
-    close_source(template);
+    snapshot_source_close(&template->source);
     cleanup_close(&template->folder);
     free(template->key);
     free(template->path);
@@ -103,7 +96,7 @@ int template_find(struct template *template, struct error *error)
 
 void template_remove(struct template *template)
 {
-    close_source(template);
+    snapshot_source_close(&template->source);
     template_remove_name(template->folder, template->name);
 }
 
