@@ -32,11 +32,23 @@ struct device_text {
 #define CONFIG_DEVICES_MAX 96
 #define CONFIG_TEXTS_MAX 192
 
+/* A snapshot and the bases that it is the difference from, the last of which is full. */
+#define SNAPSHOT_CHAIN_MAX 16
+
 /* The files of a snapshot, open for reading; they stay the caller's. */
 struct vm_snapshot_source {
     int state_fd;
     int memory_fd;
+    size_t base_count;
+    int base_fds[SNAPSHOT_CHAIN_MAX - 1]; /* the memory of its base, of that one's base, … */
+    uint8_t id[16];
+    uint64_t size; /* of RAM, bytes */
+    int touched_fd; /* what its VMs need first, or -1: vmm/snapshot/touched.h */
+    int record_fd;  /* where to record that, or -1 */
 };
+
+#define SNAPSHOT_SOURCE_INIT \
+    { .state_fd = -1, .memory_fd = -1, .touched_fd = -1, .record_fd = -1 }
 
 /* Strings are the caller's and outlive the VM. */
 struct vm_config {

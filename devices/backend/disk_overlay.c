@@ -204,13 +204,13 @@ static struct header header_of(const struct disk_overlay *overlay, const struct 
     return header;
 }
 
-/* Its name too is on the disk, or what the guest flushes could be lost with it. */
+/* Its name too is on the disk, or what the guest flushes could be lost with it; as far as folder and system let us. */
 static int sync_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int result = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+    int result = (fd < 0 && errno != EACCES) || (fd >= 0 && fsync(fd) < 0 && errno != EINVAL) ? -errno : 0;
 
     if (fd >= 0)
         close(fd);
