@@ -50,6 +50,16 @@ says() {
 # milliseconds: a clock.
 milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
+# shellcheck disable=SC2154 # child is of the scripts
+# group_of CONTROLLER: the folder of $child's control group, of either version.
+group_of() {
+    local path
+    path=$(sed -n "s/^[0-9]*:\(.*,\)\?$1\(,.*\)\?://p; s/^0:://p" "/proc/$child/cgroup" | head -n 1)
+    for folder in "/sys/fs/cgroup/$1$path" "/sys/fs/cgroup$path"; do
+        [[ ! -e $folder/cgroup.procs ]] || { echo "$folder"; return; }
+    done
+}
+
 # oci_layout NAME TAR: an OCI layout with this layer alone, as it is.
 oci_layout() {
     local type=application/vnd.oci.image layer config manifest

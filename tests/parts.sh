@@ -6,12 +6,13 @@
 
 # run_part TIER PART LOG COMMAND…: adds up the part's counts; status 1 when it gave none.
 run_part() {
-    local tier=$1 part=$2 log=$3 counts
+    local tier=$1 part=$2 log=$3 counts begun=$SECONDS
     shift 3
     env "MOTE_${tier^^}_PARTS=$part" "${runner[@]}" "$@" 2>&1 | tee "$log" || true
     counts=$(sed -n "s/^$tier: \([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p" "$log")
     [[ -n $counts ]] || return 1
     passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
+    echo "the part $part took $((SECONDS - begun)) s"
 }
 
 # run_parts TIER "PART…" LOGS COMMAND…: all of them; the last line is "TIER: N passed, N failed, 0 skipped". A part's

@@ -68,12 +68,3 @@ memory_of() {
 }
 rss_of() { memory_of "$1" 'Rss|VmRSS'; }
 own_of() { memory_of "$1" 'Anonymous|RssAnon'; }
-
-# group_of CONTROLLER: the folder of the monitor's control group, of either version.
-group_of() {
-    local path
-    path=$(sed -n "s/^[0-9]*:\(.*,\)\?$1\(,.*\)\?://p; s/^0:://p" "/proc/$child/cgroup" | head -n 1)
-    for folder in "/sys/fs/cgroup/$1$path" "/sys/fs/cgroup$path"; do
-        [[ ! -e $folder/cgroup.procs ]] || { echo "$folder"; return; }
-    done
-}

@@ -186,14 +186,18 @@ int store_open_file(const struct store_entry *entry, const char *file, struct er
     return fd < 0 ? error_system(error, errno, "job %s: %s", entry->name, file) : fd;
 }
 
-void store_ended(const struct store_entry *entry, int status)
+void store_ended(const struct store_entry *entry, int status, struct log *log)
 {
-    struct error ignored = ERROR_INIT;
-    /* Without it `mote ps` shows the VM as killed. */
-    cleanup_fd int fd = store_open_file(entry, "verdict", &ignored);
+    struct error error = ERROR_INIT;
+    int fd = store_open_file(entry, "verdict", &error);
 
-    if (fd >= 0)
-        dprintf(fd, "{\"status\":%d}\n", status);
+    if (fd >= 0 && dprintf(fd, "{\"status\":%d}\n", status) < 0)
+        error_system(&error, errno, "verdict");
+    if (fd >= 0 && close(fd) < 0 && !error.number)
+        error_system(&error, errno, "verdict");
+    if (error.number)
+        log_warn(log, "--name %s: %s; 'mote ps' will show the VM as killed", entry->name,
+                 error.message);
 }
 
 void store_close(struct store_entry *entry)

@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "vmm/error.h"
+#include "vmm/log.h"
 
 #define STORE_NAME_MAX 64
 #define STORE_PAUSED "paused"
@@ -52,8 +53,8 @@ int store_create(struct store_entry *entry, const char *name, char *const *words
 int store_claim(const struct store_entry *entry, struct error *error);
 /* Opens its file for writing; the caller closes it. */
 int store_open_file(const struct store_entry *entry, const char *file, struct error *error);
-/* The exit status of a VM, for `mote ps` and `mote wait`: before the entry is closed. */
-void store_ended(const struct store_entry *entry, int status);
+/* The exit status of a VM, for `mote ps` and `mote wait`, before the entry is closed; LOG is told where it cannot be kept. */
+void store_ended(const struct store_entry *entry, int status, struct log *log);
 void store_close(struct store_entry *entry);
 
 /* An entry that there is. */

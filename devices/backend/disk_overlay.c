@@ -205,18 +205,34 @@ static struct header header_of(const struct disk_overlay *overlay, const struct 
     return header;
 }
 
+/* Its name too is on the disk, or what the guest flushes could be lost with it; as far as folder and system let us. */
+static int sync_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int result = (fd < 0 && errno != EACCES) || (fd >= 0 && fsync(fd) < 0 && errno != EINVAL) ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return result;
+}
+
 static int make(struct disk_overlay *overlay, const char *path, const struct header *header,
                 struct error *error)
 {
     uint64_t length = disk_overlay_start(overlay) + overlay->size;
+    int result;
 
     if (ftruncate(overlay->fd, (off_t)length) < 0)
         return error_system(error, errno, "overlay %s", path);
     if (overlay->temporary)
         return 0;
-    if (write_at(overlay->fd, header, sizeof(*header), 0) < 0 || fdatasync(overlay->fd) < 0)
-        return error_system(error, errno, "overlay %s", path);
-    return 0;
+    result = write_at(overlay->fd, header, sizeof(*header), 0);
+    if (result == 0)
+        result = fdatasync(overlay->fd) < 0 ? -errno : sync_name(path);
+    return result < 0 ? error_system(error, -result, "overlay %s", path) : 0;
 }
 
 static int check_header(const struct header *found, const struct header *expected,

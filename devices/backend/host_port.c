@@ -81,7 +81,7 @@ static void disconnect(struct host_port *port)
 {
     close_half(&port->in);
     close_half(&port->out);
-    event_loop_modify(port->loop, port->listener.fd, EPOLLIN);
+    event_loop_modify(port->loop, port->listener.fd, EPOLLIN | EPOLLET);
 }
 
 static void half_ready(void *context, uint32_t events)
@@ -159,6 +159,7 @@ size_t host_port_write(struct host_port *port, const uint8_t *bytes, size_t leng
 
 /* ---- opening -------------------------------------------------------------- */
 
+/* Told of once (EPOLLET): one for whom no descriptor is left waits for the next, and keeps nobody busy. */
 static void peer_arrived(void *context, uint32_t events)
 {
     struct host_port *port = context;
@@ -182,7 +183,7 @@ static int open_socket(struct host_port *port, const struct host_port_options *o
                        struct error *error)
 {
     struct event_source source = {
-        .events = EPOLLIN, .handler = peer_arrived, .context = port, .lock = port->peer.lock,
+        .events = EPOLLIN | EPOLLET, .handler = peer_arrived, .context = port, .lock = port->peer.lock,
     };
     char option[THING_MAX];
     int result;

@@ -8,9 +8,15 @@
  *                                        which unpacks a guest's output
  *   MOTE_ACTS_NUMBERS="N…"               which, one after the other
  *   MOTE_ACTS_FILE=PATH                  a file of the user's to attack, instead of a system's
+ *   MOTE_ACTS_CACHED=PATH                another image of the cache, to be changed or replaced by the process that
+ *                                        unpacks
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/sandbox/acts.h"
 #include "vmm/images/erofs_image.h"
@@ -38,9 +44,34 @@ static void act_in(const char *here)
     }
 }
 
+static void tell(long result)
+{
+    if (result < 0)
+        dprintf(STDERR_FILENO, "act: denied: %s\n", strerror(errno));
+    else
+        dprintf(STDERR_FILENO, "act: allowed\n");
+}
+
+/* By the calls that unpacking has to make anyway. */
+static void attack_cached(int own)
+{
+    const char *cached = getenv("MOTE_ACTS_CACHED");
+
+    if (!cached)
+        return;
+    tell(openat(AT_FDCWD, cached, O_WRONLY | O_CLOEXEC));
+    tell(openat(AT_FDCWD, cached, O_RDONLY | O_TRUNC | O_CLOEXEC));
+    tell(unlinkat(AT_FDCWD, cached, 0));
+    tell(renameat(AT_FDCWD, cached, own, "stolen"));
+    tell(linkat(AT_FDCWD, cached, own, "linked", 0));
+    tell(openat(own, "bait", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 ? 0
+         : renameat(own, "bait", AT_FDCWD, cached));
+}
+
 int __wrap_layer_unpack(struct layer *layer, struct archive *tar, struct staging *staging, struct error *error)
 {
     act_in("unpack");
+    attack_cached(staging->fd);
     return __real_layer_unpack(layer, tar, staging, error);
 }
 

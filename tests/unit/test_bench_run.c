@@ -210,6 +210,38 @@ static void no_such_program(void **state)
 #define IDLES "case \"$1\" in --version) ;; *) echo mote-probe 1;" \
               "case \"$*\" in *idle*) cat >/dev/null;; esac;; esac"
 
+/* Figures come with the line; one that takes no part is not asked. */
+static void figures_of_the_job(void **state)
+{
+    struct entry *bubblewrap = put("bubblewrap", "case \"$*\" in *block*) echo mote-probe 1 2000.5 30;;"
+                                   "*network*) echo mote-probe 1 7;; *) echo mote-probe 1;; esac");
+    struct entry *crun = put("crun", WORKS), *runc = put("runc", "case \"$*\" in "
+                             "*block*) echo 'mote-probe: /mote-data: bad' >&2; exit 1;;"
+                             "*) echo mote-probe 1;; esac");
+
+    (void)state;
+    options.axes = "block,network";
+    assert_int_equal(measure(), 0);
+    assert_true(entry_value(bubblewrap, METRIC_BLOCK_RANDOM, STATISTIC_P50) == 2000.5);
+    assert_true(entry_value(bubblewrap, METRIC_BLOCK_STREAM, STATISTIC_P50) == 30);
+    assert_int_equal(count_of(crun, METRIC_BLOCK_RANDOM), 0);
+    assert_int_equal(count_of(crun, METRIC_NETWORK_TRIPS), 0);
+    assert_string_equal(runc->failure, "status 1: mote-probe: /mote-data: bad");
+    /* Without an address of this host's there is a note, else its one figure. */
+    assert_int_equal(count_of(bubblewrap, METRIC_NETWORK_TRIPS) + bench.results.note_count, 1);
+    assert_int_equal(count_of(bubblewrap, METRIC_NETWORK_OUT), 0);
+}
+
+/* The job's own words are found amid what a VM's console says last. */
+static void own_words_say_more(void **state)
+{
+    struct entry *crun = put("crun", "echo mote-probe: eth0: gone; echo reboot: last words; exit 1");
+
+    (void)state;
+    assert_int_equal(bench_measure(&bench, &(struct error)ERROR_INIT), -EIO);
+    assert_string_equal(crun->failure, "status 1: mote-probe: eth0: gone");
+}
+
 static void all_axes(void **state)
 {
     struct entry *crun = put("crun", IDLES);
@@ -217,6 +249,7 @@ static void all_axes(void **state)
     (void)state;
     options.axes = "at-once,rate,memory,density";
     options.memory_budget = 8 << 20;
+    options.at_once = 9;
     assert_int_equal(measure(), 0);
     assert_int_equal(crun->failures, 0);
     for (enum metric metric = METRIC_AT_ONCE_1; metric <= METRIC_RATE; metric++)
@@ -270,9 +303,64 @@ static void words_stand_for_things(void **state)
     assert_string_equal(words.items[words.count - 1], "idle");
     text_list_release(&words);
     words_of("qemu", JOB_ONCE, &words, 0, &error);
-    assert_string_equal(words.items[words.count - 1], workshop_command_line(JOB_ONCE));
+    assert_string_equal(words.items[words.count - 1],
+                        "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 once reset");
     assert_null(words.items[words.count]);
     text_list_release(&words);
+}
+
+/* Whether a word of WORDS is TEXT, in which "FOLDER" is the workshop's. */
+static bool has_word(const struct text_list *words, const char *text)
+{
+    const char *at = strstr(text, "FOLDER");
+    char wanted[256];
+
+    if (at)
+        snprintf(wanted, sizeof(wanted), "%.*s%s%s", (int)(at - text), text, folder, at + 6);
+    else
+        snprintf(wanted, sizeof(wanted), "%s", text);
+    for (size_t i = 0; i < words->count; i++)
+        if (strcmp(words->items[i], wanted) == 0)
+            return true;
+    return false;
+}
+
+/* What the axes block and network need is in the command lines there, and there alone. */
+static void axes_have_words_of_their_own(void **state)
+{
+    static const struct {
+        const char *name;
+        enum job_mode mode;
+        const char *word;
+    } rows[] = {
+        { "process", JOB_BLOCK, "FOLDER/root/mote-data" },
+        { "mote-boot", JOB_BLOCK, "FOLDER/root/mote-data,ro" },
+        { "qemu", JOB_BLOCK, "id=data,file=FOLDER/root/mote-data,format=raw,if=none,readonly=on" },
+        { "crun", JOB_BLOCK, "FOLDER/bundle-block" },
+        { "mote", JOB_NETWORK, "network-7f000001-1f90" },
+        { "mote", JOB_NETWORK, "user" },
+        { "bubblewrap", JOB_NETWORK, "--share-net" },
+        { "mote-boot", JOB_NETWORK, "user,private" },
+        { "mote-boot", JOB_NETWORK,
+          "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 network-7f000001-1f90 reset" },
+    };
+    struct error error = ERROR_INIT;
+    struct text_list words;
+
+    (void)state;
+    strcpy(bench.workshop.kernels[KERNEL_OWN], "/a kernel");
+    strcpy(bench.workshop.peer, "7f000001-1f90");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        words_of(rows[i].name, rows[i].mode, &words, 0, &error);
+        if (!has_word(&words, rows[i].word))
+            fail_msg("%s lacks %s", rows[i].name, rows[i].word);
+        text_list_release(&words);
+        words_of(rows[i].name, JOB_ONCE, &words, 0, &error);
+        assert_false(has_word(&words, rows[i].word));
+        text_list_release(&words);
+    }
+    assert_null(contender_extra(results_find(&bench.results, "crun")->contender, JOB_NETWORK));
+    assert_null(contender_extra(results_find(&bench.results, "qemu-stock")->contender, JOB_BLOCK));
 }
 
 static void kernels_may_be_missing(void **state)
@@ -378,6 +466,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(noise_before_the_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_hang_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_such_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(figures_of_the_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(own_words_say_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(axes_have_words_of_their_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_axes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(quick_has_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(words_stand_for_things, set_up, tear_down),

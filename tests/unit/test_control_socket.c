@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -247,6 +248,37 @@ static void more_than_there_is_room_for(void **state)
     close(fds[0]);
 }
 
+/* No descriptor is left for whom comes: the connection ends, and the loop has nothing more to do for it. */
+static void no_descriptor_is_left(void **state)
+{
+    struct rlimit limit, none;
+    int first = come(), late, lowest;
+
+    (void)state;
+    say(first, "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(first), "{\"ok\":true}\n");
+    late = come();
+    lowest = dup(0);
+    assert_true(lowest >= 0);
+    close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    /* The one that is left is for the clock of run_loop_for(). */
+    none = (struct rlimit){ .rlim_cur = (rlim_t)lowest + 1, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run_loop_for(loop, 20);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_null(heard(late));
+    close(late);
+    /* Who is there is served, and so is the next. */
+    say(first, "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(first), "{\"ok\":true}\n");
+    close(first);
+    first = come();
+    say(first, "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(first), "{\"ok\":true}\n");
+    close(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(clients_take_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_there_is_room_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_descriptor_is_left, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

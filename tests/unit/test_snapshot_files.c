@@ -2,6 +2,7 @@
 /* A snapshot's files: complete or absent, whole or refused, and memory that comes back as it was. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* After those that it needs. */
 #include <cmocka.h>
@@ -18,9 +22,12 @@
 #include "tests/support/loading.h"
 #include "tests/support/saved.h"
 #include "tests/support/test_tool.h"
+#include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
+#include "vmm/sandbox/filter.h"
 #include "vmm/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
+#include "vmm/snapshot/memory_chain.h"
 
 #define LOW (8ull << 20)
 #define HIGH (4ull << 20)
@@ -76,17 +83,23 @@ static int new_file(void)
     struct error error = ERROR_INIT;
 
     assert_true(fd >= 0);
-    assert_int_equal(memory_file_begin(fd, SIZE, id, &error), 0);
+    assert_int_equal(memory_file_begin(fd, SIZE, id, MEMORY_FULL, &error), 0);
     return fd;
 }
 
-static int written(const struct guest_memory *memory, int map, int base)
+/* SOURCE: the file that it came from, or -1. */
+static int written(const struct guest_memory *memory, int map, int source)
 {
     struct error error = ERROR_INIT;
+    struct memory_chain chain = { .count = 0 };
+    struct memory_saving saving = { .page_map = map, .source = source < 0 ? NULL : &chain };
     int fd = new_file();
 
-    assert_int_equal(memory_file_write(fd, memory, map, base, &error), 0);
-    assert_int_equal(memory_file_check(fd, SIZE, id, &error), 0);
+    if (source >= 0)
+        assert_int_equal(memory_chain_open(&chain, &source, 1, SIZE, &error), 0);
+    assert_int_equal(memory_file_write(fd, memory, &saving, &error), 0);
+    memory_chain_close(&chain);
+    assert_int_equal(memory_file_check(fd, SIZE, id, MEMORY_FULL, &error), 0);
     return fd;
 }
 
@@ -204,16 +217,16 @@ static void broken_memory_is_refused(void **state)
         assert_int_equal(ftruncate(file, (off_t)SIZE + 4096 + cases[i].size), 0);
         if (cases[i].at >= 0)
             assert_int_equal(pwrite(file, "\xee", 1, (off_t)SIZE + cases[i].at), 1);
-        loading_assert_error(memory_file_check(file, SIZE, id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE, id, MEMORY_FULL, &error), &error, EINVAL,
                              cases[i].text);
     }
     {
         cleanup_fd int file = new_file();
         struct error error = ERROR_INIT;
 
-        loading_assert_error(memory_file_check(file, SIZE, other_id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE, other_id, MEMORY_FULL, &error), &error, EINVAL,
                              "that of another");
-        loading_assert_error(memory_file_check(file, SIZE + 4096, id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE + 4096, id, MEMORY_FULL, &error), &error, EINVAL,
                              "was cut short");
     }
 }
@@ -248,12 +261,49 @@ static void finished_or_absent(void **state)
     assert_int_equal(snapshot_folder_open(&source, path_of("a"), &error), 0);
     assert_int_equal(pread(source.state_fd, text, 5, 0), 5);
     assert_string_equal(text, "state");
-    assert_int_equal(memory_file_check(source.memory_fd, SIZE, id, &error), 0);
-    close(source.state_fd);
-    close(source.memory_fd);
+    assert_int_equal(memory_file_check(source.memory_fd, SIZE, id, MEMORY_FULL, &error), 0);
+    snapshot_source_close(&source);
     /* Nothing begun is dropped, too. */
     folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     snapshot_folder_drop(&folder);
+}
+
+/* A process of its own, in which fsync(FD) fails from now on: finishes FOLDER, and exits with the errno. */
+static int finish_without_sync(struct snapshot_folder *folder, int fd)
+{
+    const struct filter_rule rules[] = { REFUSE_IF(fsync, EIO, IS(1, fd)) };
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+    struct error error = ERROR_INIT;
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        program.len = (unsigned short)filter_translate(rules, 1, arch_audit_number, SECCOMP_RET_ALLOW, code);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+            _exit(99);
+        _exit(-snapshot_folder_finish(folder, &error));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* What a power cut could take is no snapshot: neither half of one stays, nor a whole one. */
+static void unsynced_is_absent(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct snapshot_folder folder;
+
+        begin(&folder, "a");
+        assert_int_equal(finish_without_sync(&folder, ((int[]){ folder.state_fd, folder.memory_fd, folder.folder,
+                                                                folder.parent })[i]), EIO);
+        assert_false(is_there("a"));
+        assert_false(is_there("a.partial"));
+        snapshot_folder_drop(&folder);
+    }
 }
 
 static void what_is_in_the_way(void **state)
@@ -299,7 +349,7 @@ static void what_is_in_the_way(void **state)
 
 static void folders_of_others(void **state)
 {
-    static const char *const parts[] = { "a", "a/state", "a/memory" };
+    static const char *const parts[] = { "a", "a/state", "a/memory", "a/seal" };
     struct snapshot_folder folder;
     struct vm_snapshot_source source;
     struct error error = ERROR_INIT;
@@ -449,8 +499,7 @@ static void a_state_is_sealed(void **state)
     assert_int_equal(snapshot_folder_open(&source, path_of("sealed"), &error), 0);
     assert_int_equal(pread(source.state_fd, text, sizeof(text), 0), 5);
     assert_string_equal(text, "sound");
-    close(source.state_fd);
-    close(source.memory_fd);
+    snapshot_source_close(&source);
 }
 
 static void altered_machines_are_refused(void **state)
@@ -493,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_restored_memory_is_saved),
         cmocka_unit_test(broken_memory_is_refused),
         cmocka_unit_test_setup_teardown(finished_or_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unsynced_is_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folders_of_others, set_up, tear_down),
         cmocka_unit_test(a_machine_comes_back),

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -465,6 +466,33 @@ static void test_unix_port(void **state)
     assert_idle(world);
 }
 
+/* No descriptor is left for whom comes: they wait, and nobody is busy with that. */
+static void test_unix_port_without_descriptors(void **state)
+{
+    struct world *world = *state;
+    struct rlimit limit, none;
+    int first, second, lowest;
+
+    start_ports(world);
+    introduce_ports(world);
+    first = unix_connect(world->path);
+    lowest = dup(first);
+    assert_true(first >= 0 && lowest >= 0);
+    close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    /* The one that is left is for the clock of whoever runs the loop. */
+    none = (struct rlimit){ .rlim_cur = (rlim_t)lowest + 1, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_idle(world);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    second = connect_peer(world);
+    expect_control(world, 1, CONSOLE_PORT_OPEN, 1, "");
+    send_text(world, 5, "hello");
+    assert_hears(world, first, "hello");
+    close(first);
+    close(second);
+}
+
 static void test_peer_that_stops_reading(void **state)
 {
     struct world *world = *state;
@@ -722,6 +750,7 @@ int main(void)
         TEST(test_resize),
         TEST(test_ports_are_introduced),
         TEST(test_unix_port),
+        TEST(test_unix_port_without_descriptors),
         TEST(test_peer_that_stops_reading),
         TEST(test_peer_without_buffers_does_not_spin),
         TEST(test_file_and_descriptor),

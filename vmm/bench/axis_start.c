@@ -62,15 +62,9 @@ static void record(struct entry *entry, const struct instance *instance, bool co
 static void run_one(struct bench *bench, struct entry *entry, bool cold)
 {
     struct instance instance;
-    bool good;
 
-    if (!bench_start(bench, entry, JOB_ONCE, &instance))
-        return;
-    good = bench_finish(bench, entry, &instance, 1);
-    bench_settle(&instance, 1);
-    if (good)
+    if (bench_run(bench, entry, JOB_ONCE, &instance))
         record(entry, &instance, cold);
-    instance_close(&instance);
 }
 
 /* Dirty pages are not dropped: they are written first. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@ static const struct axis axes[] = {
     { "rate", "starts per second", 0.5, axis_rate_estimate, axis_rate },
     { "memory", "memory of idle ones", 1, axis_memory_estimate, axis_memory },
     { "density", "idle ones within a budget", 0, axis_density_estimate, axis_density },
+    { "block", "reads of a disk", 0, axis_io_estimate, axis_block },
+    { "network", "network to the host", 0, axis_io_estimate, axis_network },
 };
 
 const struct axis *bench_axes(size_t *count)
@@ -37,6 +40,14 @@ static bool is_wanted(const struct bench *bench, const struct axis *axis)
     if (bench->options->axes)
         return bench_list_has(bench->options->axes, axis->name);
     return !bench->options->quick || axis->share > 0;
+}
+
+bool bench_has_axis(const struct bench *bench, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(axes); i++)
+        if (strcmp(axes[i].name, name) == 0)
+            return is_wanted(bench, &axes[i]);
+    return false;
 }
 
 /* ---- for the axes --------------------------------------------------------- */
@@ -106,9 +117,11 @@ bool bench_start(struct bench *bench, struct entry *entry, enum job_mode mode,
     return result == 0;
 }
 
-static int64_t limit_of_start(const struct bench *bench)
+/* Many at once wait for one another. */
+static int64_t limit_of_starts(const struct bench *bench, const struct entry *entry, size_t count)
 {
-    int64_t limit = now_ns() + START_LIMIT_MS * MS;
+    int64_t limit = now_ns() + START_LIMIT_MS * MS +
+                    (int64_t)(entry->typical_ms * (double)count * 2 * MS);
 
     return bench->options->quick && bench->deadline < limit ? bench->deadline : limit;
 }
@@ -120,7 +133,7 @@ bool bench_finish(struct bench *bench, struct entry *entry, struct instance *ins
     bool all = true;
 
     instances_wait(instances, count, contender->ends_by_signal ? GOAL_RESULT : GOAL_END,
-                   limit_of_start(bench), bench->stop);
+                   limit_of_starts(bench, entry, count), bench->stop);
     if (contender->ends_by_signal) {
         for (size_t i = 0; i < count; i++)
             instance_signal(&instances[i], SIGTERM);
@@ -151,6 +164,19 @@ void bench_settle(struct instance *instances, size_t count)
         instance_settle(&instances[0], now_ns() + SETTLE_LIMIT_MS * MS);
 }
 
+bool bench_run(struct bench *bench, struct entry *entry, enum job_mode mode,
+               struct instance *instance)
+{
+    bool good;
+
+    if (!bench_start(bench, entry, mode, instance))
+        return false;
+    good = bench_finish(bench, entry, instance, 1);
+    bench_settle(instance, 1);
+    instance_close(instance);
+    return good;
+}
+
 /* ---- all of them ---------------------------------------------------------- */
 
 /* What it says of itself, and a start that is not measured: caches are warm, and failures known. */
@@ -158,12 +184,8 @@ static void warm_up(struct bench *bench, struct entry *entry)
 {
     struct instance instance;
 
-    if (!bench_start(bench, entry, JOB_ONCE, &instance))
-        return;
-    if (bench_finish(bench, entry, &instance, 1))
+    if (bench_run(bench, entry, JOB_ONCE, &instance))
         entry->typical_ms = (double)(instance.ended - instance.spawned) / MS;
-    bench_settle(&instance, 1);
-    instance_close(&instance);
 }
 
 static void ask_version(struct bench *bench, struct entry *entry)
@@ -213,10 +235,22 @@ static void prepare(struct bench *bench)
     }
 }
 
+/* Each instance takes four descriptors. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int bench_measure(struct bench *bench, struct error *error)
 {
     if (bench->options->quick)
         results_note(&bench->results, "--quick: what would not end within the minute is left out");
+    allow_files();
     prepare(bench);
     if (!any_is_able(bench) && !*bench->stop) {
         for (size_t i = 0; i < bench->results.count; i++)

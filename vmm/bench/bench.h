@@ -41,6 +41,9 @@ struct axis {
 
 const struct axis *bench_axes(size_t *count);
 
+/* Whether the axis of that NAME will be measured. */
+bool bench_has_axis(const struct bench *bench, const char *name);
+
 /* Few starts are wanted: the other axes are brief, too. */
 bool bench_is_brief(const struct bench *bench);
 
@@ -77,6 +80,10 @@ bool bench_finish(struct bench *bench, struct entry *entry, struct instance *ins
  */
 void bench_settle(struct instance *instances, size_t count);
 
+/* The three together, for one: its marks and figures stay readable, and all else is closed. */
+bool bench_run(struct bench *bench, struct entry *entry, enum job_mode mode,
+               struct instance *instance);
+
 void bench_add(struct entry *entry, enum metric metric, double value);
 void bench_failed(struct entry *entry, const char *reason);
 
@@ -93,6 +100,9 @@ double axis_memory_estimate(const struct bench *bench);
 void axis_memory(struct bench *bench, const struct axis *axis, int64_t deadline);
 double axis_density_estimate(const struct bench *bench);
 void axis_density(struct bench *bench, const struct axis *axis, int64_t deadline);
+double axis_io_estimate(const struct bench *bench);
+void axis_block(struct bench *bench, const struct axis *axis, int64_t deadline);
+void axis_network(struct bench *bench, const struct axis *axis, int64_t deadline);
 
 /* own_steps.c: where the time of `mote run` goes. */
 void bench_own_steps(struct bench *bench, unsigned int runs);

@@ -17,8 +17,11 @@
  *   @best         the latter where there is one
  *   @cmdline      the kernel's command line     @describe    how it learns of the machine
  *   @firecracker  its configuration             @id          a name of this start alone
+ *   @data         the data that the axis block reads
+ *   @extra        what the axes block and network need besides, else nothing
+ *   @net          podman's network: none, but for the axis network
  *
- * What a word has before '@' stays: "id=@id".
+ * What a word has before '@' stays, and what it has from a comma on: "id=@id,ro".
  */
 
 #include <stdbool.h>
@@ -47,10 +50,18 @@ struct contender {
     const char *base;    /* the contender that its ratio is to */
     const char *install; /* where to get it */
     const char *command;
+    /* Its @extra on these axes; NULL: it has no part in them. */
+    const char *block, *network;
     bool is_vm_init;     /* the job is the machine's init, whose input never ends */
     bool ends_by_signal; /* has no way to end with its guest */
 };
 
 const struct contender *contenders(size_t *count);
+
+/* What the job shall do. */
+enum job_mode { JOB_ONCE, JOB_IDLE, JOB_BLOCK, JOB_NETWORK, JOB_MODE_COUNT };
+
+/* What its command line has besides in MODE; NULL: it has no part in that. */
+const char *contender_extra(const struct contender *contender, enum job_mode mode);
 
 #endif

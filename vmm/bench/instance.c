@@ -20,6 +20,7 @@
 #include "vmm/cleanup.h"
 
 #define LINE "mote-probe "
+#define OWN_WORDS "mote-probe: "
 #define WAIT_MS 100 /* how long a signal may go unseen that came before poll() */
 
 extern char **environ;
@@ -111,6 +112,7 @@ int instance_start(struct instance *instance, char *const words[], bool input, s
 static void find_line(struct instance *instance, int64_t now)
 {
     const char *found, *end = instance->seen + instance->seen_length;
+    char *rest;
 
     if (instance->result)
         return;
@@ -118,7 +120,9 @@ static void find_line(struct instance *instance, int64_t now)
     if (!found || !memchr(found, '\n', (size_t)(end - found)))
         return;
     instance->result = now;
-    instance->workload = strtoll(found + strlen(LINE), NULL, 10);
+    instance->workload = strtoll(found + strlen(LINE), &rest, 10);
+    instance->figures[0] = strtod(rest, &rest);
+    instance->figures[1] = strtod(rest, &rest);
 }
 
 /* The last bytes are kept; before the line is there it may reach over the edge. */
@@ -285,7 +289,16 @@ bool instance_succeeded(const struct instance *instance, bool ends_by_signal)
     return ends_by_signal || (WIFEXITED(instance->status) && WEXITSTATUS(instance->status) == 0);
 }
 
-/* The last line of TEXT that has something in it, as what can be shown. */
+/* LENGTH bytes of TEXT as what can be shown. */
+static void show(const char *text, size_t length, char *line, size_t size)
+{
+    snprintf(line, size, "%.*s", (int)length, text);
+    for (char *at = line; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+}
+
+/* The last line of TEXT that has something in it. */
 static void last_line(const char *text, char *line, size_t size)
 {
     size_t end = strlen(text), start;
@@ -294,21 +307,23 @@ static void last_line(const char *text, char *line, size_t size)
         end--;
     for (start = end; start > 0 && text[start - 1] != '\n'; start--)
         continue;
-    snprintf(line, size, "%.*s", (int)(end - start), text + start);
-    for (char *at = line; *at; at++)
-        if (*at < ' ' || *at > '~')
-            *at = '?';
+    show(text + start, end - start, line, size);
 }
 
 void instance_failure(const struct instance *instance, char *text, size_t size)
 {
+    const char *words = strstr(instance->seen, OWN_WORDS);
     char errors[4096] = "", line[160], how[64] = "did not end in time";
     off_t length = lseek(instance->errors, 0, SEEK_END);
     off_t from = length > (off_t)sizeof(errors) - 1 ? length - ((off_t)sizeof(errors) - 1) : 0;
     ssize_t count = pread(instance->errors, errors, sizeof(errors) - 1, from);
 
     errors[count > 0 ? count : 0] = '\0';
-    last_line(errors[0] ? errors : instance->seen, line, sizeof(line));
+    /* A VM's console has the kernel's last words, too: the job's own say more. */
+    if (words)
+        show(words, strcspn(words, "\r\n"), line, sizeof(line));
+    else
+        last_line(errors[0] ? errors : instance->seen, line, sizeof(line));
     if (instance->ended && WIFSIGNALED(instance->status))
         snprintf(how, sizeof(how), "signal %d", WTERMSIG(instance->status));
     else if (instance->ended && WEXITSTATUS(instance->status) != 0)
@@ -330,7 +345,6 @@ void instance_close(struct instance *instance)
     cleanup_close(&instance->output);
     cleanup_close(&instance->errors);
     cleanup_close(&instance->handle);
-    *instance = (struct instance){
-        .process = -1, .input = -1, .output = -1, .errors = -1, .handle = -1,
-    };
+    instance->process = instance->input = instance->output = -1;
+    instance->errors = instance->handle = -1;
 }

@@ -28,6 +28,7 @@ struct instance {
     int input, output, errors, handle; /* ours; -1: closed */
     int64_t spawned, workload, result, ended, freed; /* ns; 0: not yet */
     int status;        /* of wait4(), once it has ended */
+    double figures[2]; /* that its line has besides; 0 where there are none */
     double cpu_ms;     /* of it, its children and their children */
     char seen[2048];   /* the end of what it has printed */
     size_t seen_length;
@@ -70,7 +71,7 @@ bool instance_succeeded(const struct instance *instance, bool ends_by_signal);
 /* Why it did not, in a line. */
 void instance_failure(const struct instance *instance, char *text, size_t size);
 
-/* Kills what still runs, closes all. */
+/* Kills what still runs, closes all; marks and figures stay. */
 void instance_close(struct instance *instance);
 
 #endif

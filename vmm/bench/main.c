@@ -105,7 +105,8 @@ static int measure_all(struct bench *bench, struct error *error)
 
     host_describe(&bench->results.host);
     if (result == 0)
-        result = workshop_open(&bench->workshop, bench->options->rootfs, error);
+        result = workshop_open(&bench->workshop, bench->options->rootfs,
+                               bench_has_axis(bench, "block"), error);
     if (result == 0)
         result = bench_measure(bench, error);
     bench_progress_end(&bench->progress);

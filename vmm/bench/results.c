@@ -20,11 +20,19 @@ const struct metric_info metrics[METRIC_COUNT] = {
     [METRIC_AT_ONCE_1] = { "at_once.1", "the result of one", "ms" },
     [METRIC_AT_ONCE_CPUS] = { "at_once.cpus", "the last result of as many as CPUs", "ms" },
     [METRIC_AT_ONCE_4_CPUS] = { "at_once.4_cpus", "the last result of four times as many", "ms" },
+    [METRIC_AT_ONCE_N] = { "at_once.n", "the last result of --at-once", "ms" },
     [METRIC_RATE] = { "rate", "started and ended", "per second" },
     [METRIC_PSS] = { "memory.one", "PSS of the first", "MiB" },
     [METRIC_PSS_SLOPE] = { "memory.pss", "PSS of each further one", "MiB" },
     [METRIC_HELD_SLOPE] = { "memory.held", "free memory that each further one takes", "MiB" },
     [METRIC_DENSITY] = { "density", "idle ones within the memory budget", "instances" },
+    [METRIC_BLOCK_RANDOM] = { "block.random", "4 KiB here and there, read for the first time",
+                              "per second" },
+    [METRIC_BLOCK_STREAM] = { "block.stream", "one MiB after the other, read for the first time",
+                              "MiB/s" },
+    [METRIC_NETWORK_TRIPS] = { "network.trips", "a byte to the host and back by TCP",
+                               "per second" },
+    [METRIC_NETWORK_OUT] = { "network.out", "data to the host by TCP", "MiB/s" },
 };
 
 const struct section sections[] = {
@@ -40,7 +48,8 @@ const struct section sections[] = {
         { "end p50", METRIC_COLD_END, STATISTIC_P50 } } },
     { "Many at once, in ms from the first spawn to the last result, p50", METRIC_AT_ONCE_4_CPUS,
       { { "1", METRIC_AT_ONCE_1, STATISTIC_P50 }, { "CPUs", METRIC_AT_ONCE_CPUS, STATISTIC_P50 },
-        { "4 x CPUs", METRIC_AT_ONCE_4_CPUS, STATISTIC_P50 } } },
+        { "4 x CPUs", METRIC_AT_ONCE_4_CPUS, STATISTIC_P50 },
+        { "--at-once", METRIC_AT_ONCE_N, STATISTIC_P50 } } },
     { "Started and ended, as many as CPUs side by side, per second", METRIC_RATE,
       { { "per second", METRIC_RATE, STATISTIC_P50 } } },
     { "Memory of idle ones, in MiB", METRIC_PSS_SLOPE,
@@ -49,6 +58,12 @@ const struct section sections[] = {
         { "free memory", METRIC_HELD_SLOPE, STATISTIC_P50 } } },
     { "Idle ones within the memory budget", METRIC_DENSITY,
       { { "instances", METRIC_DENSITY, STATISTIC_P50 } } },
+    { "Reads of what the host has in memory and the job has not seen yet, p50", METRIC_BLOCK_STREAM,
+      { { "4 KiB /s", METRIC_BLOCK_RANDOM, STATISTIC_P50 },
+        { "MiB/s", METRIC_BLOCK_STREAM, STATISTIC_P50 } } },
+    { "TCP to a server on the host, p50", METRIC_NETWORK_OUT,
+      { { "trips /s", METRIC_NETWORK_TRIPS, STATISTIC_P50 },
+        { "MiB/s out", METRIC_NETWORK_OUT, STATISTIC_P50 } } },
 };
 const size_t section_count = ARRAY_LENGTH(sections);
 

@@ -222,7 +222,8 @@ static int make_image(const struct workshop *workshop, struct error *error)
     return run_tool((char *const[]){ program, option, plain, image, root, NULL }, error);
 }
 
-int workshop_open(struct workshop *workshop, const char *rootfs, struct error *error)
+int workshop_open(struct workshop *workshop, const char *rootfs, bool with_data,
+                  struct error *error)
 {
     const char *temporary = getenv("TMPDIR");
     char folder[sizeof(workshop->folder)];
@@ -235,6 +236,8 @@ int workshop_open(struct workshop *workshop, const char *rootfs, struct error *e
         return error_system(error, errno, "%s", folder);
     memcpy(workshop->folder, folder, sizeof(folder));
     result = make_root(workshop, rootfs, error);
+    if (result == 0 && with_data)
+        result = workshop_make_data(workshop, error);
     if (result == 0)
         result = make_image(workshop, error);
     if (result == 0)

@@ -14,13 +14,12 @@
 #include "vmm/error.h"
 #include "vmm/run/job.h"
 
-enum job_mode { JOB_ONCE, JOB_IDLE, JOB_MODE_COUNT };
-
 struct workshop {
     char folder[PATH_MAX - 128]; /* empty: not made */
     char mote[PATH_MAX], probe[PATH_MAX];
     /* By enum kernel_kind; empty where there is none. */
     char kernels[3][PATH_MAX], elfs[3][PATH_MAX];
+    char peer[32]; /* for the job's network, as mote-probe takes it */
     unsigned long next_id;
 };
 
@@ -33,8 +32,12 @@ struct workshop {
 int workshop_find(struct workshop *workshop, const char *kernel, const char *stock_kernel,
                   struct error *error);
 
-/* Makes the folder; ROOTFS, or NULL, is a folder that the root is a copy of. */
-int workshop_open(struct workshop *workshop, const char *rootfs, struct error *error);
+/*
+ * Makes the folder; ROOTFS, or NULL, is a folder that the root is a copy of.
+ * WITH_DATA: the root has the data that the axis block reads.
+ */
+int workshop_open(struct workshop *workshop, const char *rootfs, bool with_data,
+                  struct error *error);
 void workshop_close(struct workshop *workshop);
 
 /* Where ENTRY's program is: PATH if that is not NULL, or beside Mote, or in $PATH. */

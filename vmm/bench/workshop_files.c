@@ -14,14 +14,36 @@
 #include "vmm/image.h"
 #include "vmm/run/initramfs.h"
 
-static const char *const mode_names[] = { [JOB_ONCE] = "once", [JOB_IDLE] = "idle" };
+#define DATA_SIZE (64u << 20) /* half of what a VM has */
+
+static const char *const mode_names[] = {
+    [JOB_ONCE] = "once", [JOB_IDLE] = "idle", [JOB_BLOCK] = "block", [JOB_NETWORK] = "network",
+};
+
+void workshop_mode_word(const struct workshop *workshop, enum job_mode mode, char word[PATH_MAX])
+{
+    bool peer = mode == JOB_NETWORK;
+
+    snprintf(word, PATH_MAX, "%s%s%s", mode_names[mode], peer ? "-" : "",
+             peer ? workshop->peer : "");
+}
+
+void workshop_bundle(const struct workshop *workshop, enum job_mode mode, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/bundle-%s", workshop->folder, mode_names[mode]);
+}
 
 /* A triple fault ends a VM under every monitor, whatever hardware it has. */
-#define KERNEL_WORDS "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 "
-
-const char *workshop_command_line(enum job_mode mode)
+void workshop_command_line(const struct workshop *workshop, enum job_mode mode,
+                           char line[PATH_MAX])
 {
-    return mode == JOB_IDLE ? KERNEL_WORDS "rest" : KERNEL_WORDS "reset";
+    char word[PATH_MAX];
+
+    workshop_mode_word(workshop, mode, word);
+    snprintf(line, PATH_MAX, "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 %.64s",
+             mode == JOB_IDLE ? "rest" : word);
+    if (mode != JOB_IDLE)
+        strcat(line, " reset");
 }
 
 static int write_file(const char *path, const void *bytes, size_t length, struct error *error)
@@ -37,6 +59,21 @@ static int write_file(const char *path, const void *bytes, size_t length, struct
         written += count > 0 ? (size_t)count : 0;
     }
     return fd >= 0 && written == length ? 0 : error_system(error, errno, "%s", path);
+}
+
+/* Of which no two pages are alike, and none can be left out or compressed. */
+int workshop_make_data(const struct workshop *workshop, struct error *error)
+{
+    cleanup_free uint64_t *words = malloc(DATA_SIZE);
+    uint64_t number = 1;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/" WORKSHOP_DATA, workshop->folder);
+    if (!words)
+        return error_system(error, ENOMEM, "%s", path);
+    for (size_t i = 0; i < DATA_SIZE / sizeof(*words); i++)
+        words[i] = random_next(&number);
+    return write_file(path, words, DATA_SIZE, error);
 }
 
 int workshop_make_initramfs(const struct workshop *workshop, struct error *error)
@@ -118,7 +155,7 @@ int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, st
 {
     struct json_object *document = json_tokener_parse(bundle_text);
     struct json_object *root = json_object_new_object(), *words = json_object_new_array(), *part;
-    char path[PATH_MAX];
+    char path[PATH_MAX], folder[PATH_MAX];
     int result;
 
     snprintf(path, sizeof(path), "%s/root", workshop->folder);
@@ -132,10 +169,10 @@ int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, st
     json_object_object_get_ex(document, "linux", &part);
     if (geteuid() != 0)
         add_user(part);
-    snprintf(path, sizeof(path), "%s/bundle-%s", workshop->folder, mode_names[mode]);
-    if (mkdir(path, 0755) < 0) {
+    workshop_bundle(workshop, mode, folder);
+    if (mkdir(folder, 0755) < 0) {
         json_object_put(document);
-        return error_system(error, errno, "%s", path);
+        return error_system(error, errno, "%s", folder);
     }
     snprintf(path, sizeof(path), "%s/bundle-%s/config.json", workshop->folder, mode_names[mode]);
     result = write_json(path, document, error);
@@ -145,24 +182,40 @@ int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, st
 
 /* ---- Firecracker ---------------------------------------------------------- */
 
+static struct json_object *firecracker_drives(const struct workshop *workshop)
+{
+    struct json_object *drives = json_object_new_array(), *drive = json_object_new_object();
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/" WORKSHOP_DATA, workshop->folder);
+    json_object_object_add(drive, "drive_id", json_object_new_string("data"));
+    json_object_object_add(drive, "path_on_host", json_object_new_string(path));
+    json_object_object_add(drive, "is_root_device", json_object_new_boolean(false));
+    json_object_object_add(drive, "is_read_only", json_object_new_boolean(true));
+    json_object_array_add(drives, drive);
+    return drives;
+}
+
 int workshop_make_firecracker(const struct workshop *workshop, enum kernel_kind kind,
                               enum job_mode mode, char path[PATH_MAX], struct error *error)
 {
     struct json_object *document = json_object_new_object(), *source = json_object_new_object();
     struct json_object *machine = json_object_new_object();
-    char initramfs[PATH_MAX];
+    char initramfs[PATH_MAX], line[PATH_MAX];
     int result;
 
     snprintf(initramfs, sizeof(initramfs), "%s/initramfs", workshop->folder);
     json_object_object_add(source, "kernel_image_path",
                            json_object_new_string(workshop->elfs[kind]));
     json_object_object_add(source, "initrd_path", json_object_new_string(initramfs));
-    json_object_object_add(source, "boot_args",
-                           json_object_new_string(workshop_command_line(mode)));
+    workshop_command_line(workshop, mode, line);
+    json_object_object_add(source, "boot_args", json_object_new_string(line));
     json_object_object_add(machine, "vcpu_count", json_object_new_int(1));
     json_object_object_add(machine, "mem_size_mib", json_object_new_int(128));
     json_object_object_add(document, "boot-source", source);
     json_object_object_add(document, "machine-config", machine);
+    if (mode == JOB_BLOCK)
+        json_object_object_add(document, "drives", firecracker_drives(workshop));
     snprintf(path, PATH_MAX, "%s/firecracker-%d-%s.json", workshop->folder, (int)kind,
              mode_names[mode]);
     result = access(path, R_OK) == 0 ? 0 : write_json(path, document, error);

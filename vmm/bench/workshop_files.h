@@ -17,6 +17,15 @@ int workshop_make_firecracker(const struct workshop *workshop, enum kernel_kind 
                               enum job_mode mode, char path[PATH_MAX], struct error *error);
 
 /* The kernel's command line: what boots fast everywhere, and the job's word for its init. */
-const char *workshop_command_line(enum job_mode mode);
+void workshop_command_line(const struct workshop *workshop, enum job_mode mode,
+                           char line[PATH_MAX]);
+
+/* The job's word for MODE, and the folder of its bundle. */
+void workshop_mode_word(const struct workshop *workshop, enum job_mode mode, char word[PATH_MAX]);
+void workshop_bundle(const struct workshop *workshop, enum job_mode mode, char path[PATH_MAX]);
+
+/* In the workshop's folder: in the root, for containers, and a disk for VMs. */
+#define WORKSHOP_DATA "root/mote-data"
+int workshop_make_data(const struct workshop *workshop, struct error *error);
 
 #endif

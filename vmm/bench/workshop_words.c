@@ -33,7 +33,23 @@ static int value_program(const struct start *start, char value[PATH_MAX], struct
 static int value_mode(const struct start *start, char value[PATH_MAX], struct error *error)
 {
     (void)error;
-    strcpy(value, start->mode == JOB_IDLE ? "idle" : "once");
+    workshop_mode_word(start->workshop, start->mode, value);
+    return 0;
+}
+
+static int value_data(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    return in_folder(start, WORKSHOP_DATA, value);
+}
+
+/* What podman takes for each kind of user. */
+static int value_net(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    strcpy(value, start->mode != JOB_NETWORK ? "none"
+                  : geteuid() == 0           ? "bridge"
+                                             : "slirp4netns");
     return 0;
 }
 
@@ -52,7 +68,8 @@ static int value_image(const struct start *start, char value[PATH_MAX], struct e
 static int value_bundle(const struct start *start, char value[PATH_MAX], struct error *error)
 {
     (void)error;
-    return in_folder(start, start->mode == JOB_IDLE ? "bundle-idle" : "bundle-once", value);
+    workshop_bundle(start->workshop, start->mode, value);
+    return 0;
 }
 
 static int value_initramfs(const struct start *start, char value[PATH_MAX], struct error *error)
@@ -101,7 +118,7 @@ static int value_best(const struct start *start, char value[PATH_MAX], struct er
 static int value_cmdline(const struct start *start, char value[PATH_MAX], struct error *error)
 {
     (void)error;
-    strcpy(value, workshop_command_line(start->mode));
+    workshop_command_line(start->workshop, start->mode, value);
     return 0;
 }
 
@@ -136,46 +153,63 @@ static const struct {
 } values[] = {
     { "@program", value_program }, { "@mode", value_mode }, { "@root", value_root },
     { "@image", value_image }, { "@bundle", value_bundle }, { "@kernel", value_kernel },
-    { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs }, { "@cmdline", value_cmdline },
-    { "@describe", value_describe }, { "@firecracker", value_firecracker }, { "@id", value_id },
+    { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs },
+    { "@cmdline", value_cmdline }, { "@describe", value_describe },
+    { "@firecracker", value_firecracker }, { "@id", value_id }, { "@data", value_data },
+    { "@net", value_net },
 };
 
-/* WORD as it is, or with its end from '@' on replaced. */
+static int add_words(const struct start *start, const char *text, struct text_list *words,
+                     struct error *error);
+
+/* WORD as it is, or with its end from '@' on replaced: up to a comma, which options end by. */
 static int add_word(const struct start *start, const char *word, struct text_list *words,
                     struct error *error)
 {
+    const struct contender *contender = start->entry->contender;
     const char *at = strchr(word, '@');
+    size_t length = at ? strcspn(at, ",") : 0;
     cleanup_free char *text = NULL;
     char value[PATH_MAX];
 
     if (!at)
         return text_list_add(words, word, error);
+    if (strcmp(at, "@extra") == 0)
+        return add_words(start, contender_extra(contender, start->mode), words, error);
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         int result;
 
-        if (strcmp(at, values[i].name) != 0)
+        if (strncmp(at, values[i].name, length) != 0 || values[i].name[length])
             continue;
         result = values[i].value(start, value, error);
         if (result < 0)
             return result;
-        if (asprintf(&text, "%.*s%s", (int)(at - word), word, value) < 0)
-            return error_system(error, ENOMEM, "%s", start->entry->contender->name);
+        if (asprintf(&text, "%.*s%s%s", (int)(at - word), word, value, at + length) < 0)
+            return error_system(error, ENOMEM, "%s", contender->name);
         return text_list_add(words, text, error);
     }
     return error_set(error, EINVAL, "%s: its table row says '%s', which stands for nothing",
-                     start->entry->contender->name, at);
+                     contender->name, at);
+}
+
+static int add_words(const struct start *start, const char *text, struct text_list *words,
+                     struct error *error)
+{
+    cleanup_free char *copy = strdup(text ? text : "");
+    char *rest = copy, *word;
+    int result = copy ? 0 : error_system(error, ENOMEM, "%s", start->entry->contender->name);
+
+    while (result == 0 && (word = strsep(&rest, " ")))
+        if (*word)
+            result = add_word(start, word, words, error);
+    return result;
 }
 
 int workshop_words(struct workshop *workshop, const struct entry *entry, enum job_mode mode,
                    struct text_list *words, struct error *error)
 {
     struct start start = { workshop, entry, mode };
-    cleanup_free char *copy = strdup(entry->contender->command);
-    char *rest = copy, *word;
-    int result = copy ? 0 : error_system(error, ENOMEM, "%s", entry->contender->name);
 
     workshop->next_id++;
-    while (result == 0 && (word = strsep(&rest, " ")))
-        result = add_word(&start, word, words, error);
-    return result;
+    return add_words(&start, entry->contender->command, words, error);
 }

@@ -2,6 +2,7 @@
 #include "vmm/boot/control_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct control_socket {
     struct event_loop *loop;
     struct control_owner owner;
     int fd;
+    int spare; /* is closed for whom no descriptor is left; -1: none either */
     bool busy;    /* the owner has not answered yet */
     bool serving; /* serve_all() is at work further up */
     struct client *asking; /* NULL while busy: that client is gone */
@@ -42,6 +44,7 @@ static const char *const commands[] = {
 static const struct json_key keys[] = {
     { "command", JSON_CHOICE, true, offsetof(struct control_request, command), .choices = commands },
     { "folder", JSON_TEXT, false, offsetof(struct control_request, folder) },
+    { "base", JSON_TEXT, false, offsetof(struct control_request, base) },
     { "stop", JSON_FLAG, false, offsetof(struct control_request, stop) },
     { "target", JSON_NUMBER, false, offsetof(struct control_request, target), 0, INT64_MAX },
 };
@@ -52,8 +55,11 @@ static int check(const struct control_request *request, struct error *error)
 
     if (snapshot && (!request->folder || request->folder[0] != '/'))
         return error_set(error, EINVAL, "request: folder: is no absolute path; give one");
-    if (!snapshot && (request->folder || request->stop))
-        return error_set(error, EINVAL, "request: folder and stop: are for snapshot; leave them out");
+    if (snapshot && request->base && request->base[0] != '/')
+        return error_set(error, EINVAL, "request: base: is no absolute path; give one");
+    if (!snapshot && (request->folder || request->base || request->stop))
+        return error_set(error, EINVAL, "request: folder, base and stop: are for snapshot; leave them "
+                         "out");
     if (request->command == CONTROL_BALLOON && request->target == UINT64_MAX)
         return error_set(error, EINVAL, "request: target: is missing; add it");
     if (request->command != CONTROL_BALLOON && request->target != UINT64_MAX)
@@ -173,16 +179,11 @@ static bool is_ours(int fd)
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
-static void client_came(void *context, uint32_t events)
+static void welcome(struct control_socket *control, int fd)
 {
-    struct control_socket *control = context;
-    int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct event_source source = { .fd = fd, .events = EPOLLIN, .handler = client_sent };
     struct client *client = control->clients;
 
-    (void)events;
-    if (fd < 0)
-        return;
     while (client < control->clients + CONTROL_CLIENTS_MAX && client->fd >= 0)
         client++;
     source.context = client;
@@ -195,6 +196,43 @@ static void client_came(void *context, uint32_t events)
     client->fd = fd;
     client->ended = false;
     client->length = 0;
+}
+
+/* There is no descriptor for the next one: it is told so by the end of its connection. */
+static bool turn_away(struct control_socket *control)
+{
+    int fd;
+
+    if (control->spare < 0)
+        return false;
+    close(control->spare);
+    fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    control->spare = fcntl(control->fd, F_DUPFD_CLOEXEC, 0);
+    return fd >= 0;
+}
+
+/*
+ * All that wait, as the loop tells of each arrival once (EPOLLET): one that cannot
+ * be taken must not keep the supervisor busy.  It is tried again with the next.
+ */
+static void client_came(void *context, uint32_t events)
+{
+    struct control_socket *control = context;
+    bool more = true;
+
+    (void)events;
+    while (more) {
+        int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd >= 0)
+            welcome(control, fd);
+        else if (errno == EMFILE || errno == ENFILE)
+            more = turn_away(control);
+        else
+            more = errno == EINTR || errno == ECONNABORTED;
+    }
 }
 
 /* ---- answers --------------------------------------------------------------- */
@@ -249,7 +287,7 @@ int control_socket_create(struct control_socket **control, int folder, struct ev
 {
     struct sockaddr_un name = name_of(folder);
     struct control_socket *created = calloc(1, sizeof(*created));
-    struct event_source source = { .events = EPOLLIN, .handler = client_came };
+    struct event_source source = { .events = EPOLLIN | EPOLLET, .handler = client_came };
     int result = 0;
 
     if (!created)
@@ -262,11 +300,13 @@ int control_socket_create(struct control_socket **control, int folder, struct ev
     if (created->fd < 0 || bind(created->fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
         listen(created->fd, CONTROL_CLIENTS_MAX) < 0)
         result = error_system(error, errno, "control socket");
+    created->spare = fcntl(created->fd, F_DUPFD_CLOEXEC, 0);
     source.fd = created->fd;
     source.context = created;
     if (result == 0 && (result = event_loop_add(loop, &source)) < 0)
         error_system(error, -result, "control socket");
     if (result < 0) {
+        cleanup_close(&created->spare);
         cleanup_close(&created->fd);
         free(created);
         return result;
@@ -279,6 +319,7 @@ void control_socket_close(struct control_socket *control)
 {
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         cleanup_close(&control->clients[i].fd);
+    cleanup_close(&control->spare);
     close(control->fd);
 }
 
@@ -290,6 +331,7 @@ void control_socket_destroy(struct control_socket *control)
         if (control->clients[i].fd >= 0)
             drop(&control->clients[i]);
     event_loop_remove(control->loop, control->fd);
+    cleanup_close(&control->spare);
     close(control->fd);
     free(control);
 }

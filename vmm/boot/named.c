@@ -13,7 +13,7 @@ static int supervise(struct boot_config *config, struct store_entry *entry, stru
 
     config->entry = entry;
     result = boot_supervise(config, log, timeline, status, error);
-    store_ended(entry, result < 0 ? STATUS_FAILED : *status);
+    store_ended(entry, result < 0 ? STATUS_FAILED : *status, log);
     return result;
 }
 

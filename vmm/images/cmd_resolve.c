@@ -2,6 +2,7 @@
 /* `mote-image resolve`: from an image's name to disk images and configuration, as JSON. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,13 +75,23 @@ static int run(const struct request *request, struct sandbox *sandbox, struct er
     return result;
 }
 
+/* The supervisor has heard what ended that; if not, it tells of this. */
+static int end_like_its_child(void)
+{
+    signal(SIGSYS, SIG_DFL);
+    raise(SIGSYS);
+    return STATUS_FAILED;
+}
+
 static int in_jail(void *context, struct sandbox *sandbox)
 {
     struct request *request = context;
     struct error error = ERROR_INIT;
 
     /* As it is in here: outside it cannot be written. */
-    return cache_open_anew(&request->cache, &error) < 0 || run(request, sandbox, &error) < 0 ? command_failed(&error) : STATUS_OK;
+    if (cache_open_anew(&request->cache, &error) == 0 && run(request, sandbox, &error) == 0)
+        return STATUS_OK;
+    return error.message[0] ? command_failed(&error) : end_like_its_child();
 }
 
 /*

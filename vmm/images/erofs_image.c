@@ -140,6 +140,7 @@ static char *exclude(const char *path)
 
 struct start {
     int folder, image, errors, lifeline;
+    const struct sandbox *sandbox;
     char program[PATH_MAX];
     char uuid[UUID_TEXT];
     const char **arguments;
@@ -194,12 +195,17 @@ static int high(int fd)
 static _Noreturn void become(const struct start *start, const char *const *arguments)
 {
     int image = high(start->image), errors = high(start->errors), lifeline = high(start->lifeline);
+    struct error error = ERROR_INIT;
 
     if (fchdir(start->folder) < 0 || dup2(lifeline, 0) < 0 || dup2(errors, 1) < 0 ||
         dup2(errors, 2) < 0 || dup2(image, IMAGE_FD) < 0 ||
         setenv("SOURCE_DATE_EPOCH", AFTER_ALL_TIMES, 1) < 0 || setenv("LC_ALL", "C", 1) < 0 ||
         unsetenv("FAKEROOTKEY") < 0)
         _exit(125);
+    if (sandbox_confine(start->sandbox, start->folder, IMAGE_FD, &error) < 0) {
+        dprintf(2, "%s\n", error.message);
+        _exit(125);
+    }
     execvp(arguments[0], (char *const *)(uintptr_t)arguments);
     dprintf(2, "%s: %s\n", arguments[0], strerror(errno));
     _exit(125);
@@ -229,11 +235,12 @@ static int run_all(const struct start *start, bool holes, struct progress *progr
 }
 
 int erofs_image_make(const struct staging *staging, const struct erofs_source *source, int image,
-                     const uint8_t uuid[16], struct progress *progress, struct error *error)
+                     const struct sandbox *sandbox, const uint8_t uuid[16], struct progress *progress,
+                     struct error *error)
 {
     cleanup_fd int errors = openat(staging->fd, ERRORS,
                                    O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    struct start start = { .folder = staging->fd, .image = image, .errors = errors };
+    struct start start = { .folder = staging->fd, .image = image, .errors = errors, .sandbox = sandbox };
     ssize_t length = readlink("/proc/self/exe", start.program, sizeof(start.program) - 1);
     int lifeline[2], result;
 

@@ -17,8 +17,9 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 #include "vmm/images/staging.h"
+#include "vmm/sandbox/sandbox.h"
 
 /* Says which Debian package to install when a program is not there. */
 int erofs_image_check(struct error *error);
@@ -31,10 +32,12 @@ struct erofs_source {
 
 /*
  * Fills IMAGE, an empty file, from SOURCE, of which STAGING's folder holds state
- * and xattrs.  The same files give the same bytes.
+ * and xattrs.  The same files give the same bytes.  The programs change nothing
+ * but what is in that folder, and IMAGE.
  */
 int erofs_image_make(const struct staging *staging, const struct erofs_source *source, int image,
-                     const uint8_t uuid[16], struct progress *progress, struct error *error);
+                     const struct sandbox *sandbox, const uint8_t uuid[16], struct progress *progress,
+                     struct error *error);
 
 /*
  * The part under fakeroot, in the private folder: sets the extended attributes

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/command.h"
 #include "vmm/images/erofs_image.h"
 #include "vmm/images/layer.h"
 #include "vmm/images/layer_inherit.h"
@@ -17,12 +18,14 @@
 
 enum { NAME_OF_LAYER, NAME_OF_CHAIN };
 
-/* "layer sha256:…: " before the message; the blob's digest where there is one. */
+/* "layer sha256:…: " before the message, if there is one; the blob's digest where there is one. */
 static int named(const struct layer_input *input, struct error *error)
 {
     struct error inner = *error;
     char text[DIGEST_TEXT];
 
+    if (!inner.message[0])
+        return -inner.number;
     return error_set(error, inner.number, "layer %s: %s",
                      digest_text(input->packed ? input->packed : &input->diff_id, text),
                      inner.message);
@@ -191,10 +194,12 @@ static _Noreturn void be_unpacker(const struct making *making, pid_t parent, int
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
-    sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
-    /* What was refused and passed over is no error. */
-    if (unpack(making, &unpacked) == 0)
-        unpacked.error.number = 0;
+    if (sandbox_confine(making->resolution->sandbox, making->entry->parts, -1, &unpacked.error) == 0) {
+        sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
+        /* What was refused and passed over is no error. */
+        if (unpack(making, &unpacked) == 0)
+            unpacked.error.number = 0;
+    }
     progress_end(making->resolution->progress);
     _exit(write(pipe, &unpacked, sizeof(unpacked)) == (ssize_t)sizeof(unpacked) ? 0 : 1);
 }
@@ -228,6 +233,12 @@ static int await_unpacker(pid_t process, int pipe, struct unpacked *unpacked, st
             return error_system(error, errno, "the process that unpacks");
     if (length == (ssize_t)sizeof(*unpacked))
         return take_words(unpacked, error);
+    /* Its last words went to the jail's supervisor, who tells of them: once is enough. */
+    if ((WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) ||
+        (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_FAILED)) {
+        *error = (struct error){ .number = ECANCELED };
+        return -error->number;
+    }
     return error_set(error, EIO, "the process that unpacks it was ended (%s%s); fetch it anew, "
                      "unless the host had no memory left", WIFSIGNALED(status) ? "SIG" : "no reason given",
                      WIFSIGNALED(status) && sigabbrev_np(WTERMSIG(status))
@@ -268,7 +279,7 @@ static int make(const struct making *making, struct error *error)
     progress_begin(progress, unpacked.image, "making the image of layer %u of %u", input->number,
                    input->count);
     return erofs_image_make(&staging, &(struct erofs_source){ .path = STAGING_ROOT },
-                            making->entry->fd,
+                            making->entry->fd, making->resolution->sandbox,
                             unpacked.implies ? making->chain->bytes : input->diff_id.bytes,
                             progress, error);
 }

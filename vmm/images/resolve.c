@@ -151,8 +151,8 @@ static int write_folder(struct resolution *resolution, struct folder *folder,
         result = folder_tell_files(folder, &staging, error);
     progress_begin(resolution->progress, staging.image, "reading %.60s", folder->path);
     if (result == 0) {
-        result = erofs_image_make(&staging, &source, entry->fd, stamp->bytes,
-                                  resolution->progress, error);
+        result = erofs_image_make(&staging, &source, entry->fd, resolution->sandbox,
+                                  stamp->bytes, resolution->progress, error);
         /* Files that go while mkfs.erofs reads are no fault of its own. */
         if (check_stamp(resolution, folder->path, stamp, &inner) < 0) {
             *error = inner;

@@ -349,19 +349,29 @@ static int allow_files(const struct cgroup *cgroup, uint64_t files, struct error
     return result < 0 ? error_system(error, -result, "cgroup %s", cgroup->paths[0]) : 0;
 }
 
-void cgroup_allow(struct cgroup *cgroup, uint64_t memory)
+/* The limit on memory plus MORE, which may be negative; false where there is none ("max") or it stays. */
+static bool shift_memory(const struct cgroup *cgroup, int64_t more)
 {
     struct limit limit = { .suffix = "" };
     char text[32];
 
-    if (!cgroup)
-        return;
     limit.file = cgroup->version == 2 ? MEMORY_V2 : MEMORY_V1;
     read_file(cgroup->paths[0], limit.file, text, sizeof(text));
     limit.value = strtoull(text, NULL, 10);
-    /* Where this fails, or there is no limit ("max"), a file in memory meets the old one. */
-    if (limit.value > 0 && !__builtin_add_overflow(limit.value, memory, &limit.value))
-        set_limit(cgroup->paths[0], &limit);
+    return limit.value > 0 && !__builtin_add_overflow(limit.value, more, &limit.value) &&
+           set_limit(cgroup->paths[0], &limit) == 0;
+}
+
+uint64_t cgroup_allow(struct cgroup *cgroup, uint64_t memory)
+{
+    /* Where this fails, a file in memory meets the old limit. */
+    return cgroup && memory <= INT64_MAX && shift_memory(cgroup, (int64_t)memory) ? memory : 0;
+}
+
+void cgroup_take_back(struct cgroup *cgroup, uint64_t memory)
+{
+    if (cgroup && memory > 0)
+        shift_memory(cgroup, -(int64_t)memory);
 }
 
 int layer_cgroup(struct sandbox *sandbox, struct error *error)

@@ -73,14 +73,3 @@ void files_note(struct sandbox_files *files, int fd)
     if (files_in_memory(fd, &most))
         note_memory(files, status.st_dev, most, size);
 }
-
-void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size)
-{
-    uint64_t most;
-
-    if (!sandbox)
-        return;
-    sandbox_files_grew(sandbox);
-    if (files_in_memory(fd, &most))
-        cgroup_allow(sandbox->cgroup, size < most ? size : most);
-}

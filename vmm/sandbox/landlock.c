@@ -88,11 +88,16 @@ static int allow_all(int ruleset, const struct sandbox_config *config, uint64_t 
     return 0;
 }
 
+static long query_abi(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, VERSION_QUERY);
+}
+
 int layer_landlock(struct sandbox *sandbox, struct error *error)
 {
     struct ruleset ruleset = { .files = 0 };
     size_t size = sizeof(ruleset.files);
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, VERSION_QUERY);
+    long abi = query_abi();
     cleanup_fd int fd = -1;
 
     if (abi < 1)
@@ -118,4 +123,37 @@ int layer_landlock(struct sandbox *sandbox, struct error *error)
     if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
         return error_system(error, errno, "Landlock's ABI %ld", abi);
     return 0;
+}
+
+/* ---- closer ---- */
+
+/* All that changes files, of which no kind of access to devices is left by now. */
+#define CHANGING (access_bits(SANDBOX_WRITE) & ~access_bits(SANDBOX_READ))
+
+static int allow_changes(int ruleset, int fd, uint64_t access)
+{
+    struct path_beneath rule = { .access = access, .folder = fd };
+
+    return fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+int sandbox_confine(const struct sandbox *sandbox, int folder, int file, struct error *error)
+{
+    struct ruleset ruleset = { .files = 0 };
+    cleanup_fd int fd = -1, null = -1;
+    int result;
+
+    if (!sandbox || !sandbox->active[LAYER_LANDLOCK])
+        return 0;
+    ruleset.files = CHANGING & ((1ull << file_bits(query_abi())) - 1);
+    fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset.files), 0);
+    null = open("/dev/null", O_PATH | O_CLOEXEC);
+    result = fd < 0 ? -errno : allow_changes(fd, folder, ruleset.files);
+    if (result == 0)
+        result = allow_changes(fd, file, ruleset.files & OF_FILES);
+    if (result == 0)
+        result = allow_changes(fd, null, ruleset.files & OF_FILES);
+    if (result == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        result = -errno;
+    return result < 0 ? error_system(error, -result, "Landlock") : 0;
 }

@@ -17,6 +17,7 @@ enum sandbox_layer {
     LAYER_CGROUP,
     LAYER_NAMESPACES,
     LAYER_ROOT,
+    LAYER_NETWORK,
     LAYER_PRIVILEGES,
     LAYER_LANDLOCK,
     LAYER_SECCOMP,
@@ -55,6 +56,10 @@ struct sandbox {
     bool user_namespace;         /* the child has one */
     bool privileged;             /* the child is root, and becomes another */
     struct sandbox_files files;  /* from LAYER_DESCRIPTORS on */
+    bool files_grew;             /* in the supervisor: a disk of the child's */
+    bool files_lifted;           /* in the supervisor: for new files of the child's, from FILE_SIZE */
+    uint64_t file_size;          /* bytes */
+    uint64_t file_memory;        /* bytes, that the cgroup has for new files */
     pid_t supervisor;
     bool network_begun;          /* NETWORK_MAKER is to be joined, then there is NETWORK_FD */
     pthread_t network_maker;
@@ -72,11 +77,12 @@ bool files_in_memory(int fd, uint64_t *size); /* of the file system */
 int layer_descriptors(struct sandbox *sandbox, struct error *error);
 /* ---- limits.c ---- */
 int layer_limits(struct sandbox *sandbox, struct error *error);
-/* ---- namespaces.c: the child's first, by its creation, then the others ---- */
+/* ---- namespaces.c: the child's first, by its creation, then the others, the network's last ---- */
 uint64_t namespaces_clone_flags(bool with_user);
 void namespaces_begin(struct sandbox *sandbox);
 int namespaces_map_user(uid_t uid, gid_t gid, struct error *error);
 int layer_namespaces(struct sandbox *sandbox, struct error *error);
+int layer_network(struct sandbox *sandbox, struct error *error);
 /* ---- root.c ---- */
 int layer_root(struct sandbox *sandbox, struct error *error);
 /* ---- privileges.c ---- */
@@ -89,7 +95,8 @@ int cgroup_create(struct cgroup **cgroup, const struct sandbox_config *config,
                   struct error *error);
 int cgroup_fd(const struct cgroup *cgroup); /* for CLONE_INTO_CGROUP, or -1 */
 int cgroup_join(const struct cgroup *cgroup, struct error *error); /* the calling process */
-void cgroup_allow(struct cgroup *cgroup, uint64_t memory); /* more of it */
+uint64_t cgroup_allow(struct cgroup *cgroup, uint64_t memory); /* more of it; returns how much */
+void cgroup_take_back(struct cgroup *cgroup, uint64_t memory);
 bool cgroup_out_of_memory(const struct cgroup *cgroup);
 void cgroup_destroy(struct cgroup *cgroup);
 int layer_cgroup(struct sandbox *sandbox, struct error *error);

@@ -53,15 +53,53 @@ static int lower_file_size(uint64_t size, struct error *error)
     return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? error_system(error, errno, "RLIMIT_FSIZE") : 0;
 }
 
-void sandbox_files_grew(struct sandbox *sandbox)
+/* Of the child's files, as far as may be; *OLD is what it was.  Where this fails, the guest meets that. */
+static bool lift_file_size(const struct sandbox *sandbox, uint64_t *old)
 {
     struct rlimit limit;
 
-    /* Where this fails, the guest meets the old end of its disk. */
-    if (sandbox->pid > 0 && prlimit(sandbox->pid, RLIMIT_FSIZE, NULL, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
+    if (sandbox->pid <= 0 || prlimit(sandbox->pid, RLIMIT_FSIZE, NULL, &limit) < 0)
+        return false;
+    *old = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return prlimit(sandbox->pid, RLIMIT_FSIZE, &limit, NULL) == 0;
+}
+
+void sandbox_files_grew(struct sandbox *sandbox)
+{
+    uint64_t old;
+
+    sandbox->files_grew = true;
+    lift_file_size(sandbox, &old);
+}
+
+void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size)
+{
+    uint64_t most;
+
+    if (!sandbox)
+        return;
+    if (!sandbox->files_lifted)
+        sandbox->files_lifted = lift_file_size(sandbox, &sandbox->file_size);
+    if (files_in_memory(fd, &most))
+        sandbox->file_memory += cgroup_allow(sandbox->cgroup, size < most ? size : most);
+}
+
+void sandbox_files_written(struct sandbox *sandbox, bool kept)
+{
+    struct rlimit limit;
+
+    if (!sandbox)
+        return;
+    if (!kept)
+        cgroup_take_back(sandbox->cgroup, sandbox->file_memory);
+    sandbox->file_memory = 0;
+    if (sandbox->files_lifted && !sandbox->files_grew && sandbox->pid > 0 &&
+        prlimit(sandbox->pid, RLIMIT_FSIZE, NULL, &limit) == 0) {
+        limit.rlim_cur = sandbox->file_size;
         prlimit(sandbox->pid, RLIMIT_FSIZE, &limit, NULL);
     }
+    sandbox->files_lifted = false;
 }
 
 /* Root that is to lift another user's limit needs a right for it, which containers often lack. */

@@ -51,8 +51,10 @@ int namespaces_map_user(uid_t uid, gid_t gid, struct error *error)
 
 /*
  * A network namespace takes the kernel longer than all the rest together.  A
- * thread makes it while the first one sets up KVM, which waits a good deal; that
- * one then goes there.  The thread has ended before any layer is entered.
+ * thread makes it while the first one sets up KVM, which waits a good deal, and
+ * goes through the layers that do not need it: that one then goes there.  The
+ * thread keeps the mounts that it began with, /proc among them, and has ended
+ * before anybody's rights change.
  */
 static void *make_network(void *context)
 {
@@ -75,6 +77,18 @@ void namespaces_begin(struct sandbox *sandbox)
     pthread_attr_destroy(&attributes);
 }
 
+int layer_namespaces(struct sandbox *sandbox, struct error *error)
+{
+    if (sandbox->fork_refused.number) {
+        *error = sandbox->fork_refused;
+        return -error->number;
+    }
+    if (unshare(LATER) < 0)
+        return error_set(error, errno, "mount namespace and others: %s; allow them here",
+                         strerror(errno));
+    return 0;
+}
+
 static int enter_network(struct sandbox *sandbox)
 {
     cleanup_fd int fd = -1;
@@ -89,19 +103,14 @@ static int enter_network(struct sandbox *sandbox)
     return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
 }
 
-int layer_namespaces(struct sandbox *sandbox, struct error *error)
+int layer_network(struct sandbox *sandbox, struct error *error)
 {
     int result;
 
-    if (sandbox->fork_refused.number) {
-        *error = sandbox->fork_refused;
-        return -error->number;
-    }
+    if (sandbox->fork_refused.number)
+        return error_set(error, EPERM, "needs the namespaces; see there");
     result = enter_network(sandbox);
-    if (result == 0 && unshare(LATER) < 0)
-        result = -errno;
     if (result < 0)
-        return error_set(error, -result, "mount and network namespaces: %s; allow them here",
-                         strerror(-result));
+        return error_set(error, -result, "network namespace: %s; allow it here", strerror(-result));
     return 0;
 }

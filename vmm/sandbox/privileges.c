@@ -3,8 +3,9 @@
  * Who the monitor is.  Root becomes an unprivileged user that has nothing else
  * on this host: 0x70000000 and the supervisor's PID, which no other VM has as
  * long as this one runs, from a range that distributions leave unused (after the
- * containers' of systemd).  An ordinary user stays who they are, and so does who
- * unpacks archives: the files are to be theirs.
+ * containers' of systemd).  An ordinary user stays who they are, and so does the
+ * root of a user namespace, who is one outside of it and has nobody else to
+ * become; and who unpacks archives: the files are to be theirs.
  */
 
 #include <errno.h>
@@ -39,10 +40,15 @@ static int become(const struct sandbox *sandbox, struct error *error)
     uid_t uid = config->uid == SANDBOX_ID_CHOOSE ? fresh : (uid_t)config->uid;
     gid_t gid = config->gid == SANDBOX_ID_CHOOSE ? fresh : (gid_t)config->gid;
 
-    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-        return error_set(error, errno, "user %u, group %u: %s; let root set user IDs here", uid,
-                         gid, strerror(errno));
-    return 0;
+    if (setresgid(gid, gid, gid) < 0) {
+        /* The kernel's word for an ID that this user namespace has not. */
+        if (errno == EINVAL && gid == fresh && uid == fresh)
+            return 0;
+    } else if (setgroups(0, NULL) == 0 && setresuid(uid, uid, uid) == 0) {
+        return 0;
+    }
+    return error_set(error, errno, "user %u, group %u: %s; let root set user IDs here", uid, gid,
+                     strerror(errno));
 }
 
 /* The bounding set stays: it matters only to exec, from which no_new_privs lets nothing come. */
@@ -63,20 +69,20 @@ static int drop_capabilities(uint32_t kept, struct error *error)
     return 0;
 }
 
+/* All that can be done is, whatever of it cannot. */
 int layer_privileges(struct sandbox *sandbox, struct error *error)
 {
     bool archives = sandbox->config.kind == SANDBOX_ARCHIVES;
-    int result = 0;
+    struct error second = ERROR_INIT;
 
     if (sandbox->privileged && !archives)
-        result = become(sandbox, error);
-    if (result == 0)
-        result = drop_capabilities(sandbox->privileged ? sandbox->config.capabilities : 0, error);
-    if (result < 0)
-        return result;
+        become(sandbox, error);
+    drop_capabilities(sandbox->privileged ? sandbox->config.capabilities : 0, &second);
     /* After the change of user, which clears the last of them. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-        return error_system(error, errno, "prctl");
-    return 0;
+        error_system(&second, errno, "prctl");
+    if (!error->number)
+        *error = second;
+    return -error->number;
 }

@@ -99,6 +99,9 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
     int words[2];
     pid_t pid;
 
+    /* Of the child before, if there was one. */
+    sandbox_files_written(sandbox, false);
+    sandbox->files_grew = false;
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_system(error, errno, "the VM's process");
     pid = make_child(sandbox, &sandbox->fork_refused);

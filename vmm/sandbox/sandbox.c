@@ -24,6 +24,7 @@ static const struct {
     [LAYER_CGROUP] = { "cgroup", layer_cgroup, true },
     [LAYER_NAMESPACES] = { "namespaces", layer_namespaces },
     [LAYER_ROOT] = { "root", layer_root },
+    [LAYER_NETWORK] = { "network", layer_network },
     [LAYER_PRIVILEGES] = { "privileges", layer_privileges },
     [LAYER_LANDLOCK] = { "Landlock", layer_landlock },
     [LAYER_SECCOMP] = { "seccomp", layer_seccomp },

@@ -16,8 +16,9 @@
  *   limits        no core file; no more descriptors and memory than the VM needs; no
  *                 file beyond the size of its disks
  *   cgroup        memory, swap, processes, processor time (made by the supervisor)
- *   namespaces    user (if not root), mount, PID, network, IPC, UTS, cgroup
+ *   namespaces    user (if not root), mount, PID, IPC, UTS, cgroup
  *   root          an empty, read-only tmpfs is all of the file system
+ *   network       a namespace without any but its own loopback, which is down
  *   privileges    root: a user of the VM's own; no capability, nor any new one by
  *                 exec; not dumpable; dies with the supervisor
  *   Landlock      no file, no TCP, no signal or abstract socket beyond the process
@@ -115,6 +116,12 @@ void sandbox_files_grew(struct sandbox *sandbox);
 void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 
 /*
+ * It has written them all: files have their limit again, and the memory of those that were not KEPT is
+ * no longer allowed.  A file in memory that stays keeps its room: it counts as the VM's until it is removed.
+ */
+void sandbox_files_written(struct sandbox *sandbox, bool kept);
+
+/*
  * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells
  * what ended it, where that was not the child itself.
  */
@@ -130,6 +137,12 @@ int sandbox_enter(struct sandbox *sandbox, struct error *error);
 
 /* The calling thread keeps the system calls of its kind.  Fails closed: there is no return without. */
 void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind);
+
+/*
+ * In a process of SANDBOX_ARCHIVES that makes a thing of its own: from now on it, and what it starts, changes nothing
+ * but what is in FOLDER, and FILE; -1 for none.  Without Landlock it does nothing.
+ */
+int sandbox_confine(const struct sandbox *sandbox, int folder, int file, struct error *error);
 
 /* ---- for `mote doctor` ---------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 #include <malloc.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
         return error_set(error, errno, "filters: %s; use a host kernel of 4.14 or newer with "
                          "CONFIG_SECCOMP_FILTER", strerror(errno));
     /* A thread without its list would be worse than none: see sandbox_thread(). */
-    if (!sandbox->active[LAYER_PRIVILEGES])
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return error_set(error, EPERM, "needs the privileges; see there");
     /* To give memory of a thread's own heap back, the C library looks into /proc: all share one. */
     mallopt(M_ARENA_MAX, 1);

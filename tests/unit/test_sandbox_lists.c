@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lists of system calls: their translation, tried on the kernel itself in children, and what is on them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/arch/arch.h"
+#include "vmm/cleanup.h"
+#include "vmm/sandbox/lists.h"
+
+/* ---- the translation of lists --------------------------------------------- */
+
+/* What a child makes of CHECK with RULES in force; OTHERWISE is for all else. */
+static int in_filter(const struct filter_rule *rules, size_t count, uint32_t otherwise,
+                     int (*check)(void))
+{
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    struct sock_fprog program = { .filter = code };
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        program.len = (unsigned short)filter_translate(rules, count, arch_audit_number, otherwise,
+                                                       code);
+        if (program.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+            _exit(99);
+        syscall(SYS_exit_group, check());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int with_rules(const struct filter_rule *rules, size_t count, int (*check)(void))
+{
+    return in_filter(rules, count, SECCOMP_RET_ERRNO | EDOM, check);
+}
+
+/* 0, or the line of the first expectation that failed. */
+#define EXPECT(call, number)                              \
+    do {                                                  \
+        errno = 0;                                        \
+        (void)(call);                                     \
+        if (errno != (number))                            \
+            return __LINE__ % 199 + 1;                    \
+    } while (0)
+
+static int check_plain(void)
+{
+    EXPECT(syscall(SYS_getppid), 0);
+    EXPECT(syscall(SYS_getuid), EDOM);
+    EXPECT(syscall(SYS_gettid), EXDEV);
+    EXPECT(syscall(999), EDOM);
+    EXPECT(syscall((long)(SYS_getppid | 0x40000000)), EDOM); /* x32's numbers are others */
+    return 0;
+}
+
+static void test_allowed_refused_and_all_else(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), ALLOW(getppid), REFUSE(gettid, EXDEV),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_plain), 0);
+}
+
+static int check_conditions(void)
+{
+    EXPECT(syscall(SYS_dup3, 1, 50, O_CLOEXEC), 0);
+    EXPECT(syscall(SYS_dup3, 2, 50, O_CLOEXEC), 0); /* a second rule of the call, further down */
+    EXPECT(syscall(SYS_dup3, 0, 50, O_CLOEXEC), EDOM);
+    EXPECT(syscall(SYS_dup3, 1, 50, 0), EDOM); /* one condition of two */
+    EXPECT(syscall(SYS_dup3, 1 + (1L << 32), 50, O_CLOEXEC), 0); /* an int in the kernel's eyes */
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_READ), 0);
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_READ | PROT_EXEC), EDOM);
+    EXPECT(syscall(SYS_mprotect, 0, 0, PROT_EXEC), EDOM);
+    return 0;
+}
+
+static void test_conditions_on_arguments(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group),
+        ALLOW_IF(dup3, IS(1, 1), IS(3, O_CLOEXEC)),
+        ALLOW_IF(mprotect, MASKED(3, PROT_EXEC, 0)),
+        ALLOW_IF(dup3, IS(1, 2)),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_conditions), 0);
+}
+
+static int check_own_pid(void)
+{
+    long own = syscall(SYS_getpid);
+
+    EXPECT(syscall(SYS_kill, own, 0), 0);
+    EXPECT(syscall(SYS_kill, own - 1, 0), EDOM);
+    EXPECT(syscall(SYS_kill, 0, 0), EDOM);
+    EXPECT(syscall(SYS_kill, -1, 0), EDOM);
+    return 0;
+}
+
+static void test_own_pid(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), ALLOW(getpid), ALLOW_IF(kill, OWN_PID(1)),
+    };
+
+    (void)state;
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_own_pid), 0);
+}
+
+static int check_denied(void)
+{
+    EXPECT(syscall(SYS_getppid), 0); /* all else is allowed */
+    EXPECT(syscall(SYS_ptrace, 0, 0, 0, 0), EPERM);
+    EXPECT(syscall(SYS_unshare, 0), EPERM);
+    EXPECT(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), EPERM);
+    EXPECT(close((int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0)), 0);
+    EXPECT(syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, 0, 0, 0, 0), EPERM);
+    EXPECT(syscall(SYS_ioctl, 0, TIOCSTI, "x"), EPERM);
+    EXPECT(syscall(SYS_chmod, "/", 0755), EPERM);
+    EXPECT(syscall(452, 0, 0, 0, 0), ENOSYS); /* fchmodat2, younger than the list */
+    EXPECT(syscall((long)(SYS_ptrace | 0x40000000), 0, 0, 0, 0), ENOSYS);
+    return 0;
+}
+
+static void test_what_images_are_denied(void **state)
+{
+    (void)state;
+    assert_int_equal(in_filter(filter_denied.rules, filter_denied.count, SECCOMP_RET_ALLOW,
+                               check_denied), 0);
+}
+
+static void test_too_long_a_list(void **state)
+{
+    static struct filter_rule rules[400];
+    struct sock_filter code[FILTER_LENGTH_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
+        rules[i] = (struct filter_rule){ .call = (int)i };
+    assert_int_equal(filter_translate(rules, ARRAY_LENGTH(rules), arch_audit_number,
+                                      SECCOMP_RET_TRAP, code), 0);
+    /* Of one call: its jump would not reach. */
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
+        rules[i] = (struct filter_rule){ .call = 1, .conditions = { IS(1, i) } };
+    assert_int_equal(filter_translate(rules, 100, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    assert_int_not_equal(filter_translate(rules, 60, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+}
+
+/* ---- the lists themselves ------------------------------------------------- */
+
+/* Calls that no thread of a monitor may have, and whose slip into a list a reader may overlook. */
+static void test_lists_have_nothing_dangerous(void **state)
+{
+    static const int never[] = {
+        SYS_openat, SYS_execve, SYS_execveat, SYS_ptrace, SYS_socket, SYS_connect, SYS_bind,
+        SYS_mount, SYS_unshare, SYS_setns, SYS_bpf, SYS_kill, SYS_io_uring_setup,
+        SYS_io_uring_register, SYS_process_vm_writev, SYS_prctl, SYS_rt_sigaction, SYS_mremap,
+        SYS_userfaultfd, SYS_memfd_create, SYS_seccomp, SYS_setuid, SYS_capset,
+    };
+    static const int conditional[] = { SYS_ioctl, SYS_mmap, SYS_mprotect, SYS_clone, SYS_tgkill };
+
+    (void)state;
+    for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
+        for (size_t i = 0; i < filter_lists[kind].count; i++) {
+            const struct filter_rule *rule = &filter_lists[kind].rules[i];
+
+            for (size_t j = 0; j < ARRAY_LENGTH(never); j++)
+                if (kind != SANDBOX_UNPACK || (never[j] != SYS_openat && never[j] != SYS_mremap))
+                    assert_int_not_equal(rule->call, never[j]);
+            for (size_t j = 0; j < ARRAY_LENGTH(conditional); j++)
+                if (rule->call == conditional[j])
+                    assert_int_not_equal(rule->conditions[0].argument, 0);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allowed_refused_and_all_else),
+        cmocka_unit_test(test_conditions_on_arguments),
+        cmocka_unit_test(test_own_pid),
+        cmocka_unit_test(test_what_images_are_denied),
+        cmocka_unit_test(test_too_long_a_list),
+        cmocka_unit_test(test_lists_have_nothing_dangerous),
+    };
+
+    return cmocka_run_group_tests_name("sandbox lists", tests, NULL, NULL);
+}
