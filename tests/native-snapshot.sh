@@ -142,6 +142,41 @@ refused() {
     [[ ! -s $work/out ]] || fail "the guest ran, for: $1"
 }
 
+# What the first VM touched is kept, whole; what is no such file, or another's, does no harm.
+touched_is_advice() {
+    local size
+    rm -rf "$snap"*
+    begin
+    snapshot
+    mv "$snap" "$snap.other"
+    snapshot --stop
+    ended 0
+    [[ ! -e $snap/touched ]] || fail 'something is recorded already'
+    restored "$work/out2" --sandbox off
+    same "$work/out" "$work/out2"
+    [[ -s $snap/touched ]] || fail 'nothing was recorded'
+    cp "$snap/touched" "$work/touched"
+    restored "$work/out2"
+    cmp -s "$snap/touched" "$work/touched" || fail 'it was recorded again'
+    rm "$snap/touched"
+    restored "$work/out2"
+    size=$(stat -c %s "$work/touched")
+    [[ $(stat -c %s "$snap/touched") == "$size" ]] || fail 'the jail recorded otherwise'
+    for ((at = 0; at < size; at += 3001)); do
+        rm -f "$snap/touched"
+        cp "$work/touched" "$snap/touched"
+        poke "$at" '\xa5' "$snap/touched"
+        ((at % 2)) || truncate -s "$at" "$snap/touched"
+        "$mote" restore "$snap" --log-level error </dev/null >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
+    done
+    same "$work/out" "$work/out2"
+    chmod 666 "$snap/touched"
+    cp "$work/touched" "$snap.other/touched"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+    rm -rf "$snap"*
+}
+
 # altered FILE COMMAND…: $snap with a file that the command changed, in place of the good one.
 altered() {
     local file=$1
@@ -200,6 +235,133 @@ refusals() {
     restored "$work/out2"
 }
 
+# ---- differences ----
+
+# verified FOLDER: all its memory is what its checksum says.
+verified() { "$mote" snapshot verify "$1" 2>"$work/err" || fail "$(<"$work/err")"; }
+
+# on_disk FOLDER: KiB that its memory takes.
+on_disk() { du -k "$1/memory" | cut -f 1; }
+
+# Three times saved as it runs, each time what changed; restored from the chain, and again from what that is folded to.
+saved_in_steps() {
+    rm -rf "$snap"*
+    begin
+    "$mote" snapshot saved "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    snapshot --diff "$snap.2" --stop
+    ended 0
+    (($(on_disk "$snap") <= $(on_disk "$snap.1"))) || fail "$(on_disk "$snap") KiB for a difference"
+    verified "$snap"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+    # From what was restored: its own base.
+    mv "$snap" "$snap.3"
+    "$mote" restore "$snap.3" --name saved --log-level error </dev/null >"$work/out3" 2>"$work/err" &
+    pid=$!
+    until "$mote" pause saved 2>/dev/null || ! kill -0 $pid 2>/dev/null; do :; done
+    snapshot --diff "$snap.3" --stop
+    ended 0
+    restored "$work/out4"
+    same "$work/out" "$work/out3" "$work/out4"
+    "$mote" snapshot merge "$snap" "$work/merged" 2>"$work/err" || fail "$(<"$work/err")"
+    "$mote" snapshot merge "$snap.3" 2>"$work/err" || fail "$(<"$work/err")"
+    restored "$work/out4" # on the one that was folded in its place
+    same "$work/out" "$work/out3" "$work/out4"
+    [[ ! -e $snap.3.partial ]] || fail "$snap.3.partial is left"
+    ! "$mote" snapshot merge "$snap.3" 2>"$work/err" || fail 'a full one was folded'
+    says "$work/err" 'is full already'
+    rm -rf "$snap"*
+    mv "$work/merged" "$snap"
+    restored "$work/out4"
+    same "$work/out" "$work/out3" "$work/out4"
+}
+
+chain_refusals() {
+    rm -rf "$snap"* "$work/good"*
+    begin
+    "$mote" snapshot saved "$snap.other" 2>"$work/err" || fail "$(<"$work/err")"
+    "$mote" snapshot saved "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    snapshot --diff "$snap.2" --stop
+    ended 0
+    mv "$work/out" "$work/out0" # refused() has its own
+    mv "$snap.2" "$work/away"
+    refused 'its base ../snap.2 is not there'
+    mv "$work/away" "$snap.2"
+    mv "$snap.1" "$work/away"
+    refused 'its base ../snap.1 is not there'
+    mv "$snap.other" "$snap.1"
+    refused 'is another snapshot than it was saved from'
+    rm -rf "$snap.1"
+    cp -r "$snap" "$snap.1"
+    refused 'is another snapshot than it was saved from'
+    rm -rf "$snap.1"
+    mv "$work/away" "$snap.1"
+    chmod 666 "$snap.2/memory"
+    refused 'can be written by others'
+    chmod 400 "$snap.2/memory"
+    chmod 777 "$snap.1"
+    refused 'can be written by others'
+    chmod 700 "$snap.1" && chmod u+w "$snap.1/memory" "$snap.2/memory"
+    restored "$work/out2"
+    same "$work/out0" "$work/out2"
+    # A bit of memory, and of the map behind it.
+    poke 8192 X "$snap.1/memory"
+    refused 'its checksum does not fit'
+    ! "$mote" snapshot verify "$snap" 2>"$work/err" || fail 'it was verified'
+    says "$work/err" 'its checksum does not fit'
+    ! "$mote" snapshot merge "$snap" 2>"$work/err" || fail 'it was merged'
+    says "$work/err" 'its checksum does not fit'
+    poke 8192 '\0' "$snap.1/memory"
+    restored "$work/out2"
+    poke $(((256 << 20) + 4096 + 9)) X "$snap.2/memory"
+    refused 'its checksum does not fit'
+}
+
+# A base must be what the VM was, or it would get to read another's memory.
+foreign_base() {
+    rm -rf "$snap"* "$work/none"
+    begin
+    "$mote" snapshot saved "$snap.other" --stop 2>"$work/err" || fail "$(<"$work/err")"
+    ended 0
+    start progress --cmdline "steps=$steps" --name saved --log-level error
+    ! "$mote" snapshot saved "$snap" --diff "$snap.other" 2>"$work/err" || fail "saved from another VM's"
+    says "$work/err" 'is none that this VM was restored from or, of late, saved as'
+    ! "$mote" snapshot saved "$snap" --diff "$work/none" 2>"$work/err" || fail 'saved from nothing'
+    says "$work/err" 'No such file or directory'
+    rm -rf "$snap.other"
+    went_on
+}
+
+# Killed while it folds, or with no room: what was there is as it was.
+merge_gone_wrong() {
+    local step place=$work/small
+    rm -rf "$snap"*
+    begin
+    "$mote" snapshot saved "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    snapshot --diff "$snap.1" --stop
+    ended 0
+    for step in mkdirat:when=1 openat:when=5 copy_file_range:when=1 copy_file_range:when=3 pwrite64:when=3 \
+        fsync:when=1 fsync:when=2 fsync:when=3 fsync:when=4 renameat2:when=1; do
+        ! command -v strace >/dev/null || strace -qq -o /dev/null -e trace="${step%:*}" \
+            -e inject="${step/:/:signal=SIGKILL:}" "$mote" snapshot merge "$snap" 2>/dev/null || true
+        verified "$snap"
+    done
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+    if mkdir -p "$place" && mount -t tmpfs -o size=16k mote-test "$place" 2>/dev/null; then
+        ! "$mote" snapshot merge "$snap" "$place/into" 2>"$work/err" || fail 'merged into a full disk'
+        says "$work/err" 'No space left on device'
+        [[ -z $(ls -A "$place") ]] || fail "left: $(ls -A "$place")"
+        umount "$place"
+    fi
+    "$mote" snapshot merge "$snap" 2>"$work/err" || fail "$(<"$work/err")"
+    rm -rf "$snap.1"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+}
+
 # ---- what goes wrong while it is saved ----
 
 # The VM's end is as if nobody had tried; neither a snapshot nor a part of one is there.
@@ -251,7 +413,7 @@ begin_paused() {
 # Killed at the N-th call of a kind, each in turn: the supervisor with all of it, its monitor, or who asked.
 killed_supervisor() {
     local call
-    for call in mkdirat openat fsync renameat2 sendmsg; do
+    for call in mkdirat openat sendmsg clone; do
         begin_paused
         strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL" -p "$pid" 2>/dev/null &
         local tracer=$!
@@ -268,6 +430,68 @@ killed_supervisor() {
         restored "$work/out2"
         same "$work/out" "$work/out2"
     done
+}
+
+# slowly COMMAND…: while no file of a snapshot comes to the disk.
+slowly() {
+    local tracer
+    strace -f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=SIGSTOP -p "$pid" 2>/dev/null &
+    tracer=$!
+    sleep 0.3
+    "$@"
+    wait "$tracer" 2>/dev/null || true
+}
+
+# The process that brings it to the disk is killed at each step: the VM goes on, and the snapshot is whole or not there.
+killed_aside() {
+    local step
+    begin_paused
+    for step in fsync:when=1 fsync:when=2 fsync:when=3 fsync:when=4 fsync:when=5 renameat2:when=1; do
+        strace -f -qq -o /dev/null -e trace="${step%:*}" -e inject="${step/:/:signal=SIGKILL:}" -p "$pid" 2>/dev/null &
+        tracer=$!
+        sleep 0.3
+        ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$step: it was saved"
+        says "$work/err" 'it was ended before it was done'
+        kill "$tracer" 2>/dev/null || true
+        wait "$tracer" 2>/dev/null || true
+        [[ ! -e $snap ]] || { "$mote" snapshot verify "$snap" && rm -rf "$snap"; } || fail "$step: half a snapshot"
+    done
+    "$mote" resume saved
+    went_on
+}
+
+# The supervisor dies with all it had begun.
+killed_while_aside() {
+    kill_soon() {
+        "$mote" snapshot saved "$snap" 2>/dev/null &
+        sleep 1
+        kill -KILL "$pid"
+        wait "$pid" 2>/dev/null || true
+        wait %% 2>/dev/null || true
+    }
+    begin_paused
+    slowly kill_soon
+    sleep 0.2
+    [[ ! -e $snap ]] || fail 'it was saved'
+    start progress --cmdline "steps=$steps" --name saved --log-level error
+    snapshot --stop
+    ended 0
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+}
+
+# A disk that takes its time keeps nobody from Ctrl-C.
+stopped_while_aside() {
+    stop_soon() {
+        "$mote" snapshot saved "$snap" 2>"$work/asked" &
+        sleep 1
+        stopped_by TERM 143 1500
+        wait %% 2>/dev/null || true
+    }
+    begin_paused
+    slowly stop_soon
+    says "$work/asked" 'it was ended before it was done'
+    [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
 }
 
 killed_monitor() {
@@ -308,12 +532,20 @@ a_test 'saved while paused, copied twice, and gone on' saved_and_copied
 a_test 'saved and restored 8 times over' cycles 8
 a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
+a_test 'what the first VM touched is recorded, and believed in nothing' touched_is_advice
+a_test 'saved in steps, restored from the chain and from what it is folded to' saved_in_steps
+a_test 'chains that were broken, altered or mixed' chain_refusals
+a_test 'a base that the VM never was' foreign_base
+a_test 'folding that is killed, or finds no room' merge_gone_wrong
 a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
 a_test 'who asked for a snapshot is killed' killed_client
 if [[ -n $skip_all ]] || ! command -v strace >/dev/null || [[ $(id -u) != 0 ]]; then
-    skipped=$((skipped + 2))
+    skipped=$((skipped + 5))
 else
     a_test 'the supervisor is killed amid a snapshot' killed_supervisor
+    a_test 'what brings a snapshot to the disk is killed' killed_aside
+    a_test 'the supervisor is killed while a snapshot comes to the disk' killed_while_aside
+    a_test 'a VM is ended while a snapshot comes to the disk' stopped_while_aside
     a_test 'the monitor is killed amid a snapshot' killed_monitor
 fi

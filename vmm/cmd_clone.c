@@ -263,8 +263,7 @@ static int clone_all(const struct clone_options *options, const char *folder, st
     if (result == 0)
         result = start_all(&launch, error);
     machine_state_release(&launch.machine);
-    close(launch.source.state_fd);
-    close(launch.source.memory_fd);
+    snapshot_source_close(&launch.source);
     if (result == 0 && launch.failed && launch.begun)
         result = error_set(error, ECHILD, "%u of %llu clones could not be had; the others run, 'mote "
                            "stop' ends them", launch.failed, (unsigned long long)options->count);

@@ -8,6 +8,7 @@
 #include "vmm/command.h"
 #include "vmm/restore.h"
 #include "vmm/snapshot/folder.h"
+#include "vmm/snapshot/touched.h"
 
 struct own_options {
     struct restore_options restore; /* first, for restore_option_rows() */
@@ -56,14 +57,17 @@ static int restore(struct own_options *options, const char *folder, struct timel
         return result;
     log.level = (enum log_level)options->restore.log_level;
     boot->vm.may_be_saved = options->naming.name || options->naming.detach;
+    if (!options->naming.detach)
+        touched_prepare(&source, folder);
     result = configure(&options->restore, &source, &why);
     if (result < 0)
         error_set(error, why.number, "%s: %s", folder, why.message);
     else
         result = boot_named(boot, &options->naming, &log, timeline, status, error);
+    if (result == 0)
+        touched_keep(&source, folder);
     vm_config_release(&boot->vm);
-    close(source.state_fd);
-    close(source.memory_fd);
+    snapshot_source_close(&source);
     return result;
 }
 

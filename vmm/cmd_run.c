@@ -11,14 +11,34 @@
 #include "vmm/run/supervisor.h"
 #include "vmm/run/verdict.h"
 
+static int go_cold(void *context, struct error *error)
+{
+    return session_go_cold(context, error);
+}
+
 static int run_job(struct session *session, int started_fd, struct outcome *outcome,
                    struct error *error)
 {
+    const struct run_options *asked = &session->options;
+    struct warm_start warm = {
+        .template = &session->template,
+        .about = {
+            .kernel = session->kernel.path,
+            .root = asked->image ? asked->image : asked->rootfs,
+            .memory = asked->vm.memory,
+            .cpus = asked->vm.cpus,
+        },
+        .go_cold = go_cold,
+        .context = session,
+    };
     struct supervisor_options options = {
+        .warm = asked->warm ? &warm : NULL,
         .config = &session->options.vm,
         .sandbox = &session->options.sandbox,
         .job = session->job,
         .job_length = session->job_length,
+        .prepare = session->prepare,
+        .prepare_length = session->prepare_length,
         .flags = session->flags,
         .command = session->arguments.items[0],
         .output = session->options.output,

@@ -49,10 +49,15 @@ int cmd_run(int argc, char **argv);
 int cmd_clone(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 
+int cmd_template(int argc, char **argv);
 /* cmd_vm.c */
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
+
+/* cmd_snapshot.c; of `mote snapshot` */
+int cmd_snapshot_merge(int argc, char **argv);
+int cmd_snapshot_verify(int argc, char **argv);
 
 /* cmd_jobs.c */
 int cmd_ps(int argc, char **argv);

@@ -73,6 +73,17 @@ int vm_config_add_device(struct vm_config *config, const struct virtio_row *row,
     return result;
 }
 
+void vm_config_drop_device(struct vm_config *config, const struct virtio_row *row)
+{
+    size_t devices = config->device_count, texts = config->text_count;
+
+    if (devices == 0 || texts == 0 || config->devices[devices - 1].row != row ||
+        config->texts[texts - 1].row != row)
+        return;
+    row->class->release(config->devices[--config->device_count].options);
+    free(config->texts[--config->text_count].text);
+}
+
 /* The registry's row of the device with virtio's ID. */
 static const struct virtio_row *row_of(uint32_t id)
 {

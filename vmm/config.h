@@ -32,11 +32,23 @@ struct device_text {
 #define CONFIG_DEVICES_MAX 96
 #define CONFIG_TEXTS_MAX 192
 
+/* A snapshot and the bases that it is the difference from, the last of which is full. */
+#define SNAPSHOT_CHAIN_MAX 16
+
 /* The files of a snapshot, open for reading; they stay the caller's. */
 struct vm_snapshot_source {
     int state_fd;
     int memory_fd;
+    size_t base_count;
+    int base_fds[SNAPSHOT_CHAIN_MAX - 1]; /* the memory of its base, of that one's base, … */
+    uint8_t id[16];
+    uint64_t size; /* of RAM, bytes */
+    int touched_fd; /* what its VMs need first, or -1: vmm/snapshot/touched.h */
+    int record_fd;  /* where to record that, or -1 */
 };
+
+#define SNAPSHOT_SOURCE_INIT \
+    { .state_fd = -1, .memory_fd = -1, .touched_fd = -1, .record_fd = -1 }
 
 /* Strings are the caller's and outlive the VM. */
 struct vm_config {
@@ -69,6 +81,9 @@ struct vm_config vm_config_default(void);
  */
 int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
                          struct error *error);
+
+/* Takes the device that was added last away, with its text, if it is of ROW. */
+void vm_config_drop_device(struct vm_config *config, const struct virtio_row *row);
 
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);

@@ -146,6 +146,23 @@ void guest_memory_destroy(struct guest_memory *memory)
     free(memory);
 }
 
+int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
+                          uint64_t offset, struct error *error)
+{
+    const struct guest_range range = { .address = address, .size = length };
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+
+    if (result < 0 || length == 0 || address % PAGE_SIZE || length % PAGE_SIZE ||
+        !guest_memory_page_has_file(memory, address))
+        return error_set(error, EINVAL, "guest memory: no file can stand at 0x%llx",
+                         (unsigned long long)address);
+    if (mmap(slice.bytes, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+             file, (off_t)offset) == MAP_FAILED)
+        return cannot_map(&range, error);
+    return 0;
+}
+
 size_t guest_memory_region_count(const struct guest_memory *memory)
 {
     return memory->count;

@@ -52,6 +52,13 @@ int guest_memory_create_from(struct guest_memory **memory, const struct guest_ra
                              size_t count, int file, struct error *error);
 void guest_memory_destroy(struct guest_memory *memory);
 
+/*
+ * [address, address + length) of a memory with contents, whole pages of one region,
+ * gets others: those of FILE from OFFSET on, which is treated as the first.
+ */
+int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
+                          uint64_t offset, struct error *error);
+
 size_t guest_memory_region_count(const struct guest_memory *memory);
 struct guest_range guest_memory_region(const struct guest_memory *memory, size_t index);
 

@@ -15,6 +15,7 @@ static const struct command commands[] = {
     { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
     { "restore", "go on with a VM from its snapshot", cmd_restore },
     { "clone", "go on with many VMs from one snapshot", cmd_clone },
+    { "template", "list or remove what 'mote run --warm' saved", cmd_template },
     { "ps", "list the jobs and VMs that have a name", cmd_ps },
     { "logs", "print what a detached job has written", cmd_logs },
     { "wait", "wait for a job's end", cmd_wait },

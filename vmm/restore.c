@@ -82,7 +82,8 @@ int restore_read(const struct vm_snapshot_source *source, struct machine_state *
     result = state_first_fault(state, error);
     state_destroy(state);
     if (result == 0)
-        result = memory_file_check(source->memory_fd, machine->memory, machine->id, error);
+        result = memory_file_check(source->memory_fd, machine->memory, machine->id,
+                                   source->base_count > 0 ? MEMORY_DIFFERENCE : MEMORY_FULL, error);
     return result;
 }
 

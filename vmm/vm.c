@@ -75,14 +75,22 @@ static void vcpu_ended(void *context, enum vcpu_end end)
     end_vm(context, ends[end].kind, ends[end].how);
 }
 
+/* The full one of a snapshot's memory files; -1 for no snapshot. */
+static int memory_file(const struct vm_snapshot_source *snapshot)
+{
+    if (!snapshot)
+        return -1;
+    return snapshot->base_count > 0 ? snapshot->base_fds[snapshot->base_count - 1]
+                                    : snapshot->memory_fd;
+}
+
 static int create_memory(struct vm *vm, struct error *error)
 {
     struct guest_range ranges[2];
     size_t count = arch_memory_layout(vm->config->memory, ranges);
 
     return guest_memory_create_from(&vm->memory, ranges, count,
-                                    vm->config->snapshot ? vm->config->snapshot->memory_fd : -1,
-                                    error);
+                                    memory_file(vm->config->snapshot), error);
 }
 
 static int show_memory(struct vm *vm, struct error *error)
@@ -136,7 +144,7 @@ static int create_vcpus(struct vm *vm, struct error *error)
 /* What a snapshot wants to know of the guest's pages; it costs an open, and cannot be had in the jail. */
 static void open_page_map(struct vm *vm)
 {
-    if (vm->config->may_be_saved)
+    if (vm->config->may_be_saved || (vm->config->snapshot && vm->config->snapshot->record_fd >= 0))
         vm->page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 }
 
@@ -191,6 +199,8 @@ static int build_from_snapshot(struct vm *vm, struct error *error)
     if (result == 0)
         result = arch_new_generation(vm->arch, vm->memory, true, error);
     if (result == 0)
+        result = vm_record_begin(vm, error);
+    if (result == 0)
         timeline_mark(vm->host.timeline, "state loaded");
     return result;
 }
@@ -232,6 +242,7 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     created->host = *host;
     created->kvm = (struct kvm)KVM_INIT;
     created->page_map = -1;
+    created->record_timer = -1;
     created->events = (struct guest_event_sink){ .report = guest_reported, .context = created };
     pthread_mutex_init(&created->lock, NULL);
     result = open_and_build(created, error);
@@ -256,6 +267,7 @@ int vm_run(struct vm *vm, struct vm_end *end, struct error *error)
         return result;
     result = event_loop_run(vm->host.loop, error);
     vcpus_stop(vm->vcpus);
+    vm_record_end(vm);
     io_thread_stop(vm->io);
     *end = vm->end;
     return result;
@@ -272,6 +284,7 @@ void vm_destroy(struct vm *vm)
     kvm_close(&vm->kvm);
     guest_memory_destroy(vm->memory);
     cleanup_close(&vm->page_map);
+    cleanup_close(&vm->record_timer);
     pthread_mutex_destroy(&vm->lock);
     free(vm);
 }

@@ -66,6 +66,10 @@ struct vm_snapshot_target {
     int state_fd;
     int memory_fd;
     uint8_t id[16];
+    /* Of a difference, or 0: the memory files of its base, as of a vm_snapshot_source, and its id. */
+    size_t base_count;
+    int base_fds[SNAPSHOT_CHAIN_MAX];
+    uint8_t base_id[16];
 };
 
 /* Saves a VM that runs or is paused, and is so again afterwards, whatever came of it. */

@@ -31,6 +31,7 @@ struct vm {
     struct vcpus *vcpus;
     int page_map; /* /proc/self/pagemap, or -1: where a snapshot learns which pages were touched */
     bool paused;  /* by vm_pause() */
+    int record_timer; /* when what the guest touched is recorded; -1: that was done, or is not wanted */
     bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
 
     pthread_mutex_t lock; /* guards what follows; innermost */
@@ -51,5 +52,8 @@ void vm_release(struct vm *vm);
 /* ---- snapshot/vm_state.c ---- */
 /* The VM of config->snapshot, all of whose parts have been made. */
 int vm_load(struct vm *vm, struct error *error);
+/* What the VM has touched by a certain time, or by its end: around its run. */
+int vm_record_begin(struct vm *vm, struct error *error);
+void vm_record_end(struct vm *vm);
 
 #endif

@@ -3,8 +3,15 @@
  * A loaded device has an uplink of its own: what the saved one's had taken or
  * not yet given is not here.  Should the link be up in the one and down in the
  * other, the driver hears of it.
+ *
+ * With another MAC address than the saved one's it is on another link: the
+ * driver sees that go down, and up again a moment later, so that the guest's
+ * programs ask for a new lease and give up what they had on the old one.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "devices/virtio/net_internal.h"
 #include "vmm/state.h"
@@ -15,6 +22,53 @@ void net_drain(struct virtio_device *device)
 
     for (unsigned int i = 0; i < net->pair_count; i++)
         net_release_buffers(&net->pairs[i]);
+}
+
+/* Time for a guest's driver to look, which most do at once. */
+#define LINK_DOWN_MS 500
+
+void net_close_link_timer(struct net *net)
+{
+    if (net->link_timer < 0)
+        return;
+    event_loop_remove(net->virtio.env.loop, net->link_timer);
+    close(net->link_timer);
+    net->link_timer = -1;
+}
+
+static void link_is_up(void *context, uint32_t events)
+{
+    struct net *net = context;
+
+    (void)events;
+    net_close_link_timer(net);
+    if (net->ended)
+        return;
+    net->config.status |= NET_S_LINK_UP;
+    virtio_config_changed(&net->virtio);
+}
+
+static int take_link_down(struct net *net, struct error *error)
+{
+    struct itimerspec later = { .it_value.tv_nsec = LINK_DOWN_MS * 1000000l };
+    struct event_source source = {
+        .events = EPOLLIN, .handler = link_is_up, .context = net, .lock = net->virtio.env.lock,
+    };
+    int result;
+
+    source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (source.fd < 0 || timerfd_settime(source.fd, 0, &later, NULL) < 0)
+        result = -errno;
+    else
+        result = event_loop_add(net->virtio.env.loop, &source);
+    if (result < 0) {
+        if (source.fd >= 0)
+            close(source.fd);
+        return error_system(error, -result, "net: a timer");
+    }
+    net->link_timer = source.fd;
+    net->config.status &= (uint16_t)~NET_S_LINK_UP;
+    return 0;
 }
 
 static void check_loaded(const struct net *net, struct state *state, const uint8_t *mac,
@@ -33,6 +87,8 @@ void net_state(struct virtio_device *device, struct state *state)
     uint8_t mac[sizeof(net->config.mac)];
     uint16_t status = net->config.status;
     uint32_t active = net->active;
+    struct error error = ERROR_INIT;
+    bool moved;
 
     memcpy(mac, net->config.mac, sizeof(mac));
     state_bytes(state, mac, sizeof(mac));
@@ -46,8 +102,10 @@ void net_state(struct virtio_device *device, struct state *state)
     if (!state_is_sound(state))
         return;
     net->active = active;
-    if (status != net->config.status ||
-        (net->mac_given && memcmp(mac, net->config.mac, sizeof(mac)) != 0))
+    moved = net->mac_given && memcmp(mac, net->config.mac, sizeof(mac)) != 0;
+    if (moved && (status & net->config.status & NET_S_LINK_UP) && take_link_down(net, &error) < 0)
+        state_fail(state, &error);
+    if (moved || status != net->config.status)
         virtio_config_changed(device);
     if (!net->mac_given)
         memcpy(net->config.mac, mac, sizeof(mac));

@@ -75,7 +75,7 @@ static unsigned long long memory_max(void)
     return total > 2 * RESERVE ? total - RESERVE - total / RESERVE_PART : total / 2;
 }
 
-void cgroup_create(uint32_t pids_max)
+void cgroup_create(void)
 {
     if (mount("cgroup2", ROOT, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return;
@@ -84,6 +84,10 @@ void cgroup_create(uint32_t pids_max)
     if (mkdir(GROUP, 0755) < 0)
         return;
     write_number(GROUP "/memory.max", memory_max());
+}
+
+void cgroup_limit(uint32_t pids_max)
+{
     if (pids_max > 0 && !write_number(GROUP "/pids.max", pids_max))
         init_failed(0, "this kernel cannot limit processes (--pids)");
 }

@@ -249,6 +249,32 @@ static void run_job(const struct job *job)
         send_output();
 }
 
+/* All that depends on the disks alone, once: a template has it, or else the job waits for it. */
+static void prepare(const struct job *job)
+{
+    static bool prepared;
+
+    if (prepared)
+        return;
+    prepared = true;
+    mounts_root(job);
+    cgroup_create();
+}
+
+/* The job of this connection, which may have something else done first. */
+static bool await_job(struct job *job)
+{
+    bool prepares;
+
+    while (job_receive(control, job, &prepares)) {
+        if (!prepares)
+            return true;
+        prepare(job);
+        channel_send(control, RUN_PREPARED, NULL, 0, NULL);
+    }
+    return false;
+}
+
 /* A connection that ends before its job came belonged to a host that is gone: a snapshot's. */
 static bool get_job(struct job *job)
 {
@@ -259,7 +285,7 @@ static bool get_job(struct job *job)
         if (control < 0)
             return false;
         channel_send(control, RUN_HELLO, &hello, sizeof(hello), NULL);
-        if (job_receive(control, job))
+        if (await_job(job))
             return true;
         close(control);
     }
@@ -293,9 +319,12 @@ int main(void)
     process_spare("-1000");
     if (!get_job(&job))
         plain_init(errno);
+    machine_set_clock(job.head.clock);
     machine_seed(job.head.seed, sizeof(job.head.seed));
-    mounts_root(&job);
-    cgroup_create(job.head.pids_max);
+    prepare(&job);
+    if (job.head.flags & RUN_OUTPUT)
+        mounts_output();
+    cgroup_limit(job.head.pids_max);
     machine_set_up(&job);
     run_job(&job);
     wait_for_host();

@@ -53,8 +53,8 @@ struct job {
     char **arguments, **environment;
 };
 
-/* Waits for it on CONTROL.  False: the connection ended before. */
-bool job_receive(int control, struct job *job);
+/* Waits for a JOB or PREPARE on CONTROL, and tells which.  False: the connection ended before. */
+bool job_receive(int control, struct job *job, bool *prepares);
 
 /* ---- modules.c ---- */
 
@@ -69,12 +69,16 @@ void mounts_early(void);
 /* The job's root from its disks becomes ours, with /proc, /sys, /dev and the rest in it. */
 void mounts_root(const struct job *job);
 
+/* What the job leaves in /output is to be sent. */
+void mounts_output(void);
+
 /* mkdir -p of a path in the job's root that no symbolic link leads out of. */
 int mounts_make_directory(const char *path, mode_t mode);
 
 /* ---- machine.c: host name, network, entropy ---- */
 
 void machine_seed(const uint8_t *seed, size_t length);
+void machine_set_clock(uint64_t nanoseconds);
 void machine_set_up(const struct job *job);
 
 /* ---- cgroup.c: the job's group of processes ---- */
@@ -84,7 +88,8 @@ struct usage {
     uint32_t oom_kills, pids_refused;
 };
 
-void cgroup_create(uint32_t pids_max);
+void cgroup_create(void);
+void cgroup_limit(uint32_t pids_max); /* 0: none */
 pid_t cgroup_fork(void); /* as fork(2), into the job's group; the child is to exec */
 struct usage cgroup_usage(void);
 

@@ -52,21 +52,22 @@ static void read_text(struct job *job, struct text text)
     job->environment = next_list(&text, job->head.variables);
 }
 
-bool job_receive(int control, struct job *job)
+bool job_receive(int control, struct job *job, bool *prepares)
 {
     struct run_header header;
     char *text;
 
     if (channel_read(control, &header, sizeof(header)) <= 0)
         return false;
-    if (header.type != RUN_JOB || header.length < sizeof(job->head) ||
+    *prepares = header.type == RUN_PREPARE;
+    if ((header.type != RUN_JOB && !*prepares) || header.length < sizeof(job->head) ||
         header.length > RUN_JOB_MAX)
         init_failed(EPROTO, "the host sent no job");
     if (channel_read(control, &job->head, sizeof(job->head)) <= 0)
         return false;
     if (job->head.text_length != header.length - sizeof(job->head) || job->head.layers == 0 ||
         job->head.layers > RUN_LAYERS_MAX || job->head.volumes > RUN_VOLUMES_MAX ||
-        job->head.arguments == 0)
+        (job->head.arguments == 0 && !*prepares))
         init_failed(EPROTO, "the job is none");
     text = malloc(job->head.text_length); /* until the guest's end */
     if (!text)

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/random.h>
@@ -17,7 +18,12 @@
 
 #define CARD "eth0"
 
-/* From the host's generator, so that no job waits for the guest's to wake up. */
+/*
+ * From the host's generator, so that no job waits for the guest's to wake up.  A
+ * guest that goes on from a template has a generator that is awake, with what all
+ * of its kin know: RNDRESEEDCRNG has it take the seed now, not in a minute.  One
+ * that still slept (ENODATA) takes it as it wakes.
+ */
 void machine_seed(const uint8_t *seed, size_t length)
 {
     struct {
@@ -30,10 +36,25 @@ void machine_seed(const uint8_t *seed, size_t length)
         return;
     memcpy(pool.bytes, seed, length);
     fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0)
+    if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 ||
+        (ioctl(fd, RNDRESEEDCRNG) < 0 && errno != ENODATA))
         dprintf(STDERR_FILENO, "mote-init: random numbers: %s\n", strerror(errno));
     if (fd >= 0)
         close(fd);
+}
+
+/*
+ * The platform's clock tells the time in whole seconds, or as a template's guest
+ * counted it; a host that is slow to run us leaves either behind.
+ */
+void machine_set_clock(uint64_t nanoseconds)
+{
+    struct timespec now = {
+        (time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000),
+    };
+
+    if (nanoseconds > 0 && clock_settime(CLOCK_REALTIME, &now) < 0)
+        dprintf(STDERR_FILENO, "mote-init: the clock: %s\n", strerror(errno));
 }
 
 static void set_name(struct ifreq *request, const char *name)

@@ -208,8 +208,11 @@ static void mount_volumes(const struct job *job)
     }
 }
 
+/* The writable layer's folder, which no path leads to any more. */
+static int output = -1;
+
 /* Only what the job writes there comes back, not what the image has. */
-static void mount_output(int output)
+void mounts_output(void)
 {
     char path[32];
 
@@ -217,13 +220,10 @@ static void mount_output(int output)
     if (mounts_make_directory("/output", 0755) < 0 ||
         mount(path, "/output", NULL, MS_BIND, NULL) < 0)
         init_failed(errno, "/output");
-    close(output);
 }
 
 void mounts_root(const struct job *job)
 {
-    int output;
-
     mount_layers(job);
     mount_upper(job);
     mount_overlay(job);
@@ -231,8 +231,4 @@ void mounts_root(const struct job *job)
     enter_root();
     mount_late();
     mount_volumes(job);
-    if (job->head.flags & RUN_OUTPUT)
-        mount_output(output);
-    else
-        close(output);
 }

@@ -8,13 +8,16 @@
  * The guest opens every connection, to CID 2 and the ports below: first the
  * control connection, on which it says HELLO and gets its JOB; then one for
  * each stream that the job has; at the end, if asked for, one for /output.
- * Nothing of a job is in the VM before JOB, so that one may be kept waiting.
+ * Nothing of a job is in the VM before JOB, so that one may be kept waiting, and
+ * be saved: a copy finds its control connection cut, and says HELLO on a new one.
  *
  * The control connection carries records: a header, then LENGTH bytes, all
  * little-endian.  Streams are plain bytes; each direction ends by shutdown(2).
  *
  *   guest                         host
  *     HELLO  ------------------->         version
+ *            <-------------------  PREPARE   of a guest that is to be saved
+ *     PREPARED ----------------->
  *            <-------------------  JOB    and SIGNAL, WINDOW from now on
  *     (connects its streams)
  *     STARTED or FAILED -------->
@@ -31,7 +34,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define RUN_VERSION 1u
+#define RUN_VERSION 2u
 
 enum run_port {
     RUN_PORT_CONTROL = 1,
@@ -44,6 +47,8 @@ enum run_port {
 
 enum run_record_type {
     RUN_HELLO = 1, /* guest: struct run_hello */
+    RUN_PREPARE,   /* host: as JOB, but without what is one job's alone */
+    RUN_PREPARED,  /* guest: nothing; the root is mounted */
     RUN_JOB,       /* host: struct run_job and its text */
     RUN_SIGNAL,    /* host: struct run_signal */
     RUN_WINDOW,    /* host: struct run_window */
@@ -79,7 +84,8 @@ enum run_flags {
  * Text follows: strings with a NUL each, in this order: host name, user, work
  * directory, file system of each layer (bottom first), target of each volume
  * and its file system, argv, environment.  Disks are vda, vdb, … in the order
- * of layers, volumes, scratch.
+ * of layers, volumes, scratch.  A PREPARE has names that are empty, no argv and no
+ * environment; its JOB names the same disks.
  */
 struct run_job {
     uint32_t flags;
@@ -94,8 +100,9 @@ struct run_job {
     /* The network card, in network byte order; address 0: there is none. */
     uint32_t address, gateway, name_server, prefix_length;
     uint8_t seed[32]; /* for the random number generator */
+    uint64_t clock;   /* ns since the epoch, when it was sent; 0: not told */
 };
-static_assert(sizeof(struct run_job) == 88, "as guest and host share it");
+static_assert(sizeof(struct run_job) == 96, "as guest and host share it");
 
 struct run_signal {
     uint32_t number; /* SIGKILL: to all of the job's processes */

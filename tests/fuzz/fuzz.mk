@@ -28,6 +28,9 @@ $(BUILD)/fuzz/fuzz_state: $(patsubst %,$(BUILD)/obj/tests/support/%.o, fake_driv
                               fixture saved saved_devices)
 $(BUILD)/fuzz/fuzz_state: LDLIBS += -lcmocka
 
+$(BUILD)/fuzz/fuzz_snapshot: $(patsubst %,$(BUILD)/obj/tests/support/%.o, fake_driver fixture saved)
+$(BUILD)/fuzz/fuzz_snapshot: LDLIBS += -lcmocka
+
 # Writes the seeds of the corpus to tests/fuzz/corpus.
 fuzz-seeds: $(BUILD)/fuzz/make_seeds
 	$< tests/fuzz/corpus

@@ -135,6 +135,56 @@ static void keep_states(void)
     }
 }
 
+static void add_section(struct seed *seed, const char *name, size_t length)
+{
+    char field[16] = "";
+
+    memcpy(field, name, strlen(name));
+    add(seed, field, sizeof(field));
+    add_number(seed, 0, 4);
+    add_number(seed, 1, 4); /* the version */
+    add_number(seed, length, 4);
+    add_number(seed, 0, 4); /* the target makes the checksum fit */
+}
+
+/* A seal with a base, and chains of memory files: their number, then of each its map, its holes, and whether it is cut. */
+static void keep_snapshots(void)
+{
+    static const uint32_t maps[] = { 0x1fffffff, 0x15555555, 0x00300000, 0x20000000 };
+    struct seed seed = { .size = 0 };
+    char name[32];
+
+    add_number(&seed, 1, 1);
+    add_section(&seed, "seal", 16 + 8 + 1 + 8 + 6 + 16 + 24);
+    add(&seed, "0123456789abcdef", 16);
+    add_number(&seed, 1 << 20, 8);
+    add_number(&seed, 1, 1);
+    add_number(&seed, 6, 8);
+    add(&seed, "../webfedcba9876543210", 22);
+    add_number(&seed, 0x1234, 8);
+    add_number(&seed, 1700000000, 8);
+    add_number(&seed, 999999999, 8);
+    add_section(&seed, "end", 0);
+    keep("fuzz_snapshot", "seal", &seed);
+    for (uint8_t count = 0; count < 4; count++) {
+        seed.size = 0;
+        add_number(&seed, 0, 1);
+        add_number(&seed, count, 1);
+        for (uint8_t i = 0; i <= count; i++) {
+            add_number(&seed, maps[(count + i) % 4], 4);
+            add_number(&seed, maps[i] >> 1, 4);
+            add_number(&seed, 0, 1);
+        }
+        snprintf(name, sizeof(name), "chain-%u", count);
+        keep("fuzz_snapshot", name, &seed);
+    }
+    /* What was touched: bytes of the map. */
+    seed.size = 0;
+    add_number(&seed, 2, 1);
+    add(&seed, "\0\x10\x0f\1\x10\xff\3\x10\x1f", 9);
+    keep("fuzz_snapshot", "touched", &seed);
+}
+
 int main(int argc, char **argv)
 {
     static const struct poke low[] = {
@@ -167,5 +217,6 @@ int main(int argc, char **argv)
     keep_ioapic();
     keep_serial();
     keep_states();
+    keep_snapshots();
     return 0;
 }

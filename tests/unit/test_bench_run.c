@@ -249,6 +249,7 @@ static void all_axes(void **state)
     (void)state;
     options.axes = "at-once,rate,memory,density";
     options.memory_budget = 8 << 20;
+    options.at_once = 9;
     assert_int_equal(measure(), 0);
     assert_int_equal(crun->failures, 0);
     for (enum metric metric = METRIC_AT_ONCE_1; metric <= METRIC_RATE; metric++)

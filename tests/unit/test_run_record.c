@@ -122,7 +122,7 @@ static void test_order(void **state)
     static const uint32_t wrong[][2] = {
         { RUN_HELLO, RUN_HELLO }, { RUN_HELLO, RUN_ENDED }, { RUN_STARTED, 0 }, { RUN_ENDED, 0 },
         { RUN_FAILED, 0 }, { RUN_JOB, 0 }, { RUN_SIGNAL, 0 }, { RUN_WINDOW, 0 }, { 0, 0 },
-        { 8, 0 }, { UINT32_MAX, 0 },
+        { RUN_PREPARE, 0 }, { RUN_PREPARED, 0 }, { RUN_ENDED + 1, 0 }, { UINT32_MAX, 0 },
     };
     static const size_t sizes[] = {
         [RUN_HELLO] = sizeof(struct run_hello), [RUN_ENDED] = sizeof(struct run_ended),
@@ -137,6 +137,36 @@ static void test_order(void **state)
             put(wrong[i][j], zeros, wrong[i][j] < ARRAY_LENGTH(sizes) ? sizes[wrong[i][j]] : 0);
         assert_int_equal(read_all(), -EPROTO);
     }
+}
+
+/* A guest that becomes a template says one thing more, once and before the job. */
+static void test_prepared(void **state)
+{
+    static const uint32_t wrong[] = { RUN_HELLO, RUN_PREPARED, RUN_ENDED, RUN_JOB };
+
+    (void)state;
+    put_hello();
+    put(RUN_PREPARED, NULL, 0);
+    put(RUN_STARTED, NULL, 0);
+    put(RUN_ENDED, &(struct run_ended){ .exited = 1 }, sizeof(struct run_ended));
+    assert_int_equal(read_all(), 0);
+    set_up(NULL);
+    put_hello();
+    put(RUN_PREPARED, NULL, 0);
+    put_failed(RUN_FAILED_EXEC, 2, "no-such-program");
+    assert_int_equal(read_all(), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        set_up(NULL);
+        put_hello();
+        put(RUN_PREPARED, NULL, 0);
+        put(wrong[i], NULL, 0);
+        assert_int_equal(read_all(), -EPROTO);
+    }
+    set_up(NULL);
+    put_hello();
+    put(RUN_STARTED, NULL, 0);
+    put(RUN_PREPARED, NULL, 0);
+    assert_int_equal(read_all(), -EPROTO);
 }
 
 static void test_failure_while_it_runs_is_the_last(void **state)
@@ -208,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup(test_failure_is_one_printable_line, set_up),
         cmocka_unit_test_setup(test_longest_text, set_up),
         cmocka_unit_test_setup(test_order, set_up),
+        cmocka_unit_test_setup(test_prepared, set_up),
         cmocka_unit_test_setup(test_failure_while_it_runs_is_the_last, set_up),
         cmocka_unit_test_setup(test_lengths, set_up),
         cmocka_unit_test_setup(test_values, set_up),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 /* After those that it needs. */
 #include <cmocka.h>
 
@@ -195,6 +196,55 @@ static void test_job_record(void **state)
     text_list_release(&environment);
 }
 
+/* A template's guest hears of the disks, and of nothing that is one job's alone. */
+static void test_prepare_record(void **state)
+{
+    struct text_list arguments = { .count = 0 }, environment = { .count = 0 };
+    struct error error = ERROR_INIT;
+    struct job job = {
+        .head = { .flags = RUN_STDIN | RUN_OUTPUT, .pids_max = 7, .disk_limit = 4096, .rows = 25,
+                  .address = 1 },
+        .host_name = "secret", .user = "secret", .work_directory = "/secret", .layer_count = 1,
+        .layers = { "erofs" }, .volume_count = 1, .volumes = { { "/v", "squashfs" } },
+        .arguments = &arguments, .environment = &environment,
+    };
+    static const char text[] = "\0\0\0erofs\0/v\0squashfs";
+    static const uint8_t no_seed[32];
+    cleanup_free uint8_t *bytes = NULL;
+    struct run_header header;
+    struct run_job head;
+    size_t length;
+
+    (void)state;
+    assert_int_equal(text_list_add(&arguments, "secret", &error), 0);
+    assert_int_equal(text_list_add(&environment, "A=secret", &error), 0);
+    assert_int_equal(job_encode_prepare(&job, &bytes, &length, &error), 0);
+    memcpy(&header, bytes, sizeof(header));
+    memcpy(&head, bytes + sizeof(header), sizeof(head));
+    assert_int_equal(header.type, RUN_PREPARE);
+    assert_int_equal(length, sizeof(header) + sizeof(head) + sizeof(text));
+    assert_memory_equal(bytes + sizeof(header) + sizeof(head), text, sizeof(text));
+    assert_int_equal(head.flags | head.pids_max | head.rows | head.address | head.arguments, 0);
+    assert_int_equal(head.disk_limit, 4096);
+    assert_int_equal(head.clock, 0);
+    assert_memory_equal(head.seed, no_seed, sizeof(no_seed));
+    assert_null(memmem(bytes, length, "secret", 6));
+    text_list_release(&arguments);
+    text_list_release(&environment);
+}
+
+static void test_clock(void **state)
+{
+    uint8_t bytes[sizeof(struct run_header) + sizeof(struct run_job)] = { 0 };
+    uint64_t before = (uint64_t)time(NULL) * 1000000000;
+    struct run_job head;
+
+    (void)state;
+    job_set_clock(bytes);
+    memcpy(&head, bytes + sizeof(struct run_header), sizeof(head));
+    assert_true(head.clock >= before && head.clock < before + 60000000000);
+}
+
 static void test_job_too_large(void **state)
 {
     struct text_list arguments = { .count = 0 }, environment = { .count = 0 };
@@ -222,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_durations), cmocka_unit_test(test_volumes),
         cmocka_unit_test(test_ports),     cmocka_unit_test(test_variables),
         cmocka_unit_test(test_env_file),  cmocka_unit_test(test_job_record),
+        cmocka_unit_test(test_prepare_record), cmocka_unit_test(test_clock),
         cmocka_unit_test(test_job_too_large),
     };
 

@@ -53,6 +53,7 @@ static int write_it(enum cause cause, const char *where, struct error *error)
 {
     struct outcome outcome = {
         .cause = cause, .status = 137, .signal = 9, .wall_ms = 1234,
+        .restored = true,
         .usage = { .cpu_us = 55, .peak_memory = 1ull << 40, .oom_kills = 1 },
         .bytes_out = UINT64_MAX,
     };
@@ -82,6 +83,7 @@ static void test_record(void **state)
     assert_string_equal(text_of(record, "cause"), "oom");
     assert_string_equal(text_of(record, "status"), "137");
     assert_string_equal(text_of(record, "signal"), "9");
+    assert_string_equal(text_of(record, "restored"), "true");
     assert_string_equal(text_of(record, "peak_memory_bytes"), "1099511627776");
     assert_string_equal(text_of(record, "bytes_out"), "18446744073709551615");
     assert_string_equal(text_of(record, "message"), "a \"message\"");

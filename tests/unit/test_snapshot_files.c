@@ -27,6 +27,7 @@
 #include "vmm/sandbox/filter.h"
 #include "vmm/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
+#include "vmm/snapshot/memory_chain.h"
 
 #define LOW (8ull << 20)
 #define HIGH (4ull << 20)
@@ -82,17 +83,23 @@ static int new_file(void)
     struct error error = ERROR_INIT;
 
     assert_true(fd >= 0);
-    assert_int_equal(memory_file_begin(fd, SIZE, id, &error), 0);
+    assert_int_equal(memory_file_begin(fd, SIZE, id, MEMORY_FULL, &error), 0);
     return fd;
 }
 
-static int written(const struct guest_memory *memory, int map, int base)
+/* SOURCE: the file that it came from, or -1. */
+static int written(const struct guest_memory *memory, int map, int source)
 {
     struct error error = ERROR_INIT;
+    struct memory_chain chain = { .count = 0 };
+    struct memory_saving saving = { .page_map = map, .source = source < 0 ? NULL : &chain };
     int fd = new_file();
 
-    assert_int_equal(memory_file_write(fd, memory, map, base, &error), 0);
-    assert_int_equal(memory_file_check(fd, SIZE, id, &error), 0);
+    if (source >= 0)
+        assert_int_equal(memory_chain_open(&chain, &source, 1, SIZE, &error), 0);
+    assert_int_equal(memory_file_write(fd, memory, &saving, &error), 0);
+    memory_chain_close(&chain);
+    assert_int_equal(memory_file_check(fd, SIZE, id, MEMORY_FULL, &error), 0);
     return fd;
 }
 
@@ -210,16 +217,16 @@ static void broken_memory_is_refused(void **state)
         assert_int_equal(ftruncate(file, (off_t)SIZE + 4096 + cases[i].size), 0);
         if (cases[i].at >= 0)
             assert_int_equal(pwrite(file, "\xee", 1, (off_t)SIZE + cases[i].at), 1);
-        loading_assert_error(memory_file_check(file, SIZE, id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE, id, MEMORY_FULL, &error), &error, EINVAL,
                              cases[i].text);
     }
     {
         cleanup_fd int file = new_file();
         struct error error = ERROR_INIT;
 
-        loading_assert_error(memory_file_check(file, SIZE, other_id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE, other_id, MEMORY_FULL, &error), &error, EINVAL,
                              "that of another");
-        loading_assert_error(memory_file_check(file, SIZE + 4096, id, &error), &error, EINVAL,
+        loading_assert_error(memory_file_check(file, SIZE + 4096, id, MEMORY_FULL, &error), &error, EINVAL,
                              "was cut short");
     }
 }
@@ -254,9 +261,8 @@ static void finished_or_absent(void **state)
     assert_int_equal(snapshot_folder_open(&source, path_of("a"), &error), 0);
     assert_int_equal(pread(source.state_fd, text, 5, 0), 5);
     assert_string_equal(text, "state");
-    assert_int_equal(memory_file_check(source.memory_fd, SIZE, id, &error), 0);
-    close(source.state_fd);
-    close(source.memory_fd);
+    assert_int_equal(memory_file_check(source.memory_fd, SIZE, id, MEMORY_FULL, &error), 0);
+    snapshot_source_close(&source);
     /* Nothing begun is dropped, too. */
     folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     snapshot_folder_drop(&folder);
@@ -343,7 +349,7 @@ static void what_is_in_the_way(void **state)
 
 static void folders_of_others(void **state)
 {
-    static const char *const parts[] = { "a", "a/state", "a/memory" };
+    static const char *const parts[] = { "a", "a/state", "a/memory", "a/seal" };
     struct snapshot_folder folder;
     struct vm_snapshot_source source;
     struct error error = ERROR_INIT;
@@ -493,8 +499,7 @@ static void a_state_is_sealed(void **state)
     assert_int_equal(snapshot_folder_open(&source, path_of("sealed"), &error), 0);
     assert_int_equal(pread(source.state_fd, text, sizeof(text), 0), 5);
     assert_string_equal(text, "sound");
-    close(source.state_fd);
-    close(source.memory_fd);
+    snapshot_source_close(&source);
 }
 
 static void altered_machines_are_refused(void **state)

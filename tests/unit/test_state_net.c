@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/saved.h"
 
@@ -189,6 +190,41 @@ static void test_the_mac_address_stays_unless_one_is_given(void **state)
     assert_int_not_equal(fake_driver_read(&driver, VIRTIO_MMIO_CONFIG_GENERATION), generation);
 }
 
+/* Under another address it is another link: the driver sees the old one go, and after a while the new one. */
+static void test_another_mac_address_is_another_link(void **state)
+{
+    uint16_t status;
+
+    (void)state;
+    fake_driver_start(&driver, NET_F_MAC | NET_F_STATUS, 2);
+    options.net.mac_given = true;
+    memcpy(options.net.mac, "\2\1\2\3\4\5", 6);
+    move();
+    fake_driver_run(&driver);
+    assert_int_equal(fake_driver_interrupts(&driver), 1);
+    fake_driver_config(&driver, 6, &status, 2);
+    assert_int_equal(status, 0);
+    fake_driver_write(&driver, VIRTIO_MMIO_INTERRUPT_ACK, 2);
+    /* Saved once more meanwhile, it is up at once. */
+    move();
+    fake_driver_run(&driver);
+    fake_driver_config(&driver, 6, &status, 2);
+    assert_int_equal(status, NET_S_LINK_UP);
+    fake_driver_write(&driver, VIRTIO_MMIO_INTERRUPT_ACK, 2);
+    fake_driver_interrupts(&driver);
+    options.net.mac[5] = 6;
+    move();
+    fake_driver_config(&driver, 6, &status, 2);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < 200 && status == 0; i++) {
+        usleep(10000);
+        fake_driver_run(&driver);
+        fake_driver_config(&driver, 6, &status, 2);
+    }
+    assert_int_equal(status, NET_S_LINK_UP);
+    assert_int_equal(fake_driver_interrupts(&driver), 2);
+}
+
 static void test_the_offloads_are_set_again(void **state)
 {
     (void)state;
@@ -257,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_frames_that_were_stuck_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_mac_address_stays_unless_one_is_given, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_another_mac_address_is_another_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_offloads_are_set_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_pairs_stay_in_use, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_new_link_is_told, set_up, tear_down),

@@ -207,6 +207,41 @@ static void test_verdicts(void **state)
     }
 }
 
+static void note_name(void *context, const struct store_entry *entry)
+{
+    strcat(context, entry->name);
+    strcat(context, store_is_paused(entry) ? "! " : " ");
+}
+
+/* Hundreds are listed as one would count them; none is asked. */
+static void test_the_list(void **state)
+{
+    static const char *const names[] = { "vm-10", "vm-2", "a", "vm-1" };
+    struct store_entry entries[ARRAY_LENGTH(names)];
+    struct error error = ERROR_INIT;
+    char listed[200] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        assert_int_equal(store_create(&entries[i], names[i], command.items, command.count, &error), 0);
+    assert_int_equal(store_set_paused(&entries[0], true, &error), 0);
+    assert_int_equal(store_set_paused(&entries[1], true, &error), 0);
+    assert_int_equal(store_set_paused(&entries[1], true, &error), 0);
+    assert_int_equal(store_set_paused(&entries[1], false, &error), 0);
+    assert_int_equal(store_set_paused(&entries[1], false, &error), 0);
+    assert_int_equal(store_list(note_name, listed, &error), 0);
+    assert_string_equal(listed, "a vm-1 vm-2 vm-10! ");
+    store_ended(&entries[0], 143);
+    assert_int_equal(store_status(&entries[0]), 143);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        assert_int_equal(store_remove(&entries[i], &error), 0);
+        store_close(&entries[i]);
+    }
+    listed[0] = '\0';
+    assert_int_equal(store_list(note_name, listed, &error), 0);
+    assert_string_equal(listed, "");
+}
+
 /* Somebody else's folder, or one that others may write to, would let them choose whom we signal. */
 static void test_open_to_others(void **state)
 {
@@ -232,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rivals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_to_others, set_up, tear_down),
     };
 

@@ -27,12 +27,14 @@ static unsigned int repetitions(const struct bench *bench)
 /* With a CPU each they do not wait for one another: as many rounds as that. */
 double axis_at_once_estimate(const struct bench *bench)
 {
+    double wanted = (double)bench->options->at_once / (double)bench->results.host.cpus;
     double sum = 0;
 
     for (size_t i = 0; i < bench->results.count; i++)
         if (bench_is_able(&bench->results.entries[i]))
-            sum += bench->results.entries[i].typical_ms * (1 + 1 + 4);
-    return sum * repetitions(bench);
+            sum += bench->results.entries[i].typical_ms *
+                   ((1 + 1 + 4) * repetitions(bench) + wanted);
+    return sum;
 }
 
 static void settle(struct instance *instances, size_t count)
@@ -60,25 +62,34 @@ static void burst(struct bench *bench, struct entry *entry, enum metric metric, 
     settle(instances, started);
 }
 
+/* A burst of each contender; ROUNDS_OF_CPUS is how many starts wait for one another. */
+static void bursts_of_all(struct bench *bench, const struct axis *axis, double done,
+                          enum metric metric, size_t count, double rounds_of_cpus, int64_t deadline)
+{
+    for (size_t i = 0; i < bench->results.count; i++) {
+        struct entry *entry = &bench->results.entries[i];
+
+        if (!bench_is_able(entry) || !bench_has_time(bench, entry, rounds_of_cpus, deadline))
+            continue;
+        bench_tell(bench, axis, done, entry);
+        burst(bench, entry, metric, count);
+    }
+}
+
 void axis_at_once(struct bench *bench, const struct axis *axis, int64_t deadline)
 {
-    unsigned int rounds = repetitions(bench);
-    size_t steps = rounds * ARRAY_LENGTH(bursts);
+    size_t cpus = bench->results.host.cpus, wanted = bench->options->at_once;
+    size_t steps = repetitions(bench) * ARRAY_LENGTH(bursts);
 
     for (size_t step = 0; step < steps; step++) {
         const struct burst *kind = &bursts[step % ARRAY_LENGTH(bursts)];
-        size_t count = kind->fixed + (size_t)kind->per_cpu * bench->results.host.cpus;
 
-        for (size_t i = 0; i < bench->results.count; i++) {
-            struct entry *entry = &bench->results.entries[i];
-            double rounds_of_cpus = kind->fixed + kind->per_cpu;
-
-            if (!bench_is_able(entry) || !bench_has_time(bench, entry, rounds_of_cpus, deadline))
-                continue;
-            bench_tell(bench, axis, (double)step / (double)steps, entry);
-            burst(bench, entry, kind->metric, count);
-        }
+        bursts_of_all(bench, axis, (double)step / (double)(steps + (wanted > 0)), kind->metric,
+                      kind->fixed + kind->per_cpu * cpus, kind->fixed + kind->per_cpu, deadline);
     }
+    if (wanted > 0)
+        bursts_of_all(bench, axis, (double)steps / (double)(steps + 1), METRIC_AT_ONCE_N, wanted,
+                      (double)wanted / (double)cpus, deadline);
 }
 
 /* ---- the stream ----------------------------------------------------------- */

@@ -6,7 +6,6 @@
  */
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/bench/bench.h"
@@ -125,17 +124,6 @@ void axis_memory(struct bench *bench, const struct axis *axis, int64_t deadline)
 
 /* ---- how many ------------------------------------------------------------- */
 
-/* Four descriptors each. */
-static void allow_files(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static void fill_budget(struct bench *bench, struct entry *entry, int64_t deadline)
 {
     cleanup_free struct instance *instances = calloc(DENSITY_MAX, sizeof(*instances));
@@ -170,7 +158,6 @@ void axis_density(struct bench *bench, const struct axis *axis, int64_t deadline
                      (unsigned long long)(available >> 20));
         return;
     }
-    allow_files();
     for (size_t i = 0; i < bench->results.count; i++) {
         struct entry *entry = &bench->results.entries[i];
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,9 +117,11 @@ bool bench_start(struct bench *bench, struct entry *entry, enum job_mode mode,
     return result == 0;
 }
 
-static int64_t limit_of_start(const struct bench *bench)
+/* Many at once wait for one another. */
+static int64_t limit_of_starts(const struct bench *bench, const struct entry *entry, size_t count)
 {
-    int64_t limit = now_ns() + START_LIMIT_MS * MS;
+    int64_t limit = now_ns() + START_LIMIT_MS * MS +
+                    (int64_t)(entry->typical_ms * (double)count * 2 * MS);
 
     return bench->options->quick && bench->deadline < limit ? bench->deadline : limit;
 }
@@ -130,7 +133,7 @@ bool bench_finish(struct bench *bench, struct entry *entry, struct instance *ins
     bool all = true;
 
     instances_wait(instances, count, contender->ends_by_signal ? GOAL_RESULT : GOAL_END,
-                   limit_of_start(bench), bench->stop);
+                   limit_of_starts(bench, entry, count), bench->stop);
     if (contender->ends_by_signal) {
         for (size_t i = 0; i < count; i++)
             instance_signal(&instances[i], SIGTERM);
@@ -232,10 +235,22 @@ static void prepare(struct bench *bench)
     }
 }
 
+/* Each instance takes four descriptors. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int bench_measure(struct bench *bench, struct error *error)
 {
     if (bench->options->quick)
         results_note(&bench->results, "--quick: what would not end within the minute is left out");
+    allow_files();
     prepare(bench);
     if (!any_is_able(bench) && !*bench->stop) {
         for (size_t i = 0; i < bench->results.count; i++)

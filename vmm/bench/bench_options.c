@@ -13,17 +13,21 @@
 #include "vmm/options.h"
 
 #define RUNS_MAX 100000
+#define AT_ONCE_MAX 1000
 #define NAME_MAX_LENGTH 63
 #define DEFAULT_BUDGET (512ull << 20)
 
-static int set_runs(void *target, const struct option_row *row, const char *value,
-                    struct error *error)
+static int set_count(void *target, const struct option_row *row, const char *value,
+                     struct error *error)
 {
+    struct bench_options *options = target;
+    bool is_runs = strcmp(row->name, "runs") == 0;
     uint64_t number;
-    int result = options_number(row->name, value, 1, RUNS_MAX, &number, error);
+    int result = options_number(row->name, value, 1, is_runs ? RUNS_MAX : AT_ONCE_MAX, &number,
+                                error);
 
     if (result == 0)
-        ((struct bench_options *)target)->runs = (unsigned int)number;
+        *(is_runs ? &options->runs : &options->at_once) = (unsigned int)number;
     return result;
 }
 
@@ -52,7 +56,8 @@ static int add_path(void *target, const struct option_row *row, const char *valu
 
 static const struct option_row rows[] = {
     { "How much", "quick", NULL, "end within a minute", option_set_flag, FIELD(quick) },
-    { NULL, "runs", "N", "measured starts of each (default: 20)", set_runs },
+    { NULL, "runs", "N", "measured starts of each (default: 20)", set_count },
+    { NULL, "at-once", "N", "besides, one burst of N by the axis at-once", set_count },
     { NULL, "only", "NAME,...", "these contenders alone; --list names all", option_set_text,
       FIELD(only) },
     { NULL, "axes", "NAME,...", "of start, cold, at-once, rate, memory, density,\nblock, "

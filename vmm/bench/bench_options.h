@@ -13,6 +13,7 @@
 struct bench_options {
     bool quick, json, csv, list;
     unsigned int runs;      /* of each contender, 0: by default */
+    unsigned int at_once;   /* how many besides, 0: none */
     const char *only;       /* names with commas between; NULL: all that are here */
     const char *axes;       /* the same */
     const char *html;

@@ -67,7 +67,7 @@ enum boot_wish {
 enum boot_order_kind {
     BOOT_ORDER_PAUSE,
     BOOT_ORDER_RESUME,
-    BOOT_ORDER_SNAPSHOT, /* with two descriptors: the state's file and the memory's */
+    BOOT_ORDER_SNAPSHOT, /* with descriptors: the state's file and the memory's, then those of a base */
     BOOT_ORDER_BALLOON,
     BOOT_ORDER_COUNT,
 };
@@ -76,8 +76,12 @@ struct boot_order {
     uint32_t kind;
     uint32_t stop;   /* the VM stays paused after its snapshot, for it ends then */
     uint8_t id[16];  /* the snapshot's */
+    uint32_t base_count; /* memory files of the snapshot that it is to be a difference from */
+    uint8_t base_id[16];
     uint64_t target; /* the balloon's, bytes */
 };
+
+#define BOOT_ORDER_FDS (2 + SNAPSHOT_CHAIN_MAX)
 
 struct boot_answer {
     uint32_t paused; /* whether the VM is, after it */

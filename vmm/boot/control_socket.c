@@ -44,6 +44,7 @@ static const char *const commands[] = {
 static const struct json_key keys[] = {
     { "command", JSON_CHOICE, true, offsetof(struct control_request, command), .choices = commands },
     { "folder", JSON_TEXT, false, offsetof(struct control_request, folder) },
+    { "base", JSON_TEXT, false, offsetof(struct control_request, base) },
     { "stop", JSON_FLAG, false, offsetof(struct control_request, stop) },
     { "target", JSON_NUMBER, false, offsetof(struct control_request, target), 0, INT64_MAX },
 };
@@ -54,8 +55,11 @@ static int check(const struct control_request *request, struct error *error)
 
     if (snapshot && (!request->folder || request->folder[0] != '/'))
         return error_set(error, EINVAL, "request: folder: is no absolute path; give one");
-    if (!snapshot && (request->folder || request->stop))
-        return error_set(error, EINVAL, "request: folder and stop: are for snapshot; leave them out");
+    if (snapshot && request->base && request->base[0] != '/')
+        return error_set(error, EINVAL, "request: base: is no absolute path; give one");
+    if (!snapshot && (request->folder || request->base || request->stop))
+        return error_set(error, EINVAL, "request: folder, base and stop: are for snapshot; leave them "
+                         "out");
     if (request->command == CONTROL_BALLOON && request->target == UINT64_MAX)
         return error_set(error, EINVAL, "request: target: is missing; add it");
     if (request->command != CONTROL_BALLOON && request->target != UINT64_MAX)

@@ -36,6 +36,7 @@ enum control_command {
 struct control_request {
     unsigned int command; /* enum control_command */
     const char *folder;   /* of the snapshot; an absolute path */
+    const char *base;     /* of the snapshot that it is to be the difference from, or NULL; as above */
     bool stop;            /* end the VM with the snapshot */
     uint64_t target;      /* of the balloon, bytes */
 };
@@ -67,5 +68,15 @@ void control_socket_destroy(struct control_socket *control);
  */
 int control_socket_ask(int folder, struct json_object *request, struct json_object **reply,
                 struct error *error);
+
+/* While an answer is awaited, some times a second. */
+struct control_waiting {
+    void (*passes)(void *context);
+    void *context;
+};
+
+/* The same; WAITING may be NULL. */
+int control_socket_ask_long(int folder, struct json_object *request, struct json_object **reply,
+                            const struct control_waiting *waiting, struct error *error);
 
 #endif

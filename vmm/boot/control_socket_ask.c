@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <json-c/json_tokener.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 #include "vmm/boot/control_socket.h"
 #include "vmm/cleanup.h"
+
+#define WAITING_MS 100
 
 static int send_line(int fd, struct json_object *request, struct error *error)
 {
@@ -28,13 +31,25 @@ static int send_line(int fd, struct json_object *request, struct error *error)
     return 0;
 }
 
+static void await(int fd, const struct control_waiting *waiting)
+{
+    struct pollfd answer = { .fd = fd, .events = POLLIN };
+
+    while (waiting && poll(&answer, 1, WAITING_MS) == 0)
+        waiting->passes(waiting->context);
+}
+
 /* The answer's line into LINE, whose '\n' becomes its end. */
-static int receive_line(int fd, char *line, size_t size, struct error *error)
+static int receive_line(int fd, char *line, size_t size, const struct control_waiting *waiting,
+                        struct error *error)
 {
     size_t length = 0;
 
     while (length < size - 1) {
-        ssize_t got = recv(fd, line + length, size - 1 - length, 0);
+        ssize_t got;
+
+        await(fd, waiting);
+        got = recv(fd, line + length, size - 1 - length, 0);
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -64,13 +79,14 @@ static int judge(struct json_object *reply, struct error *error)
                      "that runs the VM");
 }
 
-static int ask(int fd, struct json_object *request, struct json_object **reply, struct error *error)
+static int ask(int fd, struct json_object *request, struct json_object **reply,
+               const struct control_waiting *waiting, struct error *error)
 {
     char line[CONTROL_LINE_MAX];
     int result = send_line(fd, request, error);
 
     if (result == 0)
-        result = receive_line(fd, line, sizeof(line), error);
+        result = receive_line(fd, line, sizeof(line), waiting, error);
     if (result < 0)
         return result;
     *reply = json_tokener_parse(line);
@@ -82,6 +98,12 @@ static int ask(int fd, struct json_object *request, struct json_object **reply, 
 
 int control_socket_ask(int folder, struct json_object *request, struct json_object **reply,
                 struct error *error)
+{
+    return control_socket_ask_long(folder, request, reply, NULL, error);
+}
+
+int control_socket_ask_long(int folder, struct json_object *request, struct json_object **reply,
+                            const struct control_waiting *waiting, struct error *error)
 {
     struct sockaddr_un name = { .sun_family = AF_UNIX };
     cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -95,7 +117,7 @@ int control_socket_ask(int folder, struct json_object *request, struct json_obje
                            ? "has no control socket: it is no VM of 'mote boot --name', or has ended"
                            : "control socket: %s", strerror(errno));
     else
-        result = ask(fd, request, reply, error);
+        result = ask(fd, request, reply, waiting, error);
     json_object_put(request);
     return result;
 }

@@ -37,20 +37,21 @@ static void obey(struct boot_monitor *monitor, char wish)
 
 /* ---- orders ---------------------------------------------------------------- */
 
-#define ORDER_FDS 2
-
 static int save(struct boot_monitor *monitor, const struct boot_order *order, const int *fds,
                 struct error *error)
 {
-    struct vm_snapshot_target target = { .state_fd = fds[0], .memory_fd = fds[1] };
-
+    struct vm_snapshot_target target = {
+        .state_fd = fds[0], .memory_fd = fds[1], .base_count = order->base_count,
+    };
     bool was_paused = vm_is_paused(monitor->vm);
     int result;
 
-    if (fds[0] < 0 || fds[1] < 0)
+    if (target.base_count > SNAPSHOT_CHAIN_MAX || fds[1 + target.base_count] < 0)
         return error_set(error, EBADF, "snapshot: the VM has as many files open as it may; have its "
                          "guest close connections");
     memcpy(target.id, order->id, sizeof(target.id));
+    memcpy(target.base_fds, fds + 2, target.base_count * sizeof(*fds));
+    memcpy(target.base_id, order->base_id, sizeof(target.base_id));
     /* Not an instruction after it, or the disks would be ahead of the snapshot. */
     if (order->stop)
         vm_pause(monitor->vm);
@@ -90,7 +91,7 @@ static ssize_t receive(int channel, struct boot_order *order, int *fds)
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(ORDER_FDS * sizeof(int))];
+        char bytes[CMSG_SPACE(BOOT_ORDER_FDS * sizeof(int))];
     } control;
     struct iovec part = { .iov_base = order, .iov_len = sizeof(*order) };
     struct msghdr message = {
@@ -100,11 +101,11 @@ static ssize_t receive(int channel, struct boot_order *order, int *fds)
     ssize_t length = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
-    for (int i = 0; i < ORDER_FDS; i++)
+    for (int i = 0; i < BOOT_ORDER_FDS; i++)
         fds[i] = -1;
-    /* Of two there is room for one alone where this process has as many open as it may. */
+    /* There is room for the first of them alone where this process has as many open as it may. */
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len <= CMSG_LEN(ORDER_FDS * sizeof(int)))
+        header->cmsg_len <= CMSG_LEN(BOOT_ORDER_FDS * sizeof(int)))
         memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     return length;
 }
@@ -113,7 +114,7 @@ static void wish_arrived(void *context, uint32_t events)
 {
     struct boot_monitor *monitor = context;
     struct boot_order order = { .kind = 0 };
-    int fds[ORDER_FDS];
+    int fds[BOOT_ORDER_FDS];
     ssize_t length = receive(monitor->channel, &order, fds);
     char wish = BOOT_STOP; /* also where the supervisor is gone */
 
@@ -125,7 +126,7 @@ static void wish_arrived(void *context, uint32_t events)
             memcpy(&wish, &order, 1);
         obey(monitor, wish);
     }
-    for (int i = 0; i < ORDER_FDS; i++)
+    for (int i = 0; i < BOOT_ORDER_FDS; i++)
         cleanup_close(&fds[i]);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/boot/aside.h"
 #include "vmm/boot/control_socket.h"
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
@@ -19,6 +20,8 @@
 
 /* What devices and vCPUs have to save is some hundred KiB. */
 #define STATE_ROOM (16ull << 20)
+/* Snapshots that a VM remembers to have been at. */
+#define MOMENTS 32
 
 struct orders {
     const struct boot_config *config;
@@ -31,28 +34,36 @@ struct orders {
     struct boot_order order; /* in flight */
     struct error failure;    /* met while another order makes up for it */
     struct snapshot_folder folder;
+    struct aside keeping; /* FOLDER, once it is written */
     bool paused;
+    bool was_paused; /* before the snapshot */
+    struct event_loop *loop;
+    bool ending; /* the loop runs until FOLDER is kept */
+    size_t moment_count;
+    uint8_t moments[MOMENTS][SNAPSHOT_ID_SIZE]; /* ids: what the VM came from, and was saved as */
 };
 
 /* ---- to the monitor -------------------------------------------------------- */
 
+/* FD_COUNT descriptors, at most BOOT_ORDER_FDS, go with it. */
 static int send_order(struct orders *orders, const struct boot_order *order, const int *fds,
-                      struct error *error)
+                      size_t fd_count, struct error *error)
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(BOOT_ORDER_FDS * sizeof(int))];
     } control = { .bytes = { 0 } };
     struct iovec part = { .iov_base = (void *)(uintptr_t)order, .iov_len = sizeof(*order) };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
-    if (fds) {
+    if (fd_count > 0) {
         control.header = (struct cmsghdr){
-            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(2 * sizeof(int)),
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+            .cmsg_len = CMSG_LEN(fd_count * sizeof(int)),
         };
-        memcpy(CMSG_DATA(&control.header), fds, 2 * sizeof(int));
+        memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
         message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
     }
     if (orders->channel < 0 || sendmsg(orders->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
@@ -61,26 +72,76 @@ static int send_order(struct orders *orders, const struct boot_order *order, con
     return 0;
 }
 
+static void remember(struct orders *orders, const uint8_t id[SNAPSHOT_ID_SIZE])
+{
+    memcpy(orders->moments[orders->moment_count++ % MOMENTS], id, SNAPSHOT_ID_SIZE);
+}
+
+/*
+ * The VM's process gets to read its base's memory: so that is one that the VM was,
+ * and no other VM's.
+ */
+static int check_base(const struct orders *orders, const struct vm_snapshot_source *base,
+                      const char *path, struct error *error)
+{
+    for (size_t i = 0; i < orders->moment_count && i < MOMENTS; i++)
+        if (memcmp(orders->moments[i], base->id, SNAPSHOT_ID_SIZE) == 0)
+            return 0;
+    return error_set(error, EINVAL, "snapshot %s: is none that this VM was restored from or, of late, "
+                     "saved as; leave --diff out", path);
+}
+
+/* ORDER's snapshot, which was begun, is to be the difference from BASE. */
+static int set_base(struct orders *orders, const struct control_request *request,
+                    const struct vm_snapshot_source *base, struct boot_order *order,
+                    struct error *error)
+{
+    int result = check_base(orders, base, request->base, error);
+
+    if (result == 0 && base->base_count == SNAPSHOT_CHAIN_MAX - 1)
+        result = error_set(error, ELOOP, "snapshot %s: has %zu bases below it already; fold it by "
+                           "'mote snapshot merge' first", request->base, base->base_count);
+    if (result < 0)
+        return result;
+    order->base_count = (uint32_t)base->base_count + 1;
+    memcpy(order->base_id, base->id, sizeof(order->base_id));
+    return snapshot_folder_set_base(&orders->folder, request->folder, request->base, base->id, error);
+}
+
+static int send_snapshot(struct orders *orders, const struct boot_order *order,
+                         const struct vm_snapshot_source *base, struct error *error)
+{
+    int fds[BOOT_ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
+
+    memcpy(fds + 3, base->base_fds, base->base_count * sizeof(int));
+    sandbox_allow_file(orders->sandbox, orders->folder.state_fd, STATE_ROOM);
+    sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->config->vm.memory);
+    return send_order(orders, order, fds, 2 + order->base_count, error);
+}
+
 static int begin_snapshot(struct orders *orders, const struct control_request *request,
                           struct error *error)
 {
     struct boot_order order = { .kind = BOOT_ORDER_SNAPSHOT, .stop = request->stop };
-    int result;
+    struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;
+    int result = 0;
 
     if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
         return error_system(error, errno, "snapshot");
-    result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
-                                   order.id, error);
-    if (result == 0) {
-        sandbox_allow_file(orders->sandbox, orders->folder.state_fd, STATE_ROOM);
-        sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->config->vm.memory);
-        result = send_order(orders, &order,
-                            (int[]){ orders->folder.state_fd, orders->folder.memory_fd }, error);
-    }
+    if (request->base)
+        result = snapshot_folder_open(&base, request->base, error);
+    if (result == 0)
+        result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
+                                       order.id, error);
+    if (result == 0 && request->base)
+        result = set_base(orders, request, &base, &order, error);
+    if (result == 0)
+        result = send_snapshot(orders, &order, &base, error);
     if (result < 0) {
         snapshot_folder_drop(&orders->folder);
         sandbox_files_written(orders->sandbox, false);
     }
+    snapshot_source_close(&base);
     return result;
 }
 
@@ -92,15 +153,19 @@ static void go_on_after(struct orders *orders, const struct error *failure)
     struct boot_order order = { .kind = BOOT_ORDER_RESUME };
     struct error error = ERROR_INIT;
 
-    if (send_order(orders, &order, NULL, &error) < 0)
+    if (send_order(orders, &order, NULL, 0, &error) < 0)
         control_socket_refuse(orders->control, failure);
     else
         orders->failure = *failure;
 }
 
-/* The state comes from a process that the guest may have broken into: see machine_state_verify(). */
-static int keep_snapshot(struct orders *orders, struct error *error)
+/*
+ * Aside, as a disk may take its time.  The state comes from a process that the guest
+ * may have broken into: see machine_state_verify().
+ */
+static int keep_snapshot(void *context, struct error *error)
 {
+    struct orders *orders = context;
     cleanup_free void *bytes = NULL;
     size_t length;
     int result = machine_state_read(orders->folder.state_fd, &bytes, &length, error);
@@ -115,22 +180,34 @@ static int keep_snapshot(struct orders *orders, struct error *error)
     return result;
 }
 
-static void snapshot_saved(struct orders *orders, bool was_paused)
+static void snapshot_kept(void *context, const struct error *error)
 {
-    struct error error = ERROR_INIT;
+    struct orders *orders = context;
     bool stop = orders->order.stop;
-    int result = keep_snapshot(orders, &error);
 
-    sandbox_files_written(orders->sandbox, result == 0);
-    if (result == 0) {
+    /* What is left is that of a child that was killed. */
+    snapshot_folder_drop(&orders->folder);
+    sandbox_files_written(orders->sandbox, error->number == 0);
+    if (error->number == 0) {
+        remember(orders, orders->order.id);
         control_socket_answer(orders->control, NULL);
         if (stop)
             orders->stop(orders->context);
-    } else if (stop && !was_paused) {
-        go_on_after(orders, &error);
+    } else if (stop && !orders->was_paused) {
+        go_on_after(orders, error);
     } else {
-        control_socket_refuse(orders->control, &error);
+        control_socket_refuse(orders->control, error);
     }
+    if (orders->ending)
+        event_loop_stop(orders->loop);
+}
+
+static void snapshot_saved(struct orders *orders)
+{
+    struct error error = ERROR_INIT;
+
+    if (aside_start(&orders->keeping, orders->loop, keep_snapshot, snapshot_kept, orders, &error) < 0)
+        snapshot_kept(orders, &error);
 }
 
 /* Also for `mote ps`; an error is of that. */
@@ -145,13 +222,12 @@ static int set_paused(struct orders *orders, bool paused, struct error *error)
 void orders_answered(struct orders *orders, const struct boot_answer *answer)
 {
     struct error error = ERROR_INIT;
-    bool was_paused;
 
     /* One that nobody waits for comes from an attacker. */
     if (!orders || !orders->in_flight)
         return;
     orders->in_flight = false;
-    was_paused = orders->paused;
+    orders->was_paused = orders->paused;
     /* No reason to lose a snapshot, though. */
     if (set_paused(orders, answer->paused != 0, &error) < 0 &&
         orders->order.kind == BOOT_ORDER_SNAPSHOT)
@@ -164,7 +240,7 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
                   (int)sizeof(answer->message) - 1, answer->message);
     }
     if (!error.number && orders->order.kind == BOOT_ORDER_SNAPSHOT) {
-        snapshot_saved(orders, was_paused);
+        snapshot_saved(orders);
         return;
     }
     snapshot_folder_drop(&orders->folder);
@@ -192,6 +268,20 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
     snapshot_folder_drop(&orders->folder);
     error_set(&error, ESRCH, "the VM ended before it was done");
     control_socket_refuse(orders->control, &error);
+}
+
+void orders_abandon(struct orders *orders)
+{
+    if (orders)
+        aside_abandon(&orders->keeping);
+}
+
+int orders_end(struct orders *orders, struct error *error)
+{
+    if (!orders || !aside_works(&orders->keeping))
+        return 0;
+    orders->ending = true;
+    return event_loop_run(orders->loop, error);
 }
 
 /* ---- requests -------------------------------------------------------------- */
@@ -229,15 +319,15 @@ static void asked(void *context, const struct control_request *request)
         break;
     case CONTROL_PAUSE:
         order.kind = BOOT_ORDER_PAUSE;
-        result = send_order(orders, &order, NULL, &error);
+        result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_RESUME:
         order.kind = BOOT_ORDER_RESUME;
-        result = send_order(orders, &order, NULL, &error);
+        result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_BALLOON:
         order = (struct boot_order){ .kind = BOOT_ORDER_BALLOON, .target = request->target };
-        result = send_order(orders, &order, NULL, &error);
+        result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_COMMAND_COUNT:
         break;
@@ -262,6 +352,10 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
     created->context = context;
     created->channel = -1;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
+    created->keeping = (struct aside)ASIDE_INIT;
+    created->loop = loop;
+    if (config->vm.snapshot)
+        remember(created, config->vm.snapshot->id);
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
     signal(SIGXFSZ, SIG_IGN);
     result = control_socket_create(&created->control, config->entry->folder, loop, &owner, error);
@@ -279,12 +373,15 @@ void orders_close(struct orders *orders)
         return;
     control_socket_close(orders->control);
     store_close(orders->config->entry);
+    snapshot_folder_leave(&orders->folder);
+    cleanup_close(&orders->keeping.fd);
 }
 
 void orders_destroy(struct orders *orders)
 {
     if (!orders)
         return;
+    aside_end(&orders->keeping);
     control_socket_destroy(orders->control);
     unlinkat(orders->config->entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);

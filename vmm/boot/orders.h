@@ -22,6 +22,12 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 
 void orders_answered(struct orders *orders, const struct boot_answer *answer);
 
+/* A snapshot that is being brought to the disk is given up.  NULL is fine. */
+void orders_abandon(struct orders *orders);
+
+/* The last monitor has ended: runs the loop until such a snapshot is complete or given up.  NULL is fine. */
+int orders_end(struct orders *orders, struct error *error);
+
 /* In the monitor, just forked: none of it is for a jail.  NULL is fine. */
 void orders_close(struct orders *orders);
 

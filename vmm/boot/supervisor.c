@@ -75,6 +75,7 @@ static void refresh(const struct supervisor *supervisor)
 static void stop(struct supervisor *supervisor, int signal)
 {
     supervisor->signal = signal;
+    orders_abandon(supervisor->orders);
     end_soon(supervisor, BOOT_STOP);
 }
 
@@ -372,6 +373,8 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
                     how(supervisor));
     }
+    if (result == 0)
+        result = orders_end(supervisor->orders, error);
     if (supervisor->terminal)
         terminal_restore(supervisor->terminal);
     log_tell_left_out(supervisor->log);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 #include "vmm/images/staging.h"
 #include "vmm/sandbox/sandbox.h"
 

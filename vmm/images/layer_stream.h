@@ -20,7 +20,7 @@
 
 #include "vmm/error.h"
 #include "vmm/images/digest.h"
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 
 /* Where the packed bytes come from. */
 struct byte_source {

@@ -19,7 +19,7 @@
 
 #include "vmm/error.h"
 #include "vmm/images/cache.h"
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 #include "vmm/images/staging.h"
 #include "vmm/sandbox/sandbox.h"
 

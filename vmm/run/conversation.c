@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/command.h"
+#include "vmm/run/job.h"
 #include "vmm/run/output.h"
 #include "vmm/run/supervisor_internal.h"
 
@@ -211,19 +212,29 @@ void output_check(struct supervisor *supervisor)
 
 /* ---- records -------------------------------------------------------------- */
 
+void supervisor_send_job(struct supervisor *supervisor)
+{
+    supervisor->outcome->restored = supervisor->warm == WARM_RESTORED;
+    supervisor->phase = PHASE_STARTING;
+    job_set_clock(supervisor->options->job);
+    if (control_send(supervisor->control, supervisor->options->job,
+                     supervisor->options->job_length) < 0)
+        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+}
+
 static void guest_is_ready(struct supervisor *supervisor, const struct run_hello *hello)
 {
     timeline_mark(supervisor->options->timeline, "guest ready");
+    if (hello->version != RUN_VERSION && warm_distrusts(supervisor))
+        return;
     if (hello->version != RUN_VERSION) {
         supervisor_complain(supervisor, "the guest's init is of another version of Mote; "
                   "build or install both anew");
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
         return;
     }
-    supervisor->phase = PHASE_STARTING;
-    if (control_send(supervisor->control, supervisor->options->job,
-                     supervisor->options->job_length) < 0)
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    if (!warm_saves_first(supervisor))
+        supervisor_send_job(supervisor);
 }
 
 static void job_failed(struct supervisor *supervisor, const struct record *record)
@@ -272,6 +283,9 @@ static void record_came(void *context, const struct record *record)
     case RUN_HELLO:
         guest_is_ready(supervisor, &record->hello);
         break;
+    case RUN_PREPARED:
+        warm_prepared(supervisor);
+        break;
     case RUN_STARTED:
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;
@@ -295,7 +309,7 @@ static void control_closed(void *context, int reason)
 {
     struct supervisor *supervisor = context;
 
-    if (supervisor->over || reason != -EPROTO)
+    if (supervisor->over || reason != -EPROTO || warm_distrusts(supervisor))
         return; /* SIGCHLD will tell */
     supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
     supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);

@@ -2,9 +2,11 @@
 #include "vmm/run/job.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "vmm/cleanup.h"
 
@@ -103,10 +105,11 @@ static void put_text(struct text *text, const struct job *job)
     put_list(text, job->environment);
 }
 
-int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct error *error)
+static int encode(enum run_record_type type, const struct job *job, const struct run_job *base,
+                  uint8_t **bytes, size_t *length, struct error *error)
 {
-    struct run_header header = { .type = RUN_JOB };
-    struct run_job head = job->head;
+    struct run_header header = { .type = type };
+    struct run_job head = *base;
     struct text text = { .bytes = NULL };
     cleanup_free uint8_t *record = NULL;
 
@@ -119,8 +122,6 @@ int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct er
     head.arguments = (uint32_t)job->arguments->count;
     head.variables = (uint32_t)job->environment->count;
     head.text_length = (uint32_t)text.length;
-    if (getrandom(head.seed, sizeof(head.seed), 0) != (ssize_t)sizeof(head.seed))
-        return error_system(error, errno, "random numbers for the guest");
     header.length = (uint32_t)(sizeof(head) + text.length);
     record = malloc(sizeof(header) + header.length);
     if (!record)
@@ -132,4 +133,38 @@ int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct er
     *length = sizeof(header) + header.length;
     *bytes = steal_pointer(&record);
     return 0;
+}
+
+int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct error *error)
+{
+    struct run_job head = job->head;
+
+    if (getrandom(head.seed, sizeof(head.seed), 0) != (ssize_t)sizeof(head.seed))
+        return error_system(error, errno, "random numbers for the guest");
+    return encode(RUN_JOB, job, &head, bytes, length, error);
+}
+
+int job_encode_prepare(const struct job *job, uint8_t **bytes, size_t *length,
+                       struct error *error)
+{
+    static const struct text_list none = { .count = 0 };
+    const struct run_job head = {
+        .flags = job->head.flags & RUN_SCRATCH, .disk_limit = job->head.disk_limit,
+    };
+    struct job prepare = *job;
+
+    prepare.host_name = prepare.user = prepare.work_directory = "";
+    prepare.arguments = prepare.environment = &none;
+    return encode(RUN_PREPARE, &prepare, &head, bytes, length, error);
+}
+
+void job_set_clock(uint8_t *bytes)
+{
+    struct timespec now;
+    uint64_t clock;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    memcpy(bytes + sizeof(struct run_header) + offsetof(struct run_job, clock), &clock,
+           sizeof(clock));
 }

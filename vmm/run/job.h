@@ -39,7 +39,12 @@ struct job {
     const struct text_list *arguments, *environment;
 };
 
-/* The whole record, header included; the caller frees *BYTES. */
+/* The whole record, header included, without a clock; the caller frees *BYTES. */
 int job_encode(const struct job *job, uint8_t **bytes, size_t *length, struct error *error);
+/* The same, of what a template of JOB's guest may have: its disks, and how much may be written. */
+int job_encode_prepare(const struct job *job, uint8_t **bytes, size_t *length,
+                       struct error *error);
+/* Writes the time into the record BYTES, which is sent now. */
+void job_set_clock(uint8_t *bytes);
 
 #endif

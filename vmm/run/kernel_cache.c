@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/run/cache_folder.h"
 #include "vmm/run/companion.h"
-#include "vmm/run/kernel_choice.h"
 
-#define NAME_SIZE 128
+#define NAME_SIZE FILE_IDENTITY_SIZE
 #define FOLDER "unpacked-kernels"
 #define TEMPORARY ".tmp"
 #define MAGIC_OFFSET 0x202
@@ -31,51 +31,11 @@ struct slot {
     const struct image_program *program;
 };
 
-/* ---- the folder ----------------------------------------------------------- */
-
-/* As mkdir -p; the caller's open(2) tells what went wrong. */
-static void make_folders(char *path)
-{
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = '\0';
-        mkdir(path, 0700);
-        *at = '/';
-    }
-    mkdir(path, 0700);
-}
-
-static int open_folder(char **path, struct error *error)
-{
-    cleanup_free char *cache = kernel_cache_base(), *folder = NULL;
-    cleanup_fd int fd = -1;
-    struct stat status;
-
-    if (!cache || asprintf(&folder, "%s/" FOLDER, cache) < 0)
-        return error_system(error, ENOMEM, "the cache of kernels");
-    make_folders(folder);
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return error_system(error, errno, "cache %s", folder);
-    if (status.st_uid != geteuid() || (status.st_mode & 0022))
-        return error_set(error, EPERM, "cache %s: other users can write there; chmod go-w it, or "
-                         "name another folder with XDG_CACHE_HOME", folder);
-    *path = steal_pointer(&folder);
-    return steal_fd(&fd);
-}
-
 /* ---- a kernel in it ------------------------------------------------------- */
 
 static void set_name(struct slot *slot)
 {
-    const struct stat *status = &slot->status;
-
-    snprintf(slot->name, sizeof(slot->name), "%llx-%llx-%llx-%llx.%lx-%llx.%lx",
-             (unsigned long long)status->st_dev, (unsigned long long)status->st_ino,
-             (unsigned long long)status->st_size, (unsigned long long)status->st_mtim.tv_sec,
-             (unsigned long)status->st_mtim.tv_nsec, (unsigned long long)status->st_ctim.tv_sec,
-             (unsigned long)status->st_ctim.tv_nsec);
+    file_identity(&slot->status, slot->name);
     snprintf(slot->temporary, sizeof(slot->temporary), "%s" TEMPORARY, slot->name);
 }
 
@@ -207,7 +167,7 @@ int kernel_cache_get(const char *kernel, kernel_unpacker unpack,
     if (source < 0 || fstat(source, &slot.status) < 0 || !S_ISREG(slot.status.st_mode) ||
         !is_bzimage(source))
         return 0;
-    slot.folder = folder = open_folder(&folder_path, error);
+    slot.folder = folder = cache_folder_open(FOLDER, &folder_path, error);
     if (folder < 0)
         return folder;
     set_name(&slot);

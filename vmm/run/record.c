@@ -13,6 +13,7 @@ struct record_rule {
 
 static const struct record_rule rules[] = {
     [RUN_HELLO] = { 0, sizeof(struct run_hello), false },
+    [RUN_PREPARED] = { RUN_HELLO, 0, false },
     [RUN_STARTED] = { RUN_HELLO, 0, false },
     [RUN_FAILED] = { RUN_HELLO, sizeof(struct run_failed), true },
     [RUN_ENDED] = { RUN_STARTED, sizeof(struct run_ended), false },
@@ -21,18 +22,22 @@ static const struct record_rule rules[] = {
 static bool is_allowed(const struct record_reader *reader, const struct run_header *header)
 {
     const struct record_rule *rule;
-    bool is_of_guest = header->type == RUN_HELLO || header->type == RUN_STARTED ||
-                       header->type == RUN_FAILED || header->type == RUN_ENDED;
+    enum run_record_type last = reader->last;
+    bool is_of_guest = header->type == RUN_HELLO || header->type == RUN_PREPARED ||
+                       header->type == RUN_STARTED || header->type == RUN_FAILED ||
+                       header->type == RUN_ENDED;
 
     if (!is_of_guest)
         return false;
+    /* It may have been prepared, or not. */
+    if (last == RUN_PREPARED && header->type != RUN_PREPARED)
+        last = RUN_HELLO;
     rule = &rules[header->type];
     if (header->length < rule->size || header->length > RUN_GUEST_RECORD_MAX ||
         (!rule->has_text && header->length > rule->size))
         return false;
     /* What goes wrong may do so while the job runs, too. */
-    return reader->last == rule->after ||
-           (header->type == RUN_FAILED && reader->last == RUN_STARTED);
+    return last == rule->after || (header->type == RUN_FAILED && last == RUN_STARTED);
 }
 
 /* The words end up on the user's terminal. */

@@ -139,6 +139,8 @@ static const struct option_row rows[] = {
       "/boot)", option_set_text, FIELD(kernel) },
     { NULL, "no-kernel-cache", NULL, "boot a bzImage as it is, not what was unpacked of it\nonce and "
       "kept", option_set_flag, FIELD(no_kernel_cache) },
+    { NULL, "warm", NULL, "go on from a guest that waits for its job, saved by the first\nrun of this "
+      "kernel, root and size; see mote template", option_set_flag, FIELD(warm) },
     { NULL, "describe", "HOW", "how it learns of the machine: auto (default), acpi,\nfdt or "
       "cmdline", option_set_choice, FIELD(describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,

@@ -25,7 +25,7 @@ struct run_options {
     const char *output;
     struct text_list environment; /* NAME=VALUE, in order */
     const char *work_directory, *user, *host_name, *name;
-    bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache;
+    bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
     uint64_t pids, timeout_ms, output_limit, disk_limit, scratch; /* 0: none given */
     unsigned int net; /* an index: none, user */
     size_t publish_count;

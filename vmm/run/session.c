@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/run/session.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "devices/backend/passt.h"
 #include "devices/registry.h"
 #include "vmm/cleanup.h"
+#include "vmm/run/companion.h"
 #include "vmm/run/initramfs.h"
 #include "vmm/run/kernel_cache.h"
 #include "vmm/run/output.h"
 #include "vmm/run/scratch.h"
 #include "vmm/run/verdict.h"
-
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define DEFAULT_HOST_NAME "mote"
 
 /*
  * Besides where to speak and that a panic ends the guest: without the BSD
@@ -28,130 +23,6 @@
  * without the tests of every cipher, a third of a stock kernel's start.
  */
 #define COMMAND_LINE "console=ttyS0 panic=-1 pty.legacy_count=0 cryptomgr.notests"
-
-/* ---- the job -------------------------------------------------------------- */
-
-static int add_all(struct text_list *list, char **words, struct error *error)
-{
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && words && words[i]; i++)
-        result = text_list_add(list, words[i], error);
-    return result;
-}
-
-/* As container tools have it: our words replace the image's command, not its entry point. */
-static int choose_arguments(struct session *session, struct error *error)
-{
-    const struct image_config *config = &session->rootfs.config;
-    char **words = session->options.words;
-    int result = add_all(&session->arguments, config->entrypoint.items, error);
-
-    if (result == 0)
-        result = add_all(&session->arguments, words[0] ? words : config->command.items, error);
-    if (result == 0 && session->arguments.count == 0)
-        return error_set(error, EINVAL, "--image %s: names no command; give one after the options",
-                         session->options.image);
-    return result;
-}
-
-static int set_variable(struct session *session, const char *name, const char *value,
-                        struct error *error)
-{
-    cleanup_free char *variable = NULL;
-
-    if (text_list_variable(&session->environment, name))
-        return 0;
-    if (asprintf(&variable, "%s=%s", name, value) < 0)
-        return error_system(error, ENOMEM, "the job's environment");
-    return text_list_add(&session->environment, variable, error);
-}
-
-/* The image's, then the user's; then what is still missing. */
-static int choose_environment(struct session *session, const char *host_name, struct error *error)
-{
-    const struct text_list *sources[] = {
-        &session->rootfs.config.environment, &session->options.environment,
-    };
-    int result = text_list_add(&session->environment, DEFAULT_PATH, error);
-
-    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++)
-        for (size_t j = 0; result == 0 && j < sources[i]->count; j++)
-            result = text_list_set_variable(&session->environment, sources[i]->items[j], error);
-    if (result == 0)
-        result = set_variable(session, "HOSTNAME", host_name, error);
-    if (result == 0 && session->options.tty)
-        result = set_variable(session, "TERM", getenv("TERM") ? getenv("TERM") : "xterm", error);
-    return result;
-}
-
-static uint32_t choose_flags(const struct run_options *options)
-{
-    uint32_t flags = 0;
-
-    if (!options->detach && (options->interactive || options->tty || !isatty(STDIN_FILENO)))
-        flags |= RUN_STDIN;
-    if (options->tty)
-        flags |= RUN_TTY;
-    if (options->output)
-        flags |= RUN_OUTPUT;
-    if (options->scratch)
-        flags |= RUN_SCRATCH;
-    return flags;
-}
-
-static const char *first_of(const char *a, const char *b, const char *c)
-{
-    return a && *a ? a : b && *b ? b : c;
-}
-
-static void tell_addresses(struct run_job *head)
-{
-    inet_pton(AF_INET, PASST_PRIVATE_ADDRESS, &head->address);
-    inet_pton(AF_INET, PASST_PRIVATE_GATEWAY, &head->gateway);
-    inet_pton(AF_INET, PASST_PRIVATE_NAME_SERVER, &head->name_server);
-    head->prefix_length = PASST_PRIVATE_PREFIX;
-}
-
-static int encode_job(struct session *session, struct error *error)
-{
-    const struct run_options *options = &session->options;
-    const struct rootfs *rootfs = &session->rootfs;
-    struct winsize size = { .ws_row = 24, .ws_col = 80 };
-    struct job job = {
-        .host_name = first_of(options->host_name, DEFAULT_HOST_NAME, ""),
-        .user = first_of(options->user, rootfs->config.user, "0"),
-        .work_directory = first_of(options->work_directory, rootfs->config.work_directory, "/"),
-        .layer_count = rootfs->layer_count,
-        .volume_count = rootfs->volume_count,
-        .arguments = &session->arguments,
-        .environment = &session->environment,
-    };
-    int result = choose_arguments(session, error);
-
-    if (result == 0)
-        result = choose_environment(session, job.host_name, error);
-    if (result < 0)
-        return result;
-    for (size_t i = 0; i < rootfs->layer_count; i++)
-        job.layers[i] = rootfs->layers[i].file_system;
-    for (size_t i = 0; i < rootfs->volume_count; i++)
-        job.volumes[i] = (struct job_volume){
-            options->volumes[i].target, rootfs->volumes[i].file_system,
-        };
-    ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-    session->flags = choose_flags(options);
-    job.head = (struct run_job){
-        .flags = session->flags,
-        .pids_max = (uint32_t)options->pids,
-        .disk_limit = options->disk_limit,
-        .rows = size.ws_row,
-        .columns = size.ws_col,
-    };
-    if (options->net == RUN_NET_USER)
-        tell_addresses(&job.head);
-    return job_encode(&job, &session->job, &session->job_length, error);
-}
 
 /* ---- the VM --------------------------------------------------------------- */
 
@@ -229,21 +100,29 @@ static int add_devices(struct session *session, struct error *error)
     return result;
 }
 
-/* The initramfs has the modules for this job's disks and network. */
-static int make_initramfs(struct session *session, struct error *error)
+/* Of a kernel that has them: for this job's disks and network. */
+static int list_modules(const struct session *session, struct text_list *wanted,
+                        struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
-    struct text_list wanted = { .count = 0 };
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < rootfs->layer_count; i++)
-        result = text_list_add(&wanted, rootfs->layers[i].file_system, error);
+        result = text_list_add(wanted, rootfs->layers[i].file_system, error);
     for (size_t i = 0; result == 0 && i < rootfs->volume_count; i++)
-        result = text_list_add(&wanted, rootfs->volumes[i].file_system, error);
+        result = text_list_add(wanted, rootfs->volumes[i].file_system, error);
     if (result == 0 && session->scratch >= 0)
-        result = text_list_add(&wanted, "ext4", error);
+        result = text_list_add(wanted, "ext4", error);
     if (result == 0 && session->options.net == RUN_NET_USER)
-        result = text_list_add(&wanted, "virtio_net", error);
+        result = text_list_add(wanted, "virtio_net", error);
+    return result;
+}
+
+static int make_initramfs(struct session *session, struct error *error)
+{
+    struct text_list wanted = { .count = 0 };
+    int result = list_modules(session, &wanted, error);
+
     if (result == 0)
         result = initramfs_create(&session->kernel, &wanted, &session->initramfs, error);
     text_list_release(&wanted);
@@ -260,19 +139,83 @@ static struct image_program image_program_of(const struct session *session)
 /* A bzImage boots without the cache, too: what is wrong with that is no error. */
 static void use_unpacked_kernel(struct session *session)
 {
-    struct kernel_choice *kernel = &session->kernel;
+    const struct kernel_choice *kernel = &session->kernel;
     struct error error = ERROR_INIT;
-    char *path;
     struct image_program program = image_program_of(session);
-    int result = kernel_cache_get(kernel->path, kernel_cache_unpack, &program, &path, &error);
+    int result = kernel_cache_get(kernel->path, kernel_cache_unpack, &program,
+                                  &session->unpacked_kernel, &error);
 
+    if (result <= 0)
+        session->unpacked_kernel = NULL;
     if (result < 0)
         log_info(&session->log, "kernel %s: the guest unpacks it: %s", kernel->path,
                  error.message);
-    if (result <= 0)
-        return;
-    free(kernel->path);
-    kernel->path = path;
+}
+
+int session_go_cold(struct session *session, struct error *error)
+{
+    struct vm_config *config = &session->options.vm;
+    int result;
+
+    if (!session->options.no_kernel_cache)
+        use_unpacked_kernel(session);
+    result = make_initramfs(session, error);
+    config->kernel = session->unpacked_kernel ? session->unpacked_kernel : session->kernel.path;
+    config->initrd = "initramfs";
+    config->initrd_fd = session->initramfs;
+    config->snapshot = NULL;
+    config->may_be_saved = session->template.key != NULL;
+    return result;
+}
+
+/* ---- a template ----------------------------------------------------------- */
+
+static int open_template(struct session *session, struct error *error)
+{
+    struct text_list wanted = { .count = 0 };
+    cleanup_free char *init = NULL;
+    struct template_parts parts = {
+        .vm = &session->options.vm,
+        .kernel = &session->kernel,
+        .packed = session->options.no_kernel_cache,
+        .wanted = &wanted,
+        .rootfs = &session->rootfs,
+        .scratch = session->scratch,
+        .prepare = session->prepare,
+        .prepare_length = session->prepare_length,
+        .network = session->options.net == RUN_NET_USER,
+    };
+    char *key = NULL;
+    int result = companion_find("mote-init", &init, error);
+
+    parts.init = init;
+    if (result == 0)
+        result = list_modules(session, &wanted, error);
+    if (result == 0)
+        result = template_key(&parts, &key, error);
+    text_list_release(&wanted);
+    return result == 0 ? template_open(&session->template, key, error) : result;
+}
+
+/* Whether the VM goes on from one.  What is wrong with --warm costs time, and never a job. */
+static bool find_template(struct session *session)
+{
+    struct error error = ERROR_INIT;
+    int found = 0;
+
+    if (!session->options.warm)
+        return false;
+    if (open_template(session, &error) < 0) {
+        log_warn(&session->log, "--warm: the VM boots: %s", error.message);
+        template_close(&session->template);
+        return false;
+    }
+    found = template_find(&session->template, &error);
+    if (found < 0)
+        log_info(&session->log, "%s: it is removed, and the VM boots", error.message);
+    if (found > 0)
+        session->options.vm.snapshot = &session->template.source;
+    return found > 0;
 }
 
 static int configure_vm(struct session *session, struct error *error)
@@ -280,20 +223,16 @@ static int configure_vm(struct session *session, struct error *error)
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
-    if (result == 0 && !session->options.no_kernel_cache)
-        use_unpacked_kernel(session);
-    if (result == 0)
-        result = make_initramfs(session, error);
     if (result < 0)
         return result;
-    config->kernel = session->kernel.path;
-    config->initrd = "initramfs";
-    config->initrd_fd = session->initramfs;
     config->describe = session->kernel.describe;
     if (session->options.describe > 0)
         config->describe = session->options.describe - 1;
     config->command_line = session->options.verbose ? COMMAND_LINE : COMMAND_LINE " loglevel=1";
-    result = add_devices(session, error);
+    if (!find_template(session))
+        result = session_go_cold(session, error);
+    if (result == 0)
+        result = add_devices(session, error);
     return result == 0 ? vm_config_check(config, error) : result;
 }
 
@@ -327,7 +266,7 @@ int session_prepare(struct session *session, struct error *error)
     if (result == 0)
         result = open_rootfs(session, error);
     if (result == 0)
-        result = encode_job(session, error);
+        result = session_encode_job(session, error);
     if (result == 0 && options->scratch)
         result = scratch_create(options->scratch, &session->scratch, error);
     if (result == 0)
@@ -355,12 +294,15 @@ void session_close(struct session *session)
 {
     rootfs_release(&session->rootfs);
     kernel_choice_release(&session->kernel);
+    free(session->unpacked_kernel);
     text_list_release(&session->arguments);
     text_list_release(&session->environment);
     run_options_release(&session->options);
     cleanup_close(&session->initramfs);
     cleanup_close(&session->scratch);
+    template_close(&session->template);
     free(session->job);
+    free(session->prepare);
     if (session->timeline)
         munmap(session->timeline, sizeof(*session->timeline));
 }

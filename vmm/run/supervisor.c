@@ -203,6 +203,8 @@ static void vm_ended(struct supervisor *supervisor)
     bool fault;
 
     drain_console(supervisor);
+    if (warm_starts_anew(supervisor))
+        return;
     if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
         supervisor_complain(supervisor, "%s", supervisor->vm.error.message);
     else
@@ -278,7 +280,8 @@ static int open_signals(struct supervisor *supervisor, struct error *error)
 
 /* ---- all together --------------------------------------------------------- */
 
-static int watch(struct supervisor *supervisor, int fd, event_handler handler, struct error *error)
+int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handler,
+                     struct error *error)
 {
     struct event_source source = {
         .fd = fd, .events = EPOLLIN, .handler = handler, .context = supervisor,
@@ -286,6 +289,31 @@ static int watch(struct supervisor *supervisor, int fd, event_handler handler, s
     int result = event_loop_add(supervisor->loop, &source);
 
     return result < 0 ? error_system(error, -result, "the job") : 0;
+}
+
+int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
+{
+    const struct supervisor_options *options = supervisor->options;
+    struct vm_saving files;
+    const struct vm_saving *saving = warm_begin(supervisor, &files);
+    int result;
+
+    supervisor->phase = PHASE_WAITING;
+    if ((result = vm_process_start(&supervisor->vm, options->config, saving, options->sandbox,
+                                   options->log, options->timeline, error)) < 0 ||
+        (result = supervisor_watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
+        (result = supervisor_watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
+        return result;
+    return warm_started(supervisor, error);
+}
+
+void supervisor_close_vm(struct supervisor *supervisor)
+{
+    event_loop_remove(supervisor->loop, supervisor->vm.handoff);
+    event_loop_remove(supervisor->loop, supervisor->vm.console);
+    control_destroy(supervisor->control);
+    supervisor->control = NULL;
+    vm_process_close(&supervisor->vm, supervisor->options->config);
 }
 
 static int start(struct supervisor *supervisor, struct error *error)
@@ -300,12 +328,9 @@ static int start(struct supervisor *supervisor, struct error *error)
     supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (supervisor->clock < 0)
         return error_system(error, errno, "the clock");
-    if ((result = vm_process_start(&supervisor->vm, options->config, options->sandbox, options->log,
-                                   options->timeline, error)) < 0 ||
-        (result = watch(supervisor, supervisor->signals, signal_ready, error)) < 0 ||
-        (result = watch(supervisor, supervisor->clock, clock_rang, error)) < 0 ||
-        (result = watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
-        (result = watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
+    if ((result = supervisor_start_vm(supervisor, error)) < 0 ||
+        (result = supervisor_watch(supervisor, supervisor->signals, signal_ready, error)) < 0 ||
+        (result = supervisor_watch(supervisor, supervisor->clock, clock_rang, error)) < 0)
         return result;
     supervisor->alarm = ALARM_TIMEOUT;
     if (options->timeout_ms > 0)
@@ -315,7 +340,8 @@ static int start(struct supervisor *supervisor, struct error *error)
 
 static void close_all(struct supervisor *supervisor)
 {
-    vm_process_close(&supervisor->vm);
+    warm_close(supervisor);
+    vm_process_close(&supervisor->vm, supervisor->options->config);
     supervisor_close_streams(supervisor);
     control_destroy(supervisor->control);
     event_loop_destroy(supervisor->loop);
@@ -328,7 +354,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = -1, .clock = -1,
-        .vm = VM_PROCESS_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = -1, .vm = VM_PROCESS_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

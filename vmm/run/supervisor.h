@@ -20,6 +20,7 @@
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/log.h"
+#include "vmm/run/template.h"
 #include "vmm/timeline.h"
 
 /* What ended the job, in the verdict's words (verdict.c). */
@@ -35,11 +36,23 @@ enum cause {
     CAUSE_COUNT,
 };
 
+/* For --warm: where the guest's template is, or shall be. */
+struct warm_start {
+    struct template *template; /* one that was found is what `config` restores */
+    struct template_about about;
+    /* Makes `config` one that boots. */
+    int (*go_cold)(void *context, struct error *error);
+    void *context;
+};
+
 struct supervisor_options {
     struct vm_config *config;
+    const struct warm_start *warm; /* NULL: the VM boots, and that is it */
     const struct sandbox_config *sandbox;
-    const uint8_t *job; /* as job_encode() made it */
+    uint8_t *job; /* as job_encode() made it */
     size_t job_length;
+    const uint8_t *prepare; /* as job_encode_prepare() made it, or NULL */
+    size_t prepare_length;
     uint32_t flags;     /* of the job: enum run_flags */
     const char *command; /* for messages */
     const char *output;  /* folder for what is in /output; NULL: none is wanted */
@@ -55,6 +68,7 @@ struct outcome {
     enum cause cause;
     int status;    /* for exit(3) */
     bool began;    /* the command ran */
+    bool restored; /* its VM went on from a template */
     char message[256]; /* the first thing that went wrong with Mote or the guest; or empty */
     int signal;    /* that ended the job's main process, or 0 */
     uint64_t wall_ms;

@@ -4,7 +4,8 @@
 
 /*
  * What the supervisor's parts share: supervisor.c has the loop, the clock and
- * the signals; conversation.c the guest's connections and what it says on them.
+ * the signals; conversation.c the guest's connections and what it says on them;
+ * warm.c the template that a VM goes on from or becomes.
  */
 
 #include <sys/signalfd.h>
@@ -20,12 +21,17 @@
 /* How far the conversation has come. */
 enum phase {
     PHASE_WAITING,  /* for the control connection and HELLO */
+    PHASE_PREPARING, /* the guest mounts what it can before its job comes */
+    PHASE_SAVING,   /* the guest waits for its job, and becomes a template */
     PHASE_STARTING, /* the job was sent; its streams connect */
     PHASE_RUNNING,
     PHASE_ENDED,    /* the guest told how; streams may still have something */
 };
 
 enum alarm { ALARM_TIMEOUT, ALARM_GRACE, ALARM_LAST, ALARM_OUTPUT };
+
+/* What the VM that runs now has to do with a template. */
+enum warm { WARM_NONE, WARM_SAVES, WARM_RESTORED };
 
 enum stream_name { STREAM_INPUT, STREAM_OUTPUT, STREAM_ERROR, STREAM_COUNT };
 
@@ -44,6 +50,8 @@ struct supervisor {
     struct vm_process vm;
     int signals, clock;
     enum alarm alarm; /* what the clock is set for */
+    enum warm warm;
+    int patience;     /* a clock for a guest that was restored; -1: none */
     enum phase phase;
     bool over;        /* the outcome stands */
     bool failed;      /* Mote could not do all that was asked: status 125 */
@@ -73,6 +81,27 @@ void supervisor_await_output(struct supervisor *supervisor);
 
 /* The exit status of a job that was ended by us. */
 int supervisor_stop_status(enum cause cause);
+int supervisor_start_vm(struct supervisor *supervisor, struct error *error);
+/* The VM ends before its job came: another may take its place. */
+void supervisor_close_vm(struct supervisor *supervisor);
+int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handler,
+                     struct error *error);
+/* To a guest that is ready. */
+void supervisor_send_job(struct supervisor *supervisor);
+
+/* ---- warm.c ---- */
+/* Around the VM's start: what is saved into; and what is waited for. */
+const struct vm_saving *warm_begin(struct supervisor *supervisor, struct vm_saving *saving);
+int warm_started(struct supervisor *supervisor, struct error *error);
+/* The guest is ready; whether its job has to wait.  And once it is prepared, too. */
+bool warm_saves_first(struct supervisor *supervisor);
+void warm_prepared(struct supervisor *supervisor);
+/* A guest that was restored is not what it should be, and its job not sent: it is ended. */
+bool warm_distrusts(struct supervisor *supervisor);
+/* The VM has ended; whether another has taken its place. */
+bool warm_starts_anew(struct supervisor *supervisor);
+void warm_close(struct supervisor *supervisor);
+
 /* Takes the guest's connection to PORT, or tells that it is none of the job's. */
 bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port);
 /* Ends it all if everything there is has come. */

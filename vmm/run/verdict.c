@@ -81,6 +81,7 @@ static struct json_object *record_of(const struct verdict *verdict)
     json_object_object_add(record, "status", json_object_new_int(outcome->status));
     json_object_object_add(record, "signal",
                            outcome->signal ? json_object_new_int(outcome->signal) : NULL);
+    json_object_object_add(record, "restored", json_object_new_boolean(outcome->restored));
     add_number(record, "wall_ms", outcome->wall_ms);
     add_number(record, "cpu_us", outcome->usage.cpu_us);
     add_number(record, "peak_memory_bytes", outcome->usage.peak_memory);

@@ -8,6 +8,7 @@
  *   cause          exited, signalled, timeout, oom, output-limit, guest-panic, vmm-fault, not-started
  *   status         mote's exit status
  *   signal         that ended the main process, or null
+ *   restored       whether the VM went on from a template (--warm)
  *   wall_ms        from the fork of the VM to its end
  *   cpu_us, peak_memory_bytes, oom_kills, pids_refused
  *                  of the job's processes, as the guest told; 0 where it did not

@@ -15,6 +15,7 @@
 
 #define STATE "state"
 #define MEMORY "memory"
+#define SEAL "seal"
 #define NEW_FILE (O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC)
 #define OPEN_FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -43,15 +44,62 @@ static int split(struct snapshot_folder *folder, const char *path, struct error 
     return 0;
 }
 
+/* PATH, that of a folder which need not be there, without links and from the root; the caller's. */
+static char *resolved(const char *path, const char *name)
+{
+    cleanup_free char *copy = strdup(path);
+    cleanup_free char *parent = NULL;
+    size_t length = copy ? strlen(copy) : 0;
+    char *slash, *joined;
+
+    while (length > 1 && copy[length - 1] == '/')
+        copy[--length] = '\0';
+    slash = copy ? strrchr(copy, '/') : NULL;
+    if (slash)
+        slash[slash == copy] = '\0';
+    parent = copy ? realpath(slash ? copy : ".", NULL) : NULL;
+    return parent && asprintf(&joined, "%s/%s", parent[1] ? parent : "", name) >= 0 ? joined : NULL;
+}
+
+/* The way from the folder FROM to TO, both resolved. */
+static char *way(const char *from, const char *to)
+{
+    size_t same = 0; /* what both begin with, up to a slash */
+    cleanup_free char *ups = NULL;
+    size_t count = 1;
+    char *joined;
+
+    for (size_t i = 0; from[i] && from[i] == to[i]; i++)
+        if (from[i] == '/')
+            same = i + 1;
+    for (const char *at = from + same; *at; at++)
+        count += *at == '/';
+    ups = malloc(3 * count + 1);
+    if (!ups)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        memcpy(ups + 3 * i, "../", 4);
+    return asprintf(&joined, "%s%s", ups, to + same) >= 0 ? joined : NULL;
+}
+
 /* ---- making one ------------------------------------------------------------ */
 
-/* Whether the partial folder, now locked, still has that name: whoever held it may have finished. */
-static bool is_still_partial(const struct snapshot_folder *folder, const struct stat *status)
+static void remove_files(const struct snapshot_folder *folder)
 {
-    struct stat named;
+    static const char *const files[] = { STATE, MEMORY, SEAL, "touched" };
 
-    return fstatat(folder->parent, folder->partial, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           named.st_dev == status->st_dev && named.st_ino == status->st_ino;
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+        unlinkat(folder->folder, files[i], 0);
+}
+
+/* Whether the folder, now locked, still has the partial name: who held it may have finished, or who has it, too. */
+static bool is_still_partial(const struct snapshot_folder *folder)
+{
+    struct stat status, named;
+
+    return fstat(folder->folder, &status) == 0 &&
+           fstatat(folder->parent, folder->partial, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           named.st_dev == status.st_dev && named.st_ino == status.st_ino;
 }
 
 /* The partial folder, new or left by a process that died, and ours alone. */
@@ -59,7 +107,8 @@ static int claim(struct snapshot_folder *folder, const char *path, struct error 
 {
     struct stat status;
 
-    if (faccessat(folder->parent, folder->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (!folder->replace &&
+        faccessat(folder->parent, folder->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return error_set(error, EEXIST, "snapshot %s: is there already; remove it or choose another "
                          "name", path);
     if (mkdirat(folder->parent, folder->partial, 0700) < 0 && errno != EEXIST)
@@ -73,11 +122,10 @@ static int claim(struct snapshot_folder *folder, const char *path, struct error 
     if (flock(folder->folder, LOCK_EX | LOCK_NB) < 0)
         return error_set(error, errno, "snapshot %s: is being saved by another mote; wait for that, "
                          "or choose another name", path);
-    if (!is_still_partial(folder, &status))
+    if (!is_still_partial(folder))
         return error_set(error, EEXIST, "snapshot %s: was saved by another mote just now; choose "
                          "another name", path);
-    unlinkat(folder->folder, STATE, 0);
-    unlinkat(folder->folder, MEMORY, 0);
+    remove_files(folder);
     return 0;
 }
 
@@ -90,12 +138,15 @@ static int make_files(struct snapshot_folder *folder, const char *path, struct e
     return 0;
 }
 
-int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
-                          const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
+static int begin(struct snapshot_folder *folder, const char *path, bool replace, uint64_t size,
+                 const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
 {
     int result;
 
     *folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
+    folder->replace = replace;
+    folder->seal.size = size;
+    memcpy(folder->seal.id, id, SNAPSHOT_ID_SIZE);
     result = split(folder, path, error);
     if (result == 0)
         result = claim(folder, path, error);
@@ -104,11 +155,39 @@ int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint
         cleanup_close(&folder->folder);
         folder->folder = -1;
     } else if ((result = make_files(folder, path, error)) == 0) {
-        result = memory_file_begin(folder->memory_fd, size, id, error);
+        result = memory_file_begin(folder->memory_fd, size, id, MEMORY_FULL, error);
     }
     if (result < 0)
         snapshot_folder_drop(folder);
     return result;
+}
+
+int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
+                          const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
+{
+    return begin(folder, path, false, size, id, error);
+}
+
+int snapshot_folder_begin_anew(struct snapshot_folder *folder, const char *path, uint64_t size,
+                               const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
+{
+    return begin(folder, path, true, size, id, error);
+}
+
+int snapshot_folder_set_base(struct snapshot_folder *folder, const char *path, const char *base,
+                             const uint8_t base_id[SNAPSHOT_ID_SIZE], struct error *error)
+{
+    cleanup_free char *own = resolved(path, folder->name), *other = realpath(base, NULL);
+
+    folder->seal.base = own && other ? way(own, other) : NULL;
+    if (!folder->seal.base)
+        return error_system(error, errno, "snapshot %s: %s", path, base);
+    if (strlen(folder->seal.base) > SEAL_PATH_MAX)
+        return error_set(error, ENAMETOOLONG, "snapshot %s: the way to %s is too long; save it nearer "
+                         "to its base", path, base);
+    memcpy(folder->seal.base_id, base_id, SNAPSHOT_ID_SIZE);
+    return memory_file_begin(folder->memory_fd, folder->seal.size, folder->seal.id,
+                             MEMORY_DIFFERENCE, error);
 }
 
 int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
@@ -123,14 +202,55 @@ int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes
     return machine_state_write(folder->state_fd, bytes, length, error);
 }
 
-int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
+/* The memory comes from a process that the guest may have broken into: its end, and no more, is checked. */
+static int write_seal(struct snapshot_folder *folder, struct error *error)
+{
+    struct seal *seal = &folder->seal;
+    cleanup_fd int fd = -1;
+    int result = memory_file_check(folder->memory_fd, seal->size, seal->id, seal_kind(seal), error);
+
+    if (result < 0)
+        return result;
+    if (fsync(folder->memory_fd) < 0)
+        return error_system(error, errno, "snapshot %s", folder->name);
+    fd = openat(folder->folder, SEAL, NEW_FILE, 0400);
+    if (fd < 0)
+        return error_system(error, errno, "snapshot %s", folder->name);
+    if ((result = seal_memory(seal, folder->memory_fd, true, error)) < 0 ||
+        (result = seal_write(seal, fd, error)) < 0)
+        return result;
+    return fsync(fd) < 0 ? error_system(error, errno, "snapshot %s", folder->name) : 0;
+}
+
+static int swap_names(const struct snapshot_folder *folder)
+{
+    return renameat2(folder->parent, folder->partial, folder->parent, folder->name, RENAME_EXCHANGE);
+}
+
+/* The one that was there gets the partial name, and is dropped like one. */
+static int exchange(struct snapshot_folder *folder, struct error *error)
+{
+    if (swap_names(folder) < 0)
+        return error_set(error, errno, "snapshot %s: cannot be replaced in place (%s); name a new folder",
+                         folder->name, strerror(errno));
+    if (fsync(folder->parent) < 0) {
+        error_system(error, errno, "snapshot %s", folder->name);
+        swap_names(folder);
+        return -error->number;
+    }
+    cleanup_close(&folder->folder);
+    folder->folder = openat(folder->parent, folder->partial, OPEN_FOLDER);
+    return 0;
+}
+
+static int give_name(struct snapshot_folder *folder, struct error *error)
 {
     int result = 0;
 
-    if (fsync(folder->state_fd) < 0 || fsync(folder->memory_fd) < 0 || fsync(folder->folder) < 0)
-        result = error_system(error, errno, "snapshot %s", folder->name);
-    if (result == 0 && renameat2(folder->parent, folder->partial, folder->parent, folder->name,
-                                 RENAME_NOREPLACE) < 0) {
+    if (folder->replace)
+        return exchange(folder, error);
+    if (renameat2(folder->parent, folder->partial, folder->parent, folder->name,
+                  RENAME_NOREPLACE) < 0) {
         /* File systems that lack the flag replace nothing but an empty folder. */
         if (errno != EINVAL ||
             renameat(folder->parent, folder->partial, folder->parent, folder->name) < 0)
@@ -145,70 +265,38 @@ int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
         cleanup_close(&folder->folder);
         folder->folder = -1;
     }
+    return result;
+}
+
+int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
+{
+    int result = write_seal(folder, error);
+
+    if (result == 0 && (fsync(folder->state_fd) < 0 || fsync(folder->folder) < 0))
+        result = error_system(error, errno, "snapshot %s", folder->name);
+    if (result == 0)
+        result = give_name(folder, error);
     snapshot_folder_drop(folder);
     return result;
 }
 
 void snapshot_folder_drop(struct snapshot_folder *folder)
 {
-    if (folder->folder >= 0) {
-        unlinkat(folder->folder, STATE, 0);
-        unlinkat(folder->folder, MEMORY, 0);
+    if (folder->folder >= 0 && is_still_partial(folder)) {
+        remove_files(folder);
         unlinkat(folder->parent, folder->partial, AT_REMOVEDIR);
     }
+    snapshot_folder_leave(folder);
+}
+
+void snapshot_folder_leave(struct snapshot_folder *folder)
+{
     cleanup_close(&folder->state_fd);
     cleanup_close(&folder->memory_fd);
     cleanup_close(&folder->folder);
     cleanup_close(&folder->parent);
     free(folder->name);
     free(folder->partial);
+    seal_release(&folder->seal);
     *folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
-}
-
-/* ---- opening one ----------------------------------------------------------- */
-
-static int check_owner(int fd, const char *path, const char *file, struct error *error)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return error_system(error, errno, "snapshot %s", path);
-    if ((status.st_uid != geteuid() && status.st_uid != 0) || status.st_mode & 022)
-        return error_set(error, EPERM, "snapshot %s%s: belongs to or can be written by others, and it "
-                         "says what of this host its VM gets; make it your own, by chmod go-w or a "
-                         "copy", path, file);
-    return 0;
-}
-
-static int open_file(int folder, const char *path, const char *file, struct error *error)
-{
-    int fd = openat(folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 && errno == ENOENT)
-        return error_set(error, ENOENT, "snapshot %s: has no file '%s'; give a folder that mote "
-                         "snapshot made", path, file);
-    if (fd < 0)
-        return error_system(error, errno, "snapshot %s/%s", path, file);
-    return fd;
-}
-
-int snapshot_folder_open(struct vm_snapshot_source *source, const char *path, struct error *error)
-{
-    cleanup_fd int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_fd int state = -1, memory = -1;
-    int result;
-
-    if (folder < 0)
-        return error_set(error, errno, "snapshot %s: %s; give a folder that mote snapshot made", path,
-                         strerror(errno));
-    if ((result = check_owner(folder, path, "", error)) < 0 ||
-        (result = state = open_file(folder, path, STATE, error)) < 0 ||
-        (result = check_owner(state, path, "/" STATE, error)) < 0 ||
-        (result = memory = open_file(folder, path, MEMORY, error)) < 0 ||
-        (result = check_owner(memory, path, "/" MEMORY, error)) < 0)
-        return result;
-    *source = (struct vm_snapshot_source){
-        .state_fd = steal_fd(&state), .memory_fd = steal_fd(&memory),
-    };
-    return 0;
 }

@@ -3,12 +3,15 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PAGE_SIZE 4096u
+#include "vmm/cleanup.h"
+#include "vmm/snapshot/memory_chain.h"
+
+#define PAGE_SIZE MEMORY_FILE_PAGE
 /* Looked at together, and written by one call where all of them have contents. */
 #define STRETCH 512u
 
@@ -18,6 +21,7 @@
 #define PAGE_OF_FILE (1ull << 61)
 
 static const char magic[8] = { 'M', 'O', 'T', 'E', 'M', 'E', 'M', '\n' };
+static const uint32_t versions[] = { [MEMORY_FULL] = 1, [MEMORY_DIFFERENCE] = 2 };
 
 struct trailer {
     char magic[8];
@@ -28,9 +32,9 @@ struct trailer {
 };
 _Static_assert(sizeof(struct trailer) == 40, "as memory_file.h says");
 
-/* ---- the page behind the memory -------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------- */
 
-static int write_all(int fd, const void *bytes, size_t length, uint64_t offset, struct error *error)
+int memory_file_put(int fd, const void *bytes, size_t length, uint64_t offset, struct error *error)
 {
     const uint8_t *at = bytes;
 
@@ -48,70 +52,118 @@ static int write_all(int fd, const void *bytes, size_t length, uint64_t offset, 
     return 0;
 }
 
-uint64_t memory_file_length(uint64_t size)
+int memory_file_get(int fd, void *bytes, size_t length, uint64_t offset, struct error *error)
 {
-    return size + PAGE_SIZE;
+    uint8_t *at = bytes;
+
+    while (length > 0) {
+        ssize_t got = pread(fd, at, length, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_system(error, errno, "snapshot: its memory");
+        if (got == 0)
+            return error_set(error, EIO, "snapshot: its memory was cut short just now; copy it again "
+                             "or save the VM anew");
+        at += got;
+        offset += (uint64_t)got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+/* ---- what is behind the memory --------------------------------------------- */
+
+static uint64_t whole_pages(uint64_t bytes)
+{
+    return (bytes + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+}
+
+uint64_t memory_file_map_length(uint64_t size)
+{
+    return whole_pages((size / PAGE_SIZE + 7) / 8);
+}
+
+uint64_t memory_file_length(uint64_t size, enum memory_file_kind kind)
+{
+    return size + PAGE_SIZE + (kind == MEMORY_DIFFERENCE ? memory_file_map_length(size) : 0);
 }
 
 int memory_file_begin(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
-                      struct error *error)
+                      enum memory_file_kind kind, struct error *error)
 {
     uint8_t page[PAGE_SIZE] = { 0 };
-    struct trailer trailer = { .version = htole32(1), .size = htole64(size) };
+    struct trailer trailer = { .version = htole32(versions[kind]), .size = htole64(size) };
 
     memcpy(trailer.magic, magic, sizeof(magic));
     memcpy(trailer.id, id, sizeof(trailer.id));
     memcpy(page, &trailer, sizeof(trailer));
-    return write_all(fd, page, sizeof(page), size, error);
+    if (ftruncate(fd, (off_t)memory_file_length(size, kind)) < 0)
+        return error_system(error, errno, "snapshot: its memory");
+    return memory_file_put(fd, page, sizeof(page), size, error);
 }
 
-int memory_file_check(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
-                      struct error *error)
+static int check_trailer(const struct trailer *trailer, uint64_t size,
+                         const uint8_t id[SNAPSHOT_ID_SIZE], enum memory_file_kind kind,
+                         struct error *error)
 {
-    struct trailer trailer;
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return error_system(error, errno, "snapshot: its memory");
-    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != memory_file_length(size))
-        return error_set(error, EINVAL, "snapshot: its memory has %llu bytes and must have %llu: it "
-                         "was cut short or is another's; copy it again or save the VM anew",
-                         (unsigned long long)status.st_size,
-                         (unsigned long long)memory_file_length(size));
-    if (pread(fd, &trailer, sizeof(trailer), (off_t)size) != (ssize_t)sizeof(trailer))
-        return error_system(error, EIO, "snapshot: its memory");
-    if (memcmp(trailer.magic, magic, sizeof(magic)) != 0 || trailer.version != htole32(1) ||
-        trailer.zero != 0 || le64toh(trailer.size) != size)
+    if (memcmp(trailer->magic, magic, sizeof(magic)) != 0 ||
+        trailer->version != htole32(versions[kind]) || trailer->zero != 0 ||
+        le64toh(trailer->size) != size)
         return error_set(error, EINVAL, "snapshot: its memory was altered; save the VM anew");
-    if (memcmp(trailer.id, id, sizeof(trailer.id)) != 0)
+    if (memcmp(trailer->id, id, sizeof(trailer->id)) != 0)
         return error_set(error, EINVAL, "snapshot: its memory is that of another snapshot; keep the "
                          "files of one snapshot together");
     return 0;
 }
 
-/* ---- which pages have contents --------------------------------------------- */
+int memory_file_check(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
+                      enum memory_file_kind kind, struct error *error)
+{
+    uint64_t length = memory_file_length(size, kind);
+    struct trailer trailer;
+    struct stat status;
+    int result;
 
-/* Of the file that memory came from: the data at or after an offset, [start, end). */
-struct extent {
-    uint64_t start, end;
+    if (fstat(fd, &status) < 0)
+        return error_system(error, errno, "snapshot: its memory");
+    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != length)
+        return error_set(error, EINVAL, "snapshot: its memory has %llu bytes and must have %llu: it "
+                         "was cut short or is another's; copy it again or save the VM anew",
+                         (unsigned long long)status.st_size, (unsigned long long)length);
+    result = memory_file_get(fd, &trailer, sizeof(trailer), size, error);
+    return result < 0 ? result : check_trailer(&trailer, size, id, kind, error);
+}
+
+int memory_file_read_map(int fd, uint64_t size, uint8_t *map, struct error *error)
+{
+    uint64_t length = memory_file_map_length(size);
+    int result = memory_file_get(fd, map, length, size + PAGE_SIZE, error);
+
+    for (uint64_t page = size / PAGE_SIZE; result == 0 && page < length * 8; page++)
+        if (memory_map_has(map, page))
+            result = error_set(error, EINVAL, "snapshot: its memory has pages outside of memory: it "
+                               "was altered; save the VM anew");
+    return result;
+}
+
+/* ---- what becomes of each page --------------------------------------------- */
+
+struct writing {
+    int fd;
+    const struct guest_memory *memory;
+    const struct memory_saving *saving;
+    uint8_t *map; /* of a difference */
 };
 
-/* In the page at OFFSET: of a copy with smaller blocks the data may begin amid it. */
-static bool base_has_data(int base, struct extent *extent, uint64_t offset)
-{
-    if (offset >= extent->end) {
-        off_t start = lseek(base, (off_t)offset, SEEK_DATA);
-        off_t end = start < 0 ? -1 : lseek(base, start, SEEK_HOLE);
-
-        if (start < 0 && errno == ENXIO)
-            *extent = (struct extent){ UINT64_MAX, UINT64_MAX }; /* only a hole is left */
-        else if (start < 0 || end < 0)
-            *extent = (struct extent){ 0, UINT64_MAX }; /* that cannot tell: look at all of it */
-        else
-            *extent = (struct extent){ (uint64_t)start, (uint64_t)end };
-    }
-    return extent->start < offset + PAGE_SIZE;
-}
+/* A stretch of one region: COUNT pages, ADDRESS in the guest and the FIRST of the files. */
+struct stretch {
+    const uint8_t *bytes;
+    size_t count;
+    uint64_t address, first;
+    uint64_t entries[STRETCH]; /* of the page map */
+};
 
 static bool is_zero(const uint8_t *page)
 {
@@ -124,80 +176,144 @@ static bool is_zero(const uint8_t *page)
     return true;
 }
 
-struct writing {
-    int fd, page_map, base;
-    const struct guest_memory *memory;
-    struct extent data; /* of BASE */
-};
-
-/* What the page tables know of COUNT pages from BYTES on; where they cannot be asked, all is present. */
-static void look_up(const struct writing *writing, const uint8_t *bytes, size_t count,
-                    uint64_t *entries)
+/* What the page tables know; where they cannot be asked, all is present. */
+static void look_up(const struct writing *writing, struct stretch *stretch)
 {
-    off_t offset = (off_t)((uintptr_t)bytes / PAGE_SIZE * sizeof(*entries));
-    ssize_t length = (ssize_t)(count * sizeof(*entries));
+    off_t offset = (off_t)((uintptr_t)stretch->bytes / PAGE_SIZE * sizeof(*stretch->entries));
+    ssize_t length = (ssize_t)(stretch->count * sizeof(*stretch->entries));
+    int page_map = writing->saving->page_map;
 
-    if (writing->page_map >= 0 && pread(writing->page_map, entries, (size_t)length, offset) == length)
+    if (page_map >= 0 && pread(page_map, stretch->entries, (size_t)length, offset) == length)
         return;
-    for (size_t i = 0; i < count; i++)
-        entries[i] = PAGE_PRESENT;
+    for (size_t i = 0; i < stretch->count; i++)
+        stretch->entries[i] = PAGE_PRESENT;
 }
 
-/* Whether the page, ADDRESS in the guest and OFFSET in the files, can be other than zero. */
-static bool may_have_contents(struct writing *writing, uint64_t entry, uint64_t address,
-                              uint64_t offset)
+static bool is_own(uint64_t entry)
 {
-    bool own = (entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && !(entry & PAGE_OF_FILE));
-
-    return own || (writing->base >= 0 && guest_memory_page_has_file(writing->memory, address) &&
-                   base_has_data(writing->base, &writing->data, offset));
+    return (entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && !(entry & PAGE_OF_FILE));
 }
 
-static int write_stretch(struct writing *writing, const uint8_t *bytes, size_t count,
-                         uint64_t address, uint64_t offset, struct error *error)
+/* Whether it still is the page of the files that the memory came from. */
+static bool is_of_source(const struct writing *writing, const struct stretch *stretch, size_t i)
 {
-    uint64_t entries[STRETCH];
+    return writing->saving->source && !is_own(stretch->entries[i]) &&
+           guest_memory_page_has_file(writing->memory, stretch->address + i * PAGE_SIZE);
+}
+
+static bool has_contents(const struct writing *writing, const struct stretch *stretch, size_t i)
+{
+    bool may_have = is_own(stretch->entries[i]) ||
+                    (is_of_source(writing, stretch, i) &&
+                     memory_chain_has_data(writing->saving->source, stretch->first + i));
+
+    return may_have && !is_zero(stretch->bytes + i * PAGE_SIZE);
+}
+
+/* Whether the page, which HAS contents or is zero, is other than in the base. */
+static int is_changed(const struct writing *writing, const struct stretch *stretch, size_t i,
+                      bool has, bool *changed, struct error *error)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    struct memory_chain *base = writing->saving->base;
+    const uint8_t *bytes;
+    int result;
+
+    *changed = has;
+    if (!memory_chain_has_data(base, stretch->first + i))
+        return 0;
+    result = memory_chain_page(base, stretch->first + i, &bytes, error);
+    if (result == 0)
+        *changed = memcmp(bytes, has ? stretch->bytes + i * PAGE_SIZE : zeros, PAGE_SIZE) != 0;
+    return result;
+}
+
+/* Whether page I is to be written; the map learns of it, and of one that became zero. */
+static int choose(const struct writing *writing, const struct stretch *stretch, size_t i,
+                  bool *write, struct error *error)
+{
+    const struct memory_saving *saving = writing->saving;
+    uint64_t page = stretch->first + i;
+    bool changed;
+    int result;
+
+    *write = false;
+    if (saving->base && saving->base == saving->source && is_of_source(writing, stretch, i))
+        return 0;
+    *write = has_contents(writing, stretch, i);
+    if (!saving->base)
+        return 0;
+    result = is_changed(writing, stretch, i, *write, &changed, error);
+    if (changed)
+        writing->map[page / 8] |= (uint8_t)(1u << page % 8);
+    *write = *write && changed;
+    return result;
+}
+
+/* ---- writing --------------------------------------------------------------- */
+
+static int write_stretch(const struct writing *writing, struct stretch *stretch,
+                         struct error *error)
+{
     size_t first = 0; /* of the pages that wait to be written */
     int result = 0;
 
-    look_up(writing, bytes, count, entries);
-    for (size_t i = 0; i <= count && result == 0; i++) {
-        if (i < count &&
-            may_have_contents(writing, entries[i], address + i * PAGE_SIZE, offset + i * PAGE_SIZE) &&
-            !is_zero(bytes + i * PAGE_SIZE))
+    look_up(writing, stretch);
+    for (size_t i = 0; i <= stretch->count && result == 0; i++) {
+        bool write = false;
+
+        if (i < stretch->count)
+            result = choose(writing, stretch, i, &write, error);
+        if (write)
             continue;
-        if (i > first)
-            result = write_all(writing->fd, bytes + first * PAGE_SIZE, (i - first) * PAGE_SIZE,
-                               offset + first * PAGE_SIZE, error);
+        if (i > first && result == 0)
+            result = memory_file_put(writing->fd, stretch->bytes + first * PAGE_SIZE,
+                                     (i - first) * PAGE_SIZE, (stretch->first + first) * PAGE_SIZE,
+                                     error);
         first = i + 1;
     }
     return result;
 }
 
-int memory_file_write(int fd, const struct guest_memory *memory, int page_map, int base,
+static int write_region(const struct writing *writing, const struct guest_range *region,
+                        uint64_t first, struct error *error)
+{
+    struct guest_slice slice;
+    int result = guest_memory_slice(writing->memory, region->address, region->size, &slice);
+
+    if (result < 0)
+        return error_system(error, -result, "guest memory");
+    for (uint64_t at = 0; result == 0 && at < region->size; at += STRETCH * PAGE_SIZE) {
+        uint64_t left = (region->size - at) / PAGE_SIZE;
+        struct stretch stretch = {
+            .bytes = slice.bytes + at,
+            .count = left < STRETCH ? left : STRETCH,
+            .address = region->address + at,
+            .first = first + at / PAGE_SIZE,
+        };
+
+        result = write_stretch(writing, &stretch, error);
+    }
+    return result;
+}
+
+int memory_file_write(int fd, const struct guest_memory *memory, const struct memory_saving *saving,
                       struct error *error)
 {
-    struct writing writing = {
-        .fd = fd, .page_map = page_map, .base = base, .memory = memory,
-    };
-    uint64_t offset = 0;
+    uint64_t size = guest_memory_size(memory), first = 0;
+    cleanup_free uint8_t *map = saving->base ? calloc(1, memory_file_map_length(size)) : NULL;
+    struct writing writing = { .fd = fd, .memory = memory, .saving = saving, .map = map };
+    int result = 0;
 
-    for (size_t i = 0; i < guest_memory_region_count(memory); i++) {
+    if (saving->base && !map)
+        return error_system(error, ENOMEM, "snapshot");
+    for (size_t i = 0; result == 0 && i < guest_memory_region_count(memory); i++) {
         struct guest_range region = guest_memory_region(memory, i);
-        struct guest_slice slice;
-        int result = guest_memory_slice(memory, region.address, region.size, &slice);
 
-        if (result < 0)
-            return error_system(error, -result, "guest memory");
-        for (uint64_t at = 0; at < region.size; at += STRETCH * PAGE_SIZE) {
-            uint64_t left = (region.size - at) / PAGE_SIZE;
-
-            result = write_stretch(&writing, slice.bytes + at, left < STRETCH ? left : STRETCH,
-                                   region.address + at, offset + at, error);
-            if (result < 0)
-                return result;
-        }
-        offset += region.size;
+        result = write_region(&writing, &region, first, error);
+        first += region.size / PAGE_SIZE;
     }
-    return 0;
+    if (result == 0 && map)
+        result = memory_file_put(fd, map, memory_file_map_length(size), size + PAGE_SIZE, error);
+    return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/images/progress.h"
+#include "vmm/progress.h"
 
 #include <stdarg.h>
 #include <stdio.h>

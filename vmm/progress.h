@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_IMAGES_PROGRESS_H
-#define MOTE_IMAGES_PROGRESS_H
+#ifndef MOTE_PROGRESS_H
+#define MOTE_PROGRESS_H
 
 /*
  * One line on standard error for work that takes longer than half a second:

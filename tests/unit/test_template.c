@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Templates: what makes one another's, and how they are kept, found, refused and thrown away. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* After those that it needs. */
+#include <cmocka.h>
+
+#include "tests/support/test_tool.h"
+#include "vmm/cleanup.h"
+#include "vmm/run/job.h"
+#include "vmm/run/kernel_choice.h"
+#include "vmm/run/rootfs.h"
+#include "vmm/run/template.h"
+#include "vmm/snapshot/machine_state.h"
+
+#define MEMORY (2ull << 20)
+
+static struct test_directory directory;
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_directory_create(&directory);
+    setenv("MOTE_CACHE", directory.path, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[300];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf '%s/templates'", directory.path);
+    assert_int_equal(system(command), 0);
+    test_directory_remove(&directory);
+    return 0;
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[300];
+
+    snprintf(path, sizeof(path), "%s/%s", directory.path, name);
+    return path;
+}
+
+static bool is_there(const char *name)
+{
+    return access(path_of(name), F_OK) == 0;
+}
+
+/* ---- the key ---------------------------------------------------------------- */
+
+/* A guest of files that are there. */
+struct guest {
+    struct vm_config vm;
+    char init[128], kernel_path[128], modules[128];
+    struct kernel_choice kernel;
+    struct text_list wanted;
+    struct rootfs rootfs;
+    char names[2][8];
+    struct template_parts parts;
+};
+
+static void make_guest(struct guest *guest)
+{
+    *guest = (struct guest){ .vm = vm_config_default(), .names = { "disk0", "disk1" } };
+    test_directory_write(&directory, "init", "i", 1);
+    test_directory_write(&directory, "kernel", "k", 1);
+    test_directory_write(&directory, "modules.dep", "m", 1);
+    snprintf(guest->init, sizeof(guest->init), "%s/init", directory.path);
+    snprintf(guest->kernel_path, sizeof(guest->kernel_path), "%s/kernel", directory.path);
+    snprintf(guest->modules, sizeof(guest->modules), "%s", directory.path);
+    guest->vm.command_line = "quiet";
+    guest->kernel = (struct kernel_choice){ .path = guest->kernel_path };
+    for (size_t i = 0; i < 2; i++) {
+        test_directory_write(&directory, guest->names[i], "disk", 4);
+        guest->rootfs.layers[i].fd = open(path_of(guest->names[i]), O_RDONLY | O_CLOEXEC);
+        guest->rootfs.layers[i].path = guest->names[i];
+    }
+    guest->rootfs.layer_count = 2;
+    guest->parts = (struct template_parts){
+        .vm = &guest->vm, .init = guest->init, .kernel = &guest->kernel, .wanted = &guest->wanted,
+        .rootfs = &guest->rootfs, .scratch = -1,
+    };
+}
+
+static void end_guest(struct guest *guest)
+{
+    for (size_t i = 0; i < 2; i++)
+        close(guest->rootfs.layers[i].fd);
+    text_list_release(&guest->wanted);
+}
+
+static char *key_of(const struct guest *guest)
+{
+    struct error error = ERROR_INIT;
+    char *key = NULL;
+
+    if (template_key(&guest->parts, &key, &error) < 0)
+        fail_msg("%s", error.message);
+    return key;
+}
+
+/* The key is another than FORMER, which it takes the place of. */
+static void becomes_another(const struct guest *guest, char **former)
+{
+    char one[TEMPLATE_NAME_SIZE], other[TEMPLATE_NAME_SIZE];
+    char *key = key_of(guest);
+
+    assert_string_not_equal(key, *former);
+    template_name(key, one);
+    template_name(*former, other);
+    assert_string_not_equal(one, other);
+    assert_true(template_name_is_good(one));
+    free(*former);
+    *former = key;
+}
+
+/* Each part by itself makes another guest. */
+static void test_key(void **state)
+{
+    struct error error = ERROR_INIT;
+    cleanup_free char *key = NULL, *again = NULL;
+    struct guest guest;
+    int disk;
+
+    (void)state;
+    make_guest(&guest);
+    key = key_of(&guest);
+    again = key_of(&guest);
+    assert_string_equal(key, again);
+    guest.vm.memory *= 2;
+    becomes_another(&guest, &key);
+    guest.vm.cpus = 2;
+    becomes_another(&guest, &key);
+    guest.vm.describe = DESCRIBE_FDT;
+    becomes_another(&guest, &key);
+    guest.vm.command_line = "quiet loglevel=1";
+    becomes_another(&guest, &key);
+    guest.parts.packed = true;
+    becomes_another(&guest, &key);
+    guest.parts.network = true;
+    becomes_another(&guest, &key);
+    guest.kernel.modules = guest.modules;
+    becomes_another(&guest, &key);
+    assert_int_equal(text_list_add(&guest.wanted, "erofs", &error), 0);
+    becomes_another(&guest, &key);
+    guest.rootfs.volume_count = 1; /* as another kind of disk */
+    guest.rootfs.volumes[0] = guest.rootfs.layers[1];
+    guest.rootfs.layer_count = 1;
+    becomes_another(&guest, &key);
+    disk = open(path_of("disk0"), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(ftruncate(disk, 1 << 20), 0);
+    guest.parts.scratch = disk;
+    becomes_another(&guest, &key);
+    assert_int_equal(ftruncate(disk, 2 << 20), 0);
+    becomes_another(&guest, &key);
+    guest.parts.prepare = (const uint8_t *)"\0/target";
+    guest.parts.prepare_length = 9;
+    becomes_another(&guest, &key);
+    guest.parts.prepare_length = 8;
+    becomes_another(&guest, &key);
+    close(disk);
+    guest.parts.scratch = -1;
+    end_guest(&guest);
+}
+
+/* The same size and the same name, but other contents. */
+static void test_key_of_changed_files(void **state)
+{
+    static const char *const names[] = { "init", "kernel", "modules.dep", "disk0", "disk1" };
+    cleanup_free char *key = NULL;
+    struct guest guest;
+
+    (void)state;
+    make_guest(&guest);
+    guest.kernel.modules = guest.modules;
+    key = key_of(&guest);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        int fd = open(path_of(names[i]), O_WRONLY | O_CLOEXEC);
+
+        usleep(20000); /* the grain of a file's times */
+        assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+        close(fd);
+        becomes_another(&guest, &key);
+    }
+    end_guest(&guest);
+}
+
+/* What changes without a trace is no part of a template. */
+static void test_key_of_a_device(void **state)
+{
+    struct error error = ERROR_INIT;
+    char *key = NULL;
+    struct guest guest;
+    int layer;
+
+    (void)state;
+    make_guest(&guest);
+    layer = guest.rootfs.layers[1].fd;
+    guest.rootfs.layers[1].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(template_key(&guest.parts, &key, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "disk1 is no file"));
+    close(guest.rootfs.layers[1].fd);
+    guest.rootfs.layers[1].fd = layer;
+    snprintf(guest.kernel_path, sizeof(guest.kernel_path), "%s/nowhere", directory.path);
+    assert_int_equal(template_key(&guest.parts, &key, &error), -ENOENT);
+    assert_null(key);
+    end_guest(&guest);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(template_name_is_good("0123456789abcdef"));
+    assert_false(template_name_is_good("0123456789abcde"));
+    assert_false(template_name_is_good("0123456789abcdef0"));
+    assert_false(template_name_is_good("0123456789abcdeg"));
+    assert_false(template_name_is_good("../456789abcdef0"));
+    assert_false(template_name_is_good("0123456789abcdef.partial"));
+}
+
+/* ---- one -------------------------------------------------------------------- */
+
+static struct vm_config config(void)
+{
+    struct vm_config made = vm_config_default();
+
+    made.memory = MEMORY;
+    return made;
+}
+
+static void open_one(struct template *template, const char *key)
+{
+    struct error error = ERROR_INIT;
+
+    if (template_open(template, strdup(key), &error) < 0)
+        fail_msg("%s", error.message);
+}
+
+/* The state as the VM's process writes it, of a machine of MEMORY. */
+static void write_state(struct template *template, uint64_t memory)
+{
+    struct vm_config machine_config = config();
+    struct machine_state machine;
+    struct error error = ERROR_INIT;
+    struct state *state;
+    const void *bytes;
+    size_t length;
+
+    machine_config.memory = memory;
+    assert_int_equal(state_create(&state, &error), 0);
+    assert_int_equal(machine_state_of(&machine, &machine_config, template->id, &error), 0);
+    machine_state(&machine, state);
+    machine_state_release(&machine);
+    assert_int_equal(state_finish(state, &error), 0);
+    bytes = state_saved(state, &length);
+    assert_int_equal(machine_state_write(template->saving.state_fd, bytes, length, &error), 0);
+    state_destroy(state);
+}
+
+static int keep(struct template *template, struct error *error)
+{
+    struct vm_config kept = config();
+    struct template_about about = { .kernel = "/boot/k", .root = "./r", .memory = MEMORY, .cpus = 1 };
+
+    return template_keep(template, &kept, &about, error);
+}
+
+/* A whole one of KEY; its name goes to NAME. */
+static void save_one(const char *key, char name[TEMPLATE_NAME_SIZE])
+{
+    struct error error = ERROR_INIT;
+    struct template template;
+
+    open_one(&template, key);
+    assert_int_equal(template_find(&template, &error), 0);
+    if (template_begin(&template, MEMORY, &error) < 0)
+        fail_msg("%s", error.message);
+    write_state(&template, MEMORY);
+    if (keep(&template, &error) < 0)
+        fail_msg("%s", error.message);
+    strcpy(name, template.name);
+    template_close(&template);
+}
+
+static int find_one(const char *key, struct error *error)
+{
+    struct template template;
+    int result;
+
+    *error = (struct error)ERROR_INIT;
+    open_one(&template, key);
+    result = template_find(&template, error);
+    assert_int_equal(template.source.state_fd >= 0, result > 0);
+    assert_int_equal(template.source.memory_fd >= 0, result > 0);
+    template_close(&template);
+    return result;
+}
+
+static const char *file_of(const char *name, const char *file)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "templates/%s/%s", name, file);
+    return path;
+}
+
+static void test_kept_and_found(void **state)
+{
+    char name[TEMPLATE_NAME_SIZE];
+    struct error error;
+    struct stat status;
+
+    (void)state;
+    assert_int_equal(find_one("a guest", &error), 0);
+    save_one("a guest", name);
+    assert_int_equal(find_one("a guest", &error), 1);
+    assert_int_equal(find_one("another", &error), 0);
+    assert_int_equal(stat(path_of("templates"), &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    assert_int_equal(stat(path_of(file_of(name, "memory")), &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0400);
+    assert_int_equal(status.st_size, memory_file_length(MEMORY));
+}
+
+/* Who is killed as he saves leaves nothing that anybody takes for one. */
+static void test_half_saved(void **state)
+{
+    struct error error = ERROR_INIT;
+    char name[TEMPLATE_NAME_SIZE], partial[64];
+    struct template template;
+
+    (void)state;
+    open_one(&template, "a guest");
+    assert_int_equal(template_begin(&template, MEMORY, &error), 0);
+    write_state(&template, MEMORY);
+    strcpy(name, template.name);
+    snprintf(partial, sizeof(partial), "templates/%s.partial", name);
+    /* As a kill leaves it. */
+    close(template.saving.folder);
+    template.saving.folder = -1;
+    template_close(&template);
+    assert_true(is_there(partial));
+    assert_int_equal(find_one("a guest", &error), 0);
+    save_one("a guest", name);
+    assert_int_equal(find_one("a guest", &error), 1);
+    assert_false(is_there(partial));
+}
+
+static void test_dropped(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct template template;
+    char partial[64];
+
+    (void)state;
+    open_one(&template, "a guest");
+    assert_int_equal(template_begin(&template, MEMORY, &error), 0);
+    snprintf(partial, sizeof(partial), "templates/%s.partial", template.name);
+    assert_true(is_there(partial));
+    template_close(&template);
+    assert_false(is_there(partial));
+}
+
+/* Two first runs at once: one saves, the other goes without. */
+static void test_two_at_once(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct template one, other;
+
+    (void)state;
+    open_one(&one, "a guest");
+    open_one(&other, "a guest");
+    assert_int_equal(template_begin(&one, MEMORY, &error), 0);
+    assert_int_equal(template_begin(&other, MEMORY, &error), -EWOULDBLOCK);
+    template_close(&other);
+    write_state(&one, MEMORY);
+    assert_int_equal(keep(&one, &error), 0);
+    template_close(&one);
+    open_one(&other, "a guest");
+    assert_int_equal(template_begin(&other, MEMORY, &error), -EEXIST);
+    template_close(&other);
+    assert_int_equal(find_one("a guest", &error), 1);
+}
+
+/* A VM's process that saves another machine than it was given has it dropped. */
+static void test_another_machine(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct template template;
+
+    (void)state;
+    open_one(&template, "a guest");
+    assert_int_equal(template_begin(&template, MEMORY, &error), 0);
+    write_state(&template, 2 * MEMORY);
+    assert_int_equal(keep(&template, &error), -EPERM);
+    template_close(&template);
+    assert_int_equal(find_one("a guest", &error), 0);
+}
+
+/* ---- faults ----------------------------------------------------------------- */
+
+static void overwrite(const char *name, const char *file)
+{
+    int fd;
+
+    assert_int_equal(chmod(path_of(file_of(name, file)), 0600), 0);
+    fd = open(path_of(file_of(name, file)), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 100), 1);
+    close(fd);
+}
+
+static void cut(const char *name, const char *file)
+{
+    assert_int_equal(truncate(path_of(file_of(name, file)), 64), 0);
+}
+
+static void take_away(const char *name, const char *file)
+{
+    assert_int_equal(unlink(path_of(file_of(name, file))), 0);
+}
+
+static void open_to_others(const char *name, const char *file)
+{
+    assert_int_equal(chmod(path_of(file_of(name, file)), 0666), 0);
+}
+
+static void link_elsewhere(const char *name, const char *file)
+{
+    take_away(name, file);
+    assert_int_equal(symlink("/etc/passwd", path_of(file_of(name, file))), 0);
+}
+
+/* Each fault of each file: told once, and then there is none. */
+static void test_faults(void **state)
+{
+    static void (*const faults[])(const char *, const char *) = {
+        overwrite, cut, take_away, open_to_others, link_elsewhere,
+    };
+    static const char *const files[] = { "state", "memory", "about" };
+    char name[TEMPLATE_NAME_SIZE];
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(faults); i++)
+        for (size_t j = 0; j < ARRAY_LENGTH(files); j++) {
+            if (faults[i] == open_to_others && j == 2)
+                continue; /* the folder is this user's alone */
+            save_one("a guest", name);
+            usleep(20000); /* the grain of a file's times */
+            faults[i](name, files[j]);
+            if (find_one("a guest", &error) >= 0)
+                fail_msg("fault %zu of %s is not seen", i, files[j]);
+            assert_non_null(strstr(error.message, name));
+            assert_int_equal(find_one("a guest", &error), 0);
+        }
+}
+
+/* The same short name for another guest: its `about` says so. */
+static void test_key_of_another(void **state)
+{
+    char name[TEMPLATE_NAME_SIZE], other[TEMPLATE_NAME_SIZE], path[300];
+    struct error error;
+
+    (void)state;
+    save_one("a guest", name);
+    template_name("another", other);
+    snprintf(path, sizeof(path), "%s/templates/%s", directory.path, other);
+    assert_int_equal(rename(path_of(file_of(name, "")), path), 0);
+    assert_true(find_one("another", &error) < 0);
+    assert_non_null(strstr(error.message, "is of another guest"));
+    assert_false(is_there(file_of(other, "")));
+}
+
+static void test_abouts_that_are_none(void **state)
+{
+    static const char *const texts[] = { "", "{", "[]", "null", "{}", "{\"key\":7}", "\xff\xfe" };
+    char name[TEMPLATE_NAME_SIZE];
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        save_one("a guest", name);
+        test_directory_write(&directory, file_of(name, "about"), texts[i], strlen(texts[i]));
+        assert_true(find_one("a guest", &error) < 0);
+    }
+}
+
+static void test_folder_of_others(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct template template;
+
+    (void)state;
+    assert_int_equal(mkdir(path_of("templates"), 0700), 0);
+    assert_int_equal(chmod(path_of("templates"), 0777), 0);
+    assert_int_equal(template_open(&template, strdup("a guest"), &error), -EPERM);
+    assert_non_null(strstr(error.message, "other users can write there"));
+    template_close(&template);
+}
+
+/* ---- all of them ------------------------------------------------------------ */
+
+static void count_one(void *context, const struct template_entry *entry)
+{
+    assert_string_equal(entry->about.kernel, "/boot/k");
+    assert_string_equal(entry->about.root, "./r");
+    assert_int_equal(entry->about.memory, MEMORY);
+    assert_true(entry->disk > 0 && entry->disk < MEMORY);
+    ++*(int *)context;
+}
+
+static int count(void)
+{
+    struct error error = ERROR_INIT;
+    int found = 0;
+
+    assert_int_equal(template_list(count_one, &found, &error), 0);
+    return found;
+}
+
+/* Last used HOURS ago. */
+static void use_before(const char *name, int hours)
+{
+    struct timespec times[2] = { { .tv_sec = time(NULL) - 3600 * hours } };
+
+    times[1] = times[0];
+    assert_int_equal(utimensat(AT_FDCWD, path_of(file_of(name, "about")), times, 0), 0);
+}
+
+/* Of more than are kept, those used last stay. */
+static void test_swept(void **state)
+{
+    char name[TEMPLATE_NAME_SIZE], key[24];
+    struct error error;
+
+    (void)state;
+    for (int i = 0; i < TEMPLATES_KEPT; i++) {
+        snprintf(key, sizeof(key), "guest %d", i);
+        save_one(key, name);
+        use_before(name, i + 1);
+    }
+    assert_int_equal(find_one(key, &error), 1); /* the oldest is used again */
+    save_one("one more", name);
+    assert_int_equal(count(), TEMPLATES_KEPT);
+    assert_int_equal(find_one(key, &error), 1);
+    snprintf(key, sizeof(key), "guest %d", TEMPLATES_KEPT - 2);
+    assert_int_equal(find_one(key, &error), 0);
+}
+
+static void test_pruned(void **state)
+{
+    char one[TEMPLATE_NAME_SIZE], other[TEMPLATE_NAME_SIZE];
+    struct error error = ERROR_INIT;
+    uint64_t disk;
+
+    (void)state;
+    save_one("one", one);
+    save_one("other", other);
+    use_before(one, 10);
+    assert_int_equal(template_prune(time(NULL) - 3600 * 20, &disk, &error), 0);
+    assert_int_equal(template_prune(time(NULL) - 3600, &disk, &error), 1);
+    assert_true(disk > 0);
+    assert_int_equal(count(), 1);
+    assert_false(is_there(file_of(one, "")));
+    assert_true(is_there(file_of(other, "")));
+    assert_int_equal(template_prune(time(NULL) + 1, &disk, &error), 1);
+    assert_int_equal(count(), 0);
+}
+
+/* One that somebody saves is left alone, what a kill left is not, nor is anything else there touched. */
+static void test_pruned_partials(void **state)
+{
+    struct error error = ERROR_INIT;
+    char partial[64];
+    struct template template;
+    uint64_t disk;
+
+    (void)state;
+    open_one(&template, "a guest");
+    assert_int_equal(template_begin(&template, MEMORY, &error), 0);
+    snprintf(partial, sizeof(partial), "templates/%s.partial", template.name);
+    assert_int_equal(mkdir(path_of("templates/not-ours.partial"), 0700), 0);
+    test_directory_write(&directory, "templates/file", "x", 1);
+    assert_int_equal(template_prune(time(NULL) + 1, &disk, &error), 0);
+    assert_true(is_there(partial));
+    close(template.saving.folder);
+    template.saving.folder = -1;
+    template_close(&template);
+    assert_int_equal(template_prune(time(NULL) + 1, &disk, &error), 1);
+    assert_false(is_there(partial));
+    assert_true(is_there("templates/not-ours.partial"));
+    assert_true(is_there("templates/file"));
+}
+
+/* Who has one open goes on with it. */
+static void test_removed_in_use(void **state)
+{
+    char name[TEMPLATE_NAME_SIZE];
+    struct error error = ERROR_INIT;
+    struct template template;
+    uint64_t disk;
+
+    (void)state;
+    save_one("a guest", name);
+    open_one(&template, "a guest");
+    assert_int_equal(template_find(&template, &error), 1);
+    assert_int_equal(template_prune(time(NULL) + 1, &disk, &error), 1);
+    assert_int_equal(memory_file_check(template.source.memory_fd, MEMORY, (const uint8_t[16]){ 0 },
+                                       &error), -EINVAL); /* of another id, which it could read */
+    assert_non_null(strstr(error.message, "another snapshot"));
+    template_close(&template);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_key), TEST(test_key_of_changed_files), TEST(test_key_of_a_device),
+        TEST(test_names), TEST(test_kept_and_found), TEST(test_half_saved), TEST(test_dropped),
+        TEST(test_two_at_once), TEST(test_another_machine), TEST(test_faults),
+        TEST(test_key_of_another), TEST(test_abouts_that_are_none), TEST(test_folder_of_others),
+        TEST(test_swept), TEST(test_pruned), TEST(test_pruned_partials), TEST(test_removed_in_use),
+    };
+
+    return cmocka_run_group_tests_name("templates", tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * --warm.  A VM that goes on from a template is the job's only once its guest has
+ * said HELLO: until then whatever goes wrong with it costs the template, and a VM
+ * that boots takes its place.  One that boots is saved when its guest is ready,
+ * and gets its job afterwards: so no template has anything of a job's.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/command.h"
+#include "vmm/run/supervisor_internal.h"
+
+/* From the fork of the VM to HELLO, which takes milliseconds. */
+#define PATIENCE_SECONDS 20
+
+static struct template *template_of(const struct supervisor *supervisor)
+{
+    return supervisor->options->warm ? supervisor->options->warm->template : NULL;
+}
+
+/* ---- starting --------------------------------------------------------------- */
+
+static void begin_saving(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    struct error error = ERROR_INIT;
+
+    /* A file that grows longer than files may is an error, not our end. */
+    signal(SIGXFSZ, SIG_IGN);
+    if (template_begin(template_of(supervisor), options->config->memory, &error) == 0)
+        supervisor->warm = WARM_SAVES;
+    else if (error.number == EEXIST || error.number == EWOULDBLOCK)
+        log_info(options->log, "%s", error.message); /* another job makes it just now */
+    else
+        log_warn(options->log, "--warm: the next job boots, too: %s", error.message);
+}
+
+const struct vm_saving *warm_begin(struct supervisor *supervisor, struct vm_saving *saving)
+{
+    struct template *template = template_of(supervisor);
+
+    supervisor->warm = WARM_NONE;
+    if (!template || !template->key)
+        return NULL;
+    if (supervisor->options->config->snapshot) {
+        supervisor->warm = WARM_RESTORED;
+        return NULL;
+    }
+    begin_saving(supervisor);
+    if (supervisor->warm != WARM_SAVES)
+        return NULL;
+    *saving = (struct vm_saving){
+        template->saving.state_fd, template->saving.memory_fd, template->id,
+    };
+    return saving;
+}
+
+/* ---- saving ----------------------------------------------------------------- */
+
+static void not_saved(struct supervisor *supervisor, const struct error *error)
+{
+    template_drop(template_of(supervisor));
+    log_warn(supervisor->options->log, "--warm: the next job boots, too: %s", error->message);
+}
+
+static void keep(struct supervisor *supervisor, const struct vm_saved *saved)
+{
+    const struct supervisor_options *options = supervisor->options;
+    struct error error = ERROR_INIT;
+
+    if (saved->error_number)
+        error_set(&error, saved->error_number > 0 ? saved->error_number : EIO, "%.*s",
+                  (int)sizeof(saved->message) - 1, saved->message);
+    else
+        template_keep(template_of(supervisor), options->config, &options->warm->about, &error);
+    if (error.number)
+        not_saved(supervisor, &error);
+    else
+        timeline_mark(options->timeline, "template saved");
+}
+
+static void saved(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    struct vm_saved message;
+    ssize_t length = recv(supervisor->vm.saver, &message, sizeof(message), MSG_DONTWAIT);
+
+    (void)events;
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    event_loop_remove(supervisor->loop, supervisor->vm.saver);
+    /* Where it ended, SIGCHLD tells. */
+    if (length != (ssize_t)sizeof(message) || supervisor->phase != PHASE_SAVING)
+        return;
+    keep(supervisor, &message);
+    supervisor_send_job(supervisor);
+}
+
+/* Whether its job has to wait. */
+static bool save(struct supervisor *supervisor)
+{
+    struct template *template = template_of(supervisor);
+    struct vm_saving files = {
+        template->saving.state_fd, template->saving.memory_fd, template->id,
+    };
+    struct error error = ERROR_INIT;
+
+    if (vm_process_save(&supervisor->vm, supervisor->options->config, &files, &error) < 0) {
+        not_saved(supervisor, &error);
+        return false;
+    }
+    supervisor->phase = PHASE_SAVING;
+    return true;
+}
+
+bool warm_saves_first(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+
+    if (supervisor->warm != WARM_SAVES)
+        return false;
+    if (!options->prepare)
+        return save(supervisor);
+    supervisor->phase = PHASE_PREPARING;
+    if (control_send(supervisor->control, options->prepare, options->prepare_length) < 0)
+        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    return true;
+}
+
+void warm_prepared(struct supervisor *supervisor)
+{
+    /* One that nobody asked for changes nothing. */
+    if (supervisor->phase == PHASE_PREPARING && !save(supervisor))
+        supervisor_send_job(supervisor);
+}
+
+/* ---- distrust --------------------------------------------------------------- */
+
+bool warm_distrusts(struct supervisor *supervisor)
+{
+    if (supervisor->warm != WARM_RESTORED || supervisor->phase != PHASE_WAITING)
+        return false;
+    vm_process_kill(&supervisor->vm);
+    return true;
+}
+
+static void patience_ended(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+
+    (void)events;
+    event_loop_remove(supervisor->loop, supervisor->patience);
+    warm_distrusts(supervisor);
+}
+
+int warm_started(struct supervisor *supervisor, struct error *error)
+{
+    struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
+
+    if (supervisor->warm == WARM_SAVES)
+        return supervisor_watch(supervisor, supervisor->vm.saver, saved, error);
+    if (supervisor->warm != WARM_RESTORED)
+        return 0;
+    supervisor->patience = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (supervisor->patience < 0 || timerfd_settime(supervisor->patience, 0, &patience, NULL) < 0)
+        return error_system(error, errno, "the clock");
+    return supervisor_watch(supervisor, supervisor->patience, patience_ended, error);
+}
+
+void warm_close(struct supervisor *supervisor)
+{
+    if (supervisor->patience >= 0)
+        event_loop_remove(supervisor->loop, supervisor->patience);
+    cleanup_close(&supervisor->patience);
+    supervisor->patience = -1;
+    if (template_of(supervisor))
+        template_drop(template_of(supervisor));
+}
+
+/* ---- starting anew ---------------------------------------------------------- */
+
+/* What is said of a VM that ended before it had a job. */
+static const char *reason(const struct supervisor *supervisor)
+{
+    const struct vm_process *vm = &supervisor->vm;
+
+    if (vm->error.message[0])
+        return vm->error.message;
+    return vm->status == STATUS_PANIC ? "its guest panicked" : "its guest ended";
+}
+
+bool warm_starts_anew(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    bool restored = supervisor->warm == WARM_RESTORED && supervisor->phase == PHASE_WAITING;
+    struct error error = ERROR_INIT;
+    int result = 0;
+
+    if (!restored && !(supervisor->warm == WARM_SAVES && supervisor->phase == PHASE_SAVING))
+        return false;
+    log_info(options->log, "template %s: is not used, and the VM boots: %s",
+             template_of(supervisor)->name, reason(supervisor));
+    if (supervisor->vm.saver >= 0)
+        event_loop_remove(supervisor->loop, supervisor->vm.saver);
+    supervisor_close_vm(supervisor);
+    warm_close(supervisor);
+    supervisor->tail = (struct console_tail){ .line = "" };
+    if (restored) {
+        template_remove(template_of(supervisor));
+        result = options->warm->go_cold(options->warm->context, &error);
+    } else {
+        template_close(template_of(supervisor)); /* once is enough */
+    }
+    if (result == 0)
+        result = supervisor_start_vm(supervisor, &error);
+    if (result < 0) {
+        supervisor_complain(supervisor, "%s", error.message);
+        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    }
+    return true;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/snapshot/seal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/progress.h"
+#include "vmm/snapshot/machine_state.h"
+#include "vmm/snapshot/memory_sum.h"
+#include "vmm/state.h"
+
+static void seal_state(struct seal *seal, struct state *state)
+{
+    state_begin(state, "seal", 0, 1);
+    state_bytes(state, seal->id, sizeof(seal->id));
+    state_u64(state, &seal->size);
+    state_require(state, seal->size % MEMORY_FILE_PAGE == 0 && seal->size < 1ull << 52,
+                  "the size of memory");
+    state_text(state, &seal->base, SEAL_PATH_MAX);
+    state_require(state, !seal->base || seal->base[0], "the base's folder");
+    state_bytes(state, seal->base_id, sizeof(seal->base_id));
+    state_u64(state, &seal->sum);
+    state_u64(state, &seal->changed_seconds);
+    state_u64(state, &seal->changed_nanoseconds);
+    state_require(state, seal->changed_nanoseconds < 1000000000, "the time of its memory");
+    state_end(state);
+}
+
+void seal_release(struct seal *seal)
+{
+    free(seal->base);
+    seal->base = NULL;
+}
+
+int seal_write(struct seal *seal, int fd, struct error *error)
+{
+    struct state *state;
+    int result = state_create(&state, error);
+
+    if (result < 0)
+        return result;
+    seal_state(seal, state);
+    result = state_finish(state, error);
+    if (result == 0) {
+        size_t length;
+        const void *bytes = state_saved(state, &length);
+
+        result = machine_state_write(fd, bytes, length, error);
+    }
+    state_destroy(state);
+    return result;
+}
+
+int seal_read(struct seal *seal, int fd, struct error *error)
+{
+    cleanup_free void *bytes = NULL;
+    struct state *state;
+    size_t length;
+    int result = machine_state_read(fd, &bytes, &length, error);
+
+    *seal = (struct seal){ .base = NULL };
+    if (result == 0)
+        result = state_open(&state, bytes, length, error);
+    if (result < 0)
+        return result;
+    seal_state(seal, state);
+    result = state_finish(state, error);
+    state_destroy(state);
+    return result;
+}
+
+/* SHOWN: told of on a terminal, where it takes long. */
+static int sum_of(const struct seal *seal, int memory, uint64_t *sum, bool shown,
+                  struct error *error)
+{
+    uint64_t length = memory_file_length(seal->size, seal_kind(seal));
+    struct progress progress;
+    int result;
+
+    progress_init(&progress, shown);
+    progress_begin(&progress, 0, "checksum of memory");
+    result = memory_sum(memory, length, sum, &progress, error);
+    progress_end(&progress);
+    return result;
+}
+
+int seal_memory(struct seal *seal, int memory, bool summed, struct error *error)
+{
+    struct stat status;
+    int result = summed ? sum_of(seal, memory, &seal->sum, false, error) : 0;
+
+    if (result < 0)
+        return result;
+    if (fstat(memory, &status) < 0)
+        return error_system(error, errno, "snapshot: its memory");
+    seal->changed_seconds = (uint64_t)status.st_ctim.tv_sec;
+    seal->changed_nanoseconds = (uint64_t)status.st_ctim.tv_nsec;
+    return 0;
+}
+
+int seal_check(const struct seal *seal, int memory, bool thorough, struct error *error)
+{
+    struct seal now = *seal;
+    int result = seal_memory(&now, memory, false, error);
+
+    if (result < 0)
+        return result;
+    if (!thorough && now.changed_seconds == seal->changed_seconds &&
+        now.changed_nanoseconds == seal->changed_nanoseconds)
+        return 0;
+    result = sum_of(seal, memory, &now.sum, true, error);
+    if (result == 0 && now.sum != seal->sum)
+        result = error_set(error, EINVAL, "snapshot: its memory was altered, its checksum does not "
+                           "fit; copy it again or save the VM anew");
+    return result;
+}

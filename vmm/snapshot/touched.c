@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/snapshot/touched.h"
+
+#include <endian.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
+#include "vmm/snapshot/memory_sum.h"
+
+#define PAGE_SIZE MEMORY_FILE_PAGE
+#define ENTRIES 512u
+/* /proc/PID/pagemap: present, or swapped. */
+#define PAGE_IS_MAPPED (3ull << 62)
+/* Pages that are asked for; where all of them are in the cache, the rest is too. */
+#define SAMPLES 64u
+
+struct header {
+    char magic[8];
+    uint32_t version;
+    uint32_t zero;
+    uint64_t size;
+    uint8_t id[SNAPSHOT_ID_SIZE];
+    uint64_t sum;
+};
+_Static_assert(sizeof(struct header) == 48, "as touched.h says");
+
+static struct header header_of(const struct vm_snapshot_source *source, const uint8_t *map)
+{
+    uint64_t sum = xxh64(map, memory_file_map_length(source->size), 0);
+    struct header header = {
+        .version = htole32(1), .size = htole64(source->size), .sum = htole64(sum),
+    };
+
+    memcpy(header.magic, "MOTETCH\n", sizeof(header.magic));
+    memcpy(header.id, source->id, sizeof(header.id));
+    return header;
+}
+
+/* The map of FD, which may be anything; NULL for none.  The caller frees it. */
+static uint8_t *read_map(const struct vm_snapshot_source *source, int fd)
+{
+    uint64_t length = memory_file_map_length(source->size);
+    cleanup_free uint8_t *map = malloc(length);
+    struct error ignored = ERROR_INIT;
+    struct header header, wanted;
+
+    if (!map || memory_file_get(fd, &header, sizeof(header), 0, &ignored) < 0 ||
+        memory_file_get(fd, map, length, PAGE_SIZE, &ignored) < 0)
+        return NULL;
+    wanted = header_of(source, map);
+    return memcmp(&header, &wanted, sizeof(header)) == 0 ? steal_pointer(&map) : NULL;
+}
+
+/* ---- in the supervisor ----------------------------------------------------- */
+
+void touched_prepare(struct vm_snapshot_source *source, const char *path)
+{
+    if (source->touched_fd >= 0)
+        return;
+    source->record_fd = open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
+    /* Its size is its limit in the jail. */
+    if (source->record_fd >= 0 &&
+        ftruncate(source->record_fd, (off_t)(PAGE_SIZE + memory_file_map_length(source->size))) == 0)
+        return;
+    cleanup_close(&source->record_fd);
+    source->record_fd = -1;
+}
+
+void touched_keep(struct vm_snapshot_source *source, const char *path)
+{
+    cleanup_fd int folder = -1;
+    cleanup_free uint8_t *map = source->record_fd >= 0 ? read_map(source, source->record_fd) : NULL;
+    char name[32];
+
+    if (map)
+        folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", source->record_fd);
+    if (folder < 0 || fsync(source->record_fd) < 0)
+        return;
+    if (linkat(AT_FDCWD, name, folder, "touched", AT_SYMLINK_FOLLOW) < 0)
+        return; /* another VM was first, or it cannot be */
+}
+
+/* ---- recording ------------------------------------------------------------- */
+
+/* The region's pages are those from FIRST on of the map. */
+static bool look_up(const struct guest_memory *memory, const struct guest_range *region, int page_map,
+                    uint8_t *map, uint64_t first)
+{
+    uint64_t entries[ENTRIES], pages = region->size / PAGE_SIZE;
+    struct guest_slice slice;
+
+    if (guest_memory_slice(memory, region->address, region->size, &slice) < 0)
+        return false;
+    for (uint64_t at = 0; at < pages; at += ENTRIES) {
+        size_t count = pages - at < ENTRIES ? pages - at : ENTRIES;
+        uint64_t offset = ((uintptr_t)slice.bytes / PAGE_SIZE + at) * sizeof(*entries);
+        struct error ignored = ERROR_INIT;
+
+        if (memory_file_get(page_map, entries, count * sizeof(*entries), offset, &ignored) < 0)
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if (entries[i] & PAGE_IS_MAPPED)
+                map[(first + at + i) / 8] |= (uint8_t)(1u << (first + at + i) % 8);
+    }
+    return true;
+}
+
+void touched_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
+                    int page_map)
+{
+    uint64_t length = memory_file_map_length(source->size), first = 0;
+    cleanup_free uint8_t *map = calloc(1, length);
+    struct error ignored = ERROR_INIT;
+    struct header header;
+
+    if (!map || page_map < 0 || guest_memory_size(memory) != source->size)
+        return;
+    for (size_t i = 0; i < guest_memory_region_count(memory); i++) {
+        struct guest_range region = guest_memory_region(memory, i);
+
+        if (!look_up(memory, &region, page_map, map, first))
+            return;
+        first += region.size / PAGE_SIZE;
+    }
+    header = header_of(source, map);
+    if (memory_file_put(source->record_fd, map, length, PAGE_SIZE, &ignored) == 0)
+        memory_file_put(source->record_fd, &header, sizeof(header), 0, &ignored);
+}
+
+/* ---- reading ahead --------------------------------------------------------- */
+
+/* Whether PAGE is at hand; also where that cannot be told without reading it. */
+static bool is_cached(struct memory_chain *chain, uint64_t page)
+{
+    uint8_t byte;
+    struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+    int fd = memory_chain_layer(chain, page)->fd;
+
+    return preadv2(fd, &part, 1, (off_t)(page * PAGE_SIZE), RWF_NOWAIT) == 1;
+}
+
+/* Of the pages in MAP some, all over it. */
+static bool all_is_cached(struct memory_chain *chain, const uint8_t *map)
+{
+    uint64_t pages = chain->size / PAGE_SIZE, step = pages / SAMPLES + 1;
+
+    for (uint64_t page = 0, next = 0; page < pages; page++) {
+        if (page < next || !memory_map_has(map, page))
+            continue;
+        if (!is_cached(chain, page))
+            return false;
+        next = page + step;
+    }
+    return true;
+}
+
+void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain)
+{
+    uint64_t pages = chain->size / PAGE_SIZE;
+    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
+
+    if (!map || all_is_cached(chain, map))
+        return;
+    for (uint64_t page = 0, run; page < pages; page += run) {
+        const struct memory_layer *layer = memory_chain_layer(chain, page);
+
+        for (run = 1; page + run < pages; run++)
+            if (memory_map_has(map, page + run) != memory_map_has(map, page) ||
+                memory_chain_layer(chain, page + run) != layer)
+                break;
+        if (memory_map_has(map, page))
+            posix_fadvise(layer->fd, (off_t)(page * PAGE_SIZE), (off_t)(run * PAGE_SIZE),
+                          POSIX_FADV_WILLNEED);
+    }
+}
