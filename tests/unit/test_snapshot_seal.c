@@ -279,7 +279,7 @@ static void bases_of_others(void **state)
 
 static void too_long_or_in_a_circle(void **state)
 {
-    char name[8], last[8] = "0";
+    char name[16], last[16] = "0";
     struct error error = ERROR_INIT;
     struct seal seal;
 

@@ -231,7 +231,7 @@ static void test_the_list(void **state)
     assert_int_equal(store_set_paused(&entries[1], false, &error), 0);
     assert_int_equal(store_list(note_name, listed, &error), 0);
     assert_string_equal(listed, "a vm-1 vm-2 vm-10! ");
-    store_ended(&entries[0], 143);
+    store_ended(&entries[0], 143, &(struct log)LOG_INIT);
     assert_int_equal(store_status(&entries[0]), 143);
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         assert_int_equal(store_remove(&entries[i], &error), 0);
