@@ -33,17 +33,10 @@ int template_open(struct template *template, char *key, struct error *error)
     return 0;
 }
 
-static void close_source(struct template *template)
-{
-    cleanup_close(&template->source.state_fd);
-    cleanup_close(&template->source.memory_fd);
-    template->source = (struct vm_snapshot_source){ -1, -1 };
-}
-
 void template_close(struct template *template)
 {
     template_drop(template);
-    close_source(template);
+    snapshot_source_close(&template->source);
     cleanup_close(&template->folder);
     free(template->key);
     free(template->path);
@@ -52,13 +45,15 @@ void template_close(struct template *template)
 
 /* ---- finding one ------------------------------------------------------------ */
 
-/* Whether FD is the file that ABOUT says it is, by NAME. */
-static bool is_as_saved(struct json_object *about, const char *name, int fd)
+/* Whether the template's file NAME is the one that ABOUT says it is. */
+static bool is_as_saved(const struct template *template, struct json_object *about,
+                        const char *name)
 {
-    char identity[FILE_IDENTITY_SIZE];
+    char identity[FILE_IDENTITY_SIZE], path[2 * TEMPLATE_NAME_SIZE];
     struct stat status;
 
-    if (fstat(fd, &status) < 0)
+    snprintf(path, sizeof(path), "%s/%s", template->name, name);
+    if (fstatat(template->folder, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return false;
     file_identity(&status, identity);
     return strcmp(identity, template_text(about, name)) == 0;
@@ -66,17 +61,13 @@ static bool is_as_saved(struct json_object *about, const char *name, int fd)
 
 static int check(struct template *template, struct json_object *about, struct error *error)
 {
-    int result = snapshot_folder_open(&template->source, template->path, error);
-
-    if (result < 0)
-        return result;
     if (strcmp(template_text(about, "key"), template->key) != 0)
         return error_set(error, EINVAL, "template %s: is of another guest", template->name);
-    if (!is_as_saved(about, TEMPLATE_STATE, template->source.state_fd) ||
-        !is_as_saved(about, TEMPLATE_MEMORY, template->source.memory_fd))
+    if (!is_as_saved(template, about, TEMPLATE_STATE) ||
+        !is_as_saved(template, about, TEMPLATE_MEMORY))
         return error_set(error, EINVAL, "template %s: was altered since it was saved",
                          template->name);
-    return 0;
+    return snapshot_folder_open(&template->source, template->path, error);
 }
 
 int template_find(struct template *template, struct error *error)
@@ -103,7 +94,7 @@ int template_find(struct template *template, struct error *error)
 
 void template_remove(struct template *template)
 {
-    close_source(template);
+    snapshot_source_close(&template->source);
     template_remove_name(template->folder, template->name);
 }
 

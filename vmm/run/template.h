@@ -49,7 +49,7 @@ struct template {
 };
 
 #define TEMPLATE_INIT                                                                      \
-    { .folder = -1, .source = { -1, -1 }, .saving = SNAPSHOT_FOLDER_INIT }
+    { .folder = -1, .source = SNAPSHOT_SOURCE_INIT, .saving = SNAPSHOT_FOLDER_INIT }
 
 /* The place of KEY's, which becomes the template's.  After a failure, too: template_close(). */
 int template_open(struct template *template, char *key, struct error *error);
