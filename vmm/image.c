@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/whole_io.h"
 
 /* What stands in the user's way, in their words. */
 static int open_failed(const char *role, const char *path, int number, struct error *error)
@@ -85,24 +86,14 @@ static int truncated(const struct image *image, struct error *error)
 int image_read(const struct image *image, uint64_t offset, void *bytes, size_t length,
                struct error *error)
 {
-    uint8_t *at = bytes;
+    int result;
 
     if (offset > image->size || length > image->size - offset)
         return truncated(image, error);
-    while (length > 0) {
-        ssize_t count = pread(image->fd, at, length, (off_t)offset);
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_system(error, errno, "%s %s: read", image->role, image->path);
-        if (count == 0)
-            return truncated(image, error);
-        at += count;
-        offset += (uint64_t)count;
-        length -= (size_t)count;
-    }
-    return 0;
+    result = whole_pread(image->fd, bytes, length, offset);
+    if (result == -ENODATA)
+        return truncated(image, error);
+    return result < 0 ? error_system(error, -result, "%s %s: read", image->role, image->path) : 0;
 }
 
 int image_load(const struct image *image, uint64_t offset, uint64_t length,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "devices/backend/disk_lock.h"
+#include "vmm/nameless_file.h"
 
 #define SECTOR 512u
 #define PAGE 4096u /* of the file's parts, and what of the map is written at once */
@@ -305,15 +306,10 @@ static int adopt(struct disk_overlay *overlay, const char *path, const char *nam
 
 static int open_temporary(struct disk_overlay *overlay, struct error *error)
 {
-    const char *folder = getenv("TMPDIR");
-
-    if (!folder || folder[0] == '\0')
-        folder = "/var/tmp";
     overlay->temporary = true;
-    overlay->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    overlay->fd = nameless_file("overlay", "set TMPDIR to a folder with room", error);
     if (overlay->fd < 0)
-        return error_set(error, errno, "overlay: no file can be made in %s (%s); set TMPDIR to a "
-                         "folder with room", folder, strerror(errno));
+        return overlay->fd;
     return 1;
 }
 

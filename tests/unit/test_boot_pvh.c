@@ -132,7 +132,8 @@ static void start_info_has_every_field(void **state)
         uint32_t type;
     } map[] = {
         { 0, 0xa0000, 1 },
-        { 0xa0000, 0x60000, 2 },
+        { 0xa0000, 0x4f000, 2 },
+        { 0xf0000, 0x10000, 2 },
         { MIB, 63 * MIB, 1 },
         { LOADING_HIGH, 16 * MIB, 1 },
     };
@@ -152,7 +153,7 @@ static void start_info_has_every_field(void **state)
     assert_int_equal(field(info, 12, 4), 1);
     assert_int_equal(field(info, 24, 8), LAYOUT_COMMAND_LINE);
     assert_int_equal(field(info, 32, 8), 0xe0000);
-    assert_int_equal(field(info, 48, 4), 4);
+    assert_int_equal(field(info, 48, 4), 5);
     assert_int_equal(field(info, 52, 4), 0);
     module = loading_bytes(memory, field(info, 16, 8), 32);
     assert_int_equal(field(module, 0, 8), 0x3000000);
@@ -160,7 +161,7 @@ static void start_info_has_every_field(void **state)
     assert_int_equal(field(module, 16, 8), 0);
     assert_int_equal(field(module, 24, 8), 0);
     entries = loading_bytes(memory, field(info, 40, 8), sizeof(map));
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         assert_int_equal(field(entries, i * 24, 8), map[i].address);
         assert_int_equal(field(entries, i * 24 + 8, 8), map[i].size);
         assert_int_equal(field(entries, i * 24 + 16, 4), map[i].type);

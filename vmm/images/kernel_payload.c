@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/whole_io.h"
 
 #define SECTOR 512u
 #define SETUP_SECTORS 0x1f1
@@ -113,28 +114,13 @@ static bool open_payload(struct archive *archive, struct payload *payload)
            archive_read_next_header(archive, &entry) == ARCHIVE_OK;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t length, struct error *error)
-{
-    while (length > 0) {
-        ssize_t count = write(fd, bytes, length);
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_system(error, errno, "the unpacked kernel");
-        bytes += count;
-        length -= (size_t)count;
-    }
-    return 0;
-}
-
 static int copy(struct archive *archive, int to, struct error *error)
 {
     uint64_t total = 0;
     const void *bytes;
     la_int64_t offset;
     size_t length;
-    int state;
+    int state, result;
 
     while ((state = archive_read_data_block(archive, &bytes, &length, &offset)) == ARCHIVE_OK) {
         if (length == 0)
@@ -143,8 +129,9 @@ static int copy(struct archive *archive, int to, struct error *error)
             return damaged("no ELF file is inside", error);
         if (length > KERNEL_PAYLOAD_MAX - total)
             return damaged("it unpacks to more than 512 MiB", error);
-        if (write_all(to, bytes, length, error) < 0)
-            return -error->number;
+        result = whole_write(to, bytes, length);
+        if (result < 0)
+            return error_system(error, -result, "the unpacked kernel");
         total += length;
     }
     if (state != ARCHIVE_EOF)

@@ -186,18 +186,52 @@ static int unpack(const struct making *making, struct unpacked *unpacked)
     return result;
 }
 
+/* ---- the process that verifies ------------------------------------------- */
+
+/*
+ * Whether the blob is what its digests say, by a process of its own, before another parses the archive: whoever breaks
+ * into that one falsifies the image of their own archive at most, not that of one whose digest they claim.
+ */
+static int verify(const struct making *making, struct unpacked *unpacked)
+{
+    const struct layer_input *input = making->input;
+    struct progress *progress = making->resolution->progress;
+    struct byte_source source;
+    struct layer_stream stream;
+    int result = input->open(input->context, &source, &unpacked->error);
+
+    if (result < 0)
+        return result;
+    progress_begin(progress, input->size, "checking layer %u of %u", input->number, input->count);
+    result = layer_stream_open(&stream, &source, making->resolution->limit, progress, &unpacked->error);
+    if (result == 0)
+        result = check_digests(input, &stream, &unpacked->error);
+    if (result < 0)
+        prefer_mismatch(input, &stream, &unpacked->error);
+    layer_stream_close(&stream);
+    input->close(input->context);
+    return result;
+}
+
 /* ---- the process that unpacks -------------------------------------------- */
 
-static _Noreturn void be_unpacker(const struct making *making, pid_t parent, int pipe)
+/* What such a process does; it writes to the image's parts or to nothing. */
+struct work {
+    int (*run)(const struct making *making, struct unpacked *unpacked);
+    bool writes;
+};
+
+static _Noreturn void be_worker(const struct making *making, const struct work *work, pid_t parent, int pipe)
 {
     struct unpacked unpacked = { .error = ERROR_INIT };
+    int folder = work->writes ? making->entry->parts : -1;
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
-    if (sandbox_confine(making->resolution->sandbox, making->entry->parts, -1, &unpacked.error) == 0) {
+    if (sandbox_confine(making->resolution->sandbox, folder, -1, &unpacked.error) == 0) {
         sandbox_thread(making->resolution->sandbox, SANDBOX_UNPACK);
         /* What was refused and passed over is no error. */
-        if (unpack(making, &unpacked) == 0)
+        if (work->run(making, &unpacked) == 0)
             unpacked.error.number = 0;
     }
     progress_end(making->resolution->progress);
@@ -220,7 +254,7 @@ static int take_words(struct unpacked *unpacked, struct error *error)
 }
 
 /* Waits for PROCESS, which tells by PIPE. */
-static int await_unpacker(pid_t process, int pipe, struct unpacked *unpacked, struct error *error)
+static int await_worker(pid_t process, int pipe, struct unpacked *unpacked, struct error *error)
 {
     ssize_t length;
     int status;
@@ -246,8 +280,8 @@ static int await_unpacker(pid_t process, int pipe, struct unpacked *unpacked, st
 }
 
 /* The archive is read in a process that does nothing else, and may do little. */
-static int unpack_apart(const struct making *making, struct unpacked *unpacked,
-                        struct error *error)
+static int work_apart(const struct making *making, const struct work *work, struct unpacked *unpacked,
+                      struct error *error)
 {
     pid_t parent = getpid(), process;
     cleanup_fd int from = -1;
@@ -258,11 +292,11 @@ static int unpack_apart(const struct making *making, struct unpacked *unpacked,
     from = ends[0];
     process = fork();
     if (process == 0)
-        be_unpacker(making, parent, ends[1]);
+        be_worker(making, work, parent, ends[1]);
     close(ends[1]);
     if (process < 0)
         return error_system(error, errno, "the process that unpacks");
-    return await_unpacker(process, from, unpacked, error);
+    return await_worker(process, from, unpacked, error);
 }
 
 static int make(const struct making *making, struct error *error)
@@ -272,7 +306,8 @@ static int make(const struct making *making, struct error *error)
     struct staging staging = { .fd = making->entry->parts };
     struct unpacked unpacked = { .error = ERROR_INIT };
 
-    if (unpack_apart(making, &unpacked, error) < 0)
+    if (work_apart(making, &(struct work){ .run = verify }, &unpacked, error) < 0 ||
+        work_apart(making, &(struct work){ .run = unpack, .writes = true }, &unpacked, error) < 0)
         return -error->number;
     staging.holes = unpacked.holes;
     making->entry->chosen = unpacked.implies ? NAME_OF_CHAIN : NAME_OF_LAYER;

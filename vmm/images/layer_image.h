@@ -7,7 +7,8 @@
  * kept under the digest of the unpacked archive (diff_id), so that it is the
  * same however a registry or tool compressed it; one that has folders which only
  * lower layers describe (layer_inherit.h), under the digest of the whole stack,
- * the specification's ChainID.  Nothing is kept whose digests do not match.
+ * the specification's ChainID.  Nothing is kept, nor parsed, whose digests do not
+ * match: one process finds that out, and then another unpacks.
  */
 
 #include "vmm/images/layer_stream.h"

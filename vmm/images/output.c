@@ -13,6 +13,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/images/entry_path.h"
+#include "vmm/whole_io.h"
 
 #define PIECE (256u << 10)
 #define ENTRY_COST 4096
@@ -157,22 +158,6 @@ static void set_time(int fd, const struct timespec *mtime)
     (void)!futimens(fd, times);
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t length, uint64_t offset)
-{
-    while (length > 0) {
-        ssize_t put = pwrite(fd, bytes, length, (off_t)offset);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return -1;
-        bytes += put;
-        length -= (size_t)put;
-        offset += (uint64_t)put;
-    }
-    return 0;
-}
-
 /* Content to FD; 1 when the archive breaks off. */
 static int copy_content(struct output *output, const struct item *item, int fd, uint64_t size)
 {
@@ -192,7 +177,7 @@ static int copy_content(struct output *output, const struct item *item, int fd, 
             continue;
         if (offset < 0 || (uint64_t)offset > size || length > size - (uint64_t)offset)
             return end_as(output, OUTPUT_CUT, "is damaged; what came is kept");
-        if (write_all(fd, bytes, length, (uint64_t)offset) < 0)
+        if (whole_pwrite(fd, bytes, length, (uint64_t)offset) < 0)
             return host_failed(output, item);
     }
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/whole_io.h"
 
 #define FILES "files"
 #define NAME_SIZE 16
@@ -83,7 +84,7 @@ int staging_place(struct staging *staging, struct file_inode *inode, struct erro
 int staging_data(struct staging *staging, const struct file_inode *inode, uint64_t offset,
                  const void *bytes, size_t length, struct error *error)
 {
-    const uint8_t *from = bytes;
+    int result;
 
     if (offset > inode->size || length > inode->size - offset)
         return error_set(error, EINVAL, "has more content than its size of %llu bytes tells; "
@@ -91,18 +92,8 @@ int staging_data(struct staging *staging, const struct file_inode *inode, uint64
     if (staging_take(staging, length, error) < 0)
         return -error->number;
     staging->left -= length < staging->left ? length : staging->left;
-    while (length > 0) {
-        ssize_t put = pwrite(staging->file, from, length, (off_t)offset);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return error_system(error, put < 0 ? errno : EIO, "the cache");
-        from += put;
-        offset += (uint64_t)put;
-        length -= (size_t)put;
-    }
-    return 0;
+    result = whole_pwrite(staging->file, bytes, length, offset);
+    return result < 0 ? error_system(error, -result, "the cache") : 0;
 }
 
 int staging_put(struct staging *staging, const struct file_inode *inode, struct error *error)

@@ -15,6 +15,7 @@
 #include "vmm/run/companion.h"
 #include "vmm/run/kernel_choice.h"
 #include "vmm/run/modules.h"
+#include "vmm/whole_io.h"
 
 #define HEADER_SIZE 110
 #define FIRST_CAPACITY (1u << 20)
@@ -147,21 +148,6 @@ static int fill(struct cpio *cpio, const struct kernel_choice *kernel,
     return result == 0 ? cpio_finish(cpio, error) : result;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t count = write(fd, bytes, length);
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        bytes += count;
-        length -= (size_t)count;
-    }
-    return 0;
-}
-
 int initramfs_create(const struct kernel_choice *kernel, const struct text_list *wanted, int *fd,
                      struct error *error)
 {
@@ -172,7 +158,7 @@ int initramfs_create(const struct kernel_choice *kernel, const struct text_list 
     if (created < 0)
         return error_system(error, errno, "initramfs");
     result = fill(&cpio, kernel, wanted, error);
-    if (result == 0 && (result = write_all(created, cpio.bytes, cpio.used)) < 0)
+    if (result == 0 && (result = whole_write(created, cpio.bytes, cpio.used)) < 0)
         error_system(error, -result, "initramfs");
     cpio_release(&cpio);
     if (result == 0)

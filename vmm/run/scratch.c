@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/nameless_file.h"
 #include "vmm/run/companion.h"
 
 /* Below this mke2fs has no room for its own tables. */
@@ -26,37 +27,16 @@ static const char *find_program(void)
     return NULL;
 }
 
-/* Not every file system has files without a name: there it loses its name at once. */
-static int open_nameless(const char *folder)
-{
-    int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    cleanup_free char *path = NULL;
-
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-    if (asprintf(&path, "%s/mote-scratch.XXXXXX", folder) < 0)
-        return -1;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(path);
-    return fd;
-}
-
 static int open_file(uint64_t size, int *fd, struct error *error)
 {
-    const char *folder = getenv("TMPDIR");
-    cleanup_fd int opened = -1;
+    cleanup_fd int opened = nameless_file("--scratch", "set TMPDIR to a folder on a disk", error);
 
-    if (!folder || !*folder)
-        folder = "/var/tmp";
-    opened = open_nameless(folder);
     if (opened < 0)
-        return error_set(error, errno, "--scratch: no file can be made in %s: %s; set TMPDIR to a "
-                         "folder on a disk", folder, strerror(errno));
+        return opened;
     if (ftruncate(opened, (off_t)size) < 0)
-        return error_set(error, errno, "--scratch: a file of %llu MiB cannot be had in %s: %s; give "
-                         "less, or set TMPDIR to another disk", (unsigned long long)(size >> 20),
-                         folder, strerror(errno));
+        return error_set(error, errno, "--scratch: a file of %llu MiB cannot be had: %s; give less, or "
+                         "set TMPDIR to another disk", (unsigned long long)(size >> 20),
+                         strerror(errno));
     *fd = steal_fd(&opened);
     return 0;
 }

@@ -79,6 +79,7 @@ static void keep(struct supervisor *supervisor, const struct vm_saved *saved)
                   (int)sizeof(saved->message) - 1, saved->message);
     else
         template_keep(template_of(supervisor), options->config, &options->warm->about, &error);
+    sandbox_files_written(supervisor->vm.sandbox, !error.number);
     if (error.number)
         not_saved(supervisor, &error);
     else

@@ -10,6 +10,7 @@
 #include "devices/registry.h"
 #include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
+#include "vmm/whole_io.h"
 
 #define ARCH_MAX 16
 
@@ -154,7 +155,8 @@ int machine_state_read(int fd, void **bytes, size_t *length, struct error *error
 {
     cleanup_free uint8_t *read_bytes = NULL;
     struct stat status;
-    size_t size, done = 0;
+    size_t size;
+    int result;
 
     if (fstat(fd, &status) < 0)
         return error_system(error, errno, "snapshot: its state");
@@ -165,34 +167,17 @@ int machine_state_read(int fd, void **bytes, size_t *length, struct error *error
     read_bytes = malloc(size + 1);
     if (!read_bytes)
         return error_system(error, ENOMEM, "snapshot");
-    while (done < size) {
-        ssize_t got = pread(fd, read_bytes + done, size - done, (off_t)done);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_system(error, errno, "snapshot: its state");
-        if (got == 0)
-            break; /* cut short just now: what is missing will be missed */
-        done += (size_t)got;
-    }
+    result = whole_pread(fd, read_bytes, size, 0);
+    if (result < 0)
+        return error_system(error, -result, "snapshot: its state");
     *bytes = steal_pointer(&read_bytes);
-    *length = done;
+    *length = size;
     return 0;
 }
 
 int machine_state_write(int fd, const void *bytes, size_t length, struct error *error)
 {
-    size_t done = 0;
+    int result = whole_pwrite(fd, bytes, length, 0);
 
-    while (done < length) {
-        ssize_t written = pwrite(fd, (const uint8_t *)bytes + done, length - done, (off_t)done);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return error_system(error, written < 0 ? errno : EIO, "snapshot: its state");
-        done += (size_t)written;
-    }
-    return 0;
+    return result < 0 ? error_system(error, -result, "snapshot: its state") : 0;
 }

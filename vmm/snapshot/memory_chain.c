@@ -9,8 +9,8 @@
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* Read together, in the hope that the next one is asked for as well. */
 #define GROUP 64u
-/* Pieces that are mapped; a process may have 65530 by default. */
-#define MAPPINGS_MAX 16384u
+/* Pieces that are mapped, some microseconds each; a process may have 65530 by default. */
+#define MAPPINGS_MAX 4096u
 
 int memory_chain_open(struct memory_chain *chain, const int *fds, size_t count, uint64_t size,
                       struct error *error)

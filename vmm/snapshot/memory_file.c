@@ -10,6 +10,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
+#include "vmm/whole_io.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* Looked at together, and written by one call where all of them have contents. */
@@ -36,41 +37,19 @@ _Static_assert(sizeof(struct trailer) == 40, "as memory_file.h says");
 
 int memory_file_put(int fd, const void *bytes, size_t length, uint64_t offset, struct error *error)
 {
-    const uint8_t *at = bytes;
+    int result = whole_pwrite(fd, bytes, length, offset);
 
-    while (length > 0) {
-        ssize_t written = pwrite(fd, at, length, (off_t)offset);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return error_system(error, written < 0 ? errno : EIO, "snapshot: its memory");
-        at += written;
-        offset += (uint64_t)written;
-        length -= (size_t)written;
-    }
-    return 0;
+    return result < 0 ? error_system(error, -result, "snapshot: its memory") : 0;
 }
 
 int memory_file_get(int fd, void *bytes, size_t length, uint64_t offset, struct error *error)
 {
-    uint8_t *at = bytes;
+    int result = whole_pread(fd, bytes, length, offset);
 
-    while (length > 0) {
-        ssize_t got = pread(fd, at, length, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_system(error, errno, "snapshot: its memory");
-        if (got == 0)
-            return error_set(error, EIO, "snapshot: its memory was cut short just now; copy it again "
-                             "or save the VM anew");
-        at += got;
-        offset += (uint64_t)got;
-        length -= (size_t)got;
-    }
-    return 0;
+    if (result == -ENODATA)
+        return error_set(error, EIO, "snapshot: its memory was cut short just now; copy it again or "
+                         "save the VM anew");
+    return result < 0 ? error_system(error, -result, "snapshot: its memory") : 0;
 }
 
 /* ---- what is behind the memory --------------------------------------------- */

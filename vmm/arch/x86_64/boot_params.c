@@ -32,9 +32,16 @@ size_t boot_memory_map(const struct guest_memory *memory, struct boot_e820_entry
     entries[count++] = (struct boot_e820_entry){
         .addr = 0, .size = LAYOUT_LOW_RAM_END, .type = 1,
     };
-    /* The BIOS area: ACPI tables and the MP table live here. */
+    /*
+     * The BIOS area: ACPI tables and the MP table live here.  The page of the
+     * generation ID is left out, as a device's register is: Linux holds what
+     * is reserved below 1 MiB for busy, and its driver would not get it.
+     */
     entries[count++] = (struct boot_e820_entry){
-        .addr = LAYOUT_LOW_RAM_END, .size = LAYOUT_HIGH_RAM - LAYOUT_LOW_RAM_END, .type = 2,
+        .addr = LAYOUT_LOW_RAM_END, .size = LAYOUT_GENERATION - LAYOUT_LOW_RAM_END, .type = 2,
+    };
+    entries[count++] = (struct boot_e820_entry){
+        .addr = LAYOUT_MP_TABLE, .size = LAYOUT_HIGH_RAM - LAYOUT_MP_TABLE, .type = 2,
     };
     if (low.size)
         entries[count++] = (struct boot_e820_entry){
