@@ -90,6 +90,10 @@ eight() {
     "$mote" pause snap-3
     [[ $("$mote" ps | sed -n 4p) == 'snap-3 '*' paused '* ]] || fail "$("$mote" ps)"
     "$mote" resume snap-3
+    # Its disk would be gone with it: it is not saved, and goes on.
+    ! "$mote" snapshot snap-3 "$work/again" --stop 2>"$work/err" || fail 'a clone was saved without its disk'
+    says "$work/err" "overlay=FILE (clones: FILE%d)"
+    [[ $(echo "$work"/again*) == "$work/again*" ]] || fail "left: $(echo "$work"/again*)"
     (($(running) == 8)) || fail "$(running) run after a pause"
     mapfile -t names <"$work/names"
     "$mote" stop "${names[@]}"

@@ -155,6 +155,10 @@ int block_for_clone(struct settings *settings, const char *name, char **copy, st
     if (settings_take(settings, "fd"))
         return error_set(error, EINVAL, "--disk %s: fd= cannot be had by several VMs; give --disk "
                          "with the image's path", path);
+    if (overlay && strcmp(overlay, DISK_OVERLAY_TEMPORARY) == 0)
+        return error_set(error, EINVAL, "--disk %s: overlay=tmp cannot be given to clones: a saved VM's is gone "
+                         "with it, and each gets one of its own; give --disk %s as the saved VM left it",
+                         path, path);
     if (overlay)
         return error_set(error, EINVAL, "--disk %s: what the saved VM wrote is in its overlay (%s), "
                          "which clones cannot share; give --disk %s,overlay=FILE%%d, each a copy of "

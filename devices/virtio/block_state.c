@@ -3,10 +3,13 @@
  * Requests are no state: they are finished before saving.  The disk that a saved
  * device meets must be the one that the guest knows, as far as can be told: its
  * size, its blocks, whether it may be written.  A file that grew meanwhile stays
- * as large as it was until the user has the monitor look again.
+ * as large as it was until the user has the monitor look again.  What lies in a
+ * temporary overlay is in no file that the loaded one could be given.
  */
 #include <errno.h>
+#include <string.h>
 
+#include "devices/backend/disk_overlay.h"
 #include "devices/virtio/block_internal.h"
 #include "vmm/state.h"
 
@@ -23,6 +26,20 @@ static void check_disk(struct block *block, struct state *state, uint64_t size)
     state_fail(state, &error);
 }
 
+/* Also where a copy without a name took the overlay's place. */
+static void refuse_temporary(const struct block *block, struct state *state)
+{
+    const char *overlay = block->options->overlay;
+    struct error error = ERROR_INIT;
+
+    if (!overlay || strcmp(overlay, DISK_OVERLAY_TEMPORARY) != 0)
+        return;
+    error_set(&error, ENOTSUP, "disk %s: what the VM wrote ends with it (overlay=tmp), so it cannot be "
+              "saved; start it with --disk %s,overlay=FILE (clones: FILE%%d)", block->options->path,
+              block->options->path);
+    state_fail(state, &error);
+}
+
 void block_state(struct virtio_device *virtio, struct state *state)
 {
     struct block *block = (struct block *)virtio;
@@ -32,6 +49,8 @@ void block_state(struct virtio_device *virtio, struct state *state)
     bool read_only = file->read_only, writeback = block->config.writeback;
     bool flush_failed = file->flush_failed;
 
+    if (!state_is_loading(state))
+        refuse_temporary(block, state);
     state_u64(state, &size);
     state_u32(state, &block_size);
     state_bool(state, &read_only);

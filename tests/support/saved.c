@@ -9,25 +9,36 @@
 #define LENGTH_AT 24
 #define CHECKSUM_AT 28
 
-void device_save(struct device *device, struct saved *saved)
+int device_try_save(struct device *device, struct saved *saved, struct error *error)
 {
-    struct error error = ERROR_INIT;
     struct state *state;
     const void *bytes;
+    int result;
 
-    assert_int_equal(state_create(&state, &error), 0);
+    *saved = (struct saved){ .bytes = NULL };
+    assert_int_equal(state_create(&state, error), 0);
     pthread_mutex_lock(&device->lock);
     if (device->ops->drain)
         device->ops->drain(device);
     device->ops->state(device, state);
     pthread_mutex_unlock(&device->lock);
-    if (state_finish(state, &error) < 0)
-        fail_msg("%s", error.message);
-    bytes = state_saved(state, &saved->length);
-    saved->bytes = malloc(saved->length);
-    assert_non_null(saved->bytes);
-    memcpy(saved->bytes, bytes, saved->length);
+    result = state_finish(state, error);
+    if (result == 0) {
+        bytes = state_saved(state, &saved->length);
+        saved->bytes = malloc(saved->length);
+        assert_non_null(saved->bytes);
+        memcpy(saved->bytes, bytes, saved->length);
+    }
     state_destroy(state);
+    return result;
+}
+
+void device_save(struct device *device, struct saved *saved)
+{
+    struct error error = ERROR_INIT;
+
+    if (device_try_save(device, saved, &error) < 0)
+        fail_msg("%s", error.message);
 }
 
 int device_load(struct device *device, const struct saved *saved, struct error *error)

@@ -19,7 +19,9 @@ struct saved {
     size_t length;
 };
 
-/* As the monitor does it: drained and saved under the lock.  Fails the test where it fails. */
+/* As the monitor does it: drained and saved under the lock. */
+int device_try_save(struct device *device, struct saved *saved, struct error *error);
+/* Fails the test where that fails. */
 void device_save(struct device *device, struct saved *saved);
 /* Into DEVICE, as new. */
 int device_load(struct device *device, const struct saved *saved, struct error *error);

@@ -124,7 +124,8 @@ static void test_disks(void **state)
           "a,,b/c=d.img,serial=x,,y,queues=2,overlay=tmp");
     check("disk", "a.img,ro=off", false, "a.img,overlay=tmp");
     refused("disk", "a.img,fd=3", false, "several VMs");
-    refused("disk", "a.img,overlay=tmp", false, "overlay=FILE%d");
+    refused("disk", "a.img,overlay=tmp", false, "is gone with it");
+    refused("disk", "a.img,overlay=tmp", true, "give --disk a.img");
     refused("disk", "a.img,overlay=b", true, "overlay=FILE%d");
     refused("disk", "", false, "PATH is missing");
     refused("disk", "a.img,ro=maybe", false, "on or off");

@@ -3,6 +3,7 @@
 #include "tests/support/disk_bench.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -218,6 +219,31 @@ static void test_a_larger_disk_is_told_later(void **state)
     assert_int_equal(disk_bench_request(bench, BLK_IN, BENCH_SECTORS, 512, NULL), BLK_OK);
 }
 
+/* What is on a temporary overlay ends with the VM: a snapshot would be of a guest whose disk is gone. */
+static void test_a_temporary_overlay_is_not_saved(void **state)
+{
+    struct disk_bench *bench = *state;
+    struct error error = ERROR_INIT;
+    struct saved saved;
+    char overlay[80], settings[96];
+
+    disk_bench_start(bench, ",overlay=tmp", BENCH_ALL_FEATURES, 1);
+    assert_int_equal(device_try_save(bench->driver.device, &saved, &error), -ENOTSUP);
+    assert_non_null(strstr(error.message, "overlay=tmp"));
+    assert_non_null(strstr(error.message, bench->path));
+    assert_non_null(strstr(error.message, ",overlay=FILE"));
+    saved_release(&saved);
+    /* It goes on as if nobody had asked. */
+    assert_int_equal(disk_bench_request(bench, BLK_OUT, 3, 512, NULL), BLK_OK);
+
+    snprintf(overlay, sizeof(overlay), "%s.overlay", bench->path);
+    snprintf(settings, sizeof(settings), ",overlay=%s", overlay);
+    exchange(bench, settings);
+    device_save(bench->driver.device, &saved);
+    saved_release(&saved);
+    assert_int_equal(unlink(overlay), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_lost_write_is_not_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_disk_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_larger_disk_is_told_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_temporary_overlay_is_not_saved, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
