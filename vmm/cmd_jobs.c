@@ -75,6 +75,18 @@ static void pause_ms(unsigned int ms)
 
 /* ---- what is done to one --------------------------------------------------- */
 
+/* 1: it got the signal; 0: it has ended already. */
+static int send_signal(const struct store_entry *entry, int number, struct error *error)
+{
+    int result = store_signal(entry, number);
+
+    if (result == -ETIMEDOUT)
+        return error_set(error, ETIMEDOUT, "job %s: is still being started; try again", entry->name);
+    if (result < 0 && result != -ESRCH)
+        return error_system(error, -result, "job %s", entry->name);
+    return result == 0;
+}
+
 static int wait_for_one(const struct store_entry *entry, const struct jobs_options *options,
                         struct error *error)
 {
@@ -98,33 +110,36 @@ static void ask_to_stop(const char *name)
 static int stop_one(const struct store_entry *entry, const struct jobs_options *options,
                     struct error *error)
 {
+    int result;
+
     for (uint64_t ms = 0; ms < options->patience_ms && store_is_running(entry); ms += PAUSE_MS)
         pause_ms(PAUSE_MS);
-    store_signal(entry, SIGKILL);
-    return store_wait(entry, error);
+    result = send_signal(entry, SIGKILL, error);
+    return result < 0 ? result : store_wait(entry, error);
 }
 
 static int kill_one(const struct store_entry *entry, const struct jobs_options *options,
                     struct error *error)
 {
-    int result = store_signal(entry, options->signal);
+    int result = send_signal(entry, options->signal, error);
 
-    if (result == -ESRCH)
+    if (result == 0)
         return error_set(error, ESRCH, "job %s: has ended already; 'mote wait %s' tells how",
                          entry->name, entry->name);
-    return result < 0 ? error_system(error, -result, "job %s", entry->name) : 0;
+    return result < 0 ? result : 0;
 }
 
 static int remove_one(const struct store_entry *entry, const struct jobs_options *options,
                       struct error *error)
 {
-    int result = 0;
+    int result;
 
     if (store_is_running(entry) && !options->force)
         return error_set(error, EBUSY, "job %s: runs; end it by 'mote stop %s' or add --force",
                          entry->name, entry->name);
-    store_signal(entry, SIGKILL);
-    result = store_wait(entry, error);
+    result = send_signal(entry, SIGKILL, error);
+    if (result >= 0)
+        result = store_wait(entry, error);
     return result < 0 ? result : store_remove(entry, error);
 }
 

@@ -14,12 +14,15 @@
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 
 #define VERDICT_MAX (2u << 20)
+#define CLAIM_MS 2000 /* from an entry's making to its supervisor's claim: a fork */
+#define CLAIM_STEP_MS 10
 
 static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control", STORE_PAUSED };
 
@@ -274,16 +277,29 @@ int store_wait(const struct store_entry *entry, struct error *error)
     return 0;
 }
 
+/* The supervisor's process ID; one that is about to claim the entry is waited for. */
+static long read_supervisor(const struct store_entry *entry)
+{
+    for (unsigned int ms = 0; ms < CLAIM_MS; ms += CLAIM_STEP_MS) {
+        char text[24];
+        long pid;
+
+        store_read(entry, "lock", text, sizeof(text));
+        pid = strtol(text, NULL, 10);
+        if (pid > 0 || !store_is_running(entry))
+            return pid > 0 ? pid : -ESRCH;
+        nanosleep(&(struct timespec){ .tv_nsec = CLAIM_STEP_MS * 1000000l }, NULL);
+    }
+    return -ETIMEDOUT;
+}
+
 int store_signal(const struct store_entry *entry, int number)
 {
     cleanup_fd int process = -1;
-    char text[24];
-    long pid;
+    long pid = read_supervisor(entry);
 
-    store_read(entry, "lock", text, sizeof(text));
-    pid = strtol(text, NULL, 10);
-    if (pid <= 0)
-        return -ESRCH;
+    if (pid < 0)
+        return (int)pid;
     process = pidfd_open((pid_t)pid, 0);
     /* While the lock is held the number is its own; the descriptor keeps it so. */
     if (process < 0 || !store_is_running(entry))
@@ -331,7 +347,7 @@ int store_remove(const struct store_entry *entry, struct error *error)
     for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
         if (unlinkat(entry->folder, files[i], 0) < 0 && errno != ENOENT)
             return error_system(error, errno, "job %s: %s", entry->name, files[i]);
-    if (unlinkat(base, entry->name, AT_REMOVEDIR) < 0)
+    if (unlinkat(base, entry->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return error_system(error, errno, "job %s", entry->name);
     return 0;
 }

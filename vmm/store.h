@@ -65,12 +65,13 @@ bool store_is_paused(const struct store_entry *entry);
 int store_set_paused(const struct store_entry *entry, bool paused, struct error *error);
 /* Returns when it does not run any more. */
 int store_wait(const struct store_entry *entry, struct error *error);
-/* Sends it to the supervisor; -ESRCH: it does not run any more. */
+/* Sends it to the supervisor; -ESRCH: it does not run any more; -ETIMEDOUT: nobody has claimed it yet. */
 int store_signal(const struct store_entry *entry, int number);
 /* mote's exit status of a job that has ended; 137 where its supervisor was killed. */
 int store_status(const struct store_entry *entry);
 /* A file's text, cut at SIZE. */
 void store_read(const struct store_entry *entry, const char *file, char *text, size_t size);
+/* One that is gone already is no error: whoever started it may have seen it fail. */
 int store_remove(const struct store_entry *entry, struct error *error);
 
 /* Calls EACH for all, in the order of their names, web-9 before web-10. */

@@ -179,6 +179,80 @@ static void test_life(void **state)
     store_close(&entry);
 }
 
+/* Makes NAME in a process of its own, which claims it MS later, or ends for CLAIM false. */
+static pid_t hold_unclaimed(const char *name, unsigned int ms, bool claim)
+{
+    int ready[2];
+    char byte;
+    pid_t child;
+
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        struct store_entry entry;
+        struct error error = ERROR_INIT;
+
+        if (store_create(&entry, name, command.items, command.count, &error) < 0 || write(ready[1], "", 1) != 1)
+            _exit(1);
+        alarm(10); /* should the test fail */
+        usleep(ms * 1000);
+        if (!claim)
+            _exit(0);
+        if (store_claim(&entry, &error) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return child;
+}
+
+/* Between its making and the supervisor's claim an entry is nobody's: who has a signal for it waits. */
+static void test_signals_before_the_claim(void **state)
+{
+    struct store_entry entry;
+    struct error error = ERROR_INIT;
+    pid_t child = hold_unclaimed("late", 200, true);
+    int status;
+
+    (void)state;
+    assert_int_equal(store_find(&entry, "late", &error), 0);
+    assert_int_equal(store_signal(&entry, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    store_close(&entry);
+
+    /* One that ends first. */
+    child = hold_unclaimed("never", 200, false);
+    assert_int_equal(store_find(&entry, "never", &error), 0);
+    assert_int_equal(store_signal(&entry, SIGTERM), -ESRCH);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    store_close(&entry);
+
+    /* And one that takes too long: nobody waits for ever. */
+    child = hold_unclaimed("stuck", 60000, true);
+    assert_int_equal(store_find(&entry, "stuck", &error), 0);
+    assert_int_equal(store_signal(&entry, SIGTERM), -ETIMEDOUT);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    store_close(&entry);
+}
+
+/* Of two that take away the same one, the later has nothing to do. */
+static void test_removed_twice(void **state)
+{
+    struct store_entry entry;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(store_create(&entry, "a", command.items, command.count, &error), 0);
+    assert_int_equal(store_remove(&entry, &error), 0);
+    assert_int_equal(store_remove(&entry, &error), 0);
+    store_close(&entry);
+}
+
 static void test_verdicts(void **state)
 {
     static const struct {
@@ -266,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test_setup_teardown(test_rivals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_signals_before_the_claim, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_removed_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_to_others, set_up, tear_down),
