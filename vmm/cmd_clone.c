@@ -250,6 +250,21 @@ static int prepare(struct launch *launch, const char *folder, struct error *erro
     return result;
 }
 
+/* What came to nothing, and what runs all the same. */
+static int tell_of_the_rest(const struct launch *launch, int result, struct error *error)
+{
+    unsigned long long count = launch->options->count;
+    struct error why = *error;
+
+    if (launch->begun && result < 0)
+        return error_set(error, why.number, "%s; %u of %llu clones run, 'mote stop' ends those that "
+                         "'mote ps' lists", why.message, launch->begun, count);
+    if (launch->begun && launch->failed)
+        return error_set(error, ECHILD, "%u of %llu clones could not be had; the others run, 'mote "
+                         "stop' ends them", launch->failed, count);
+    return result;
+}
+
 static int clone_all(const struct clone_options *options, const char *folder, struct error *error)
 {
     struct launch launch = { .options = options };
@@ -264,9 +279,7 @@ static int clone_all(const struct clone_options *options, const char *folder, st
         result = start_all(&launch, error);
     machine_state_release(&launch.machine);
     snapshot_source_close(&launch.source);
-    if (result == 0 && launch.failed && launch.begun)
-        result = error_set(error, ECHILD, "%u of %llu clones could not be had; the others run, 'mote "
-                           "stop' ends them", launch.failed, (unsigned long long)options->count);
+    result = tell_of_the_rest(&launch, result, error);
     return result < 0 ? result : launch.failed ? STATUS_FAILED : STATUS_OK;
 }
 

@@ -46,21 +46,31 @@ static void become_child(struct detached *detached, struct detached *others, siz
     _exit(command_failed(&error));
 }
 
+/* Errno NUMBER tells why there is no process, and so nothing to tell of. */
+static int give_up(const struct detached *detached, int number, struct error *error)
+{
+    struct error ignored = ERROR_INIT;
+
+    store_remove(&detached->entry, &ignored);
+    return error_system(error, number, "%s: a process in the background", detached->entry.name);
+}
+
 int detach_fork(struct detached *detached, struct detached *others, size_t other_count, int *started_fd,
                 struct error *error)
 {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-        return error_system(error, errno, "a process in the background");
+        return give_up(detached, errno, error);
     /* What is not written yet would be written by both. */
     fflush(stdout);
     detached->process = fork();
     if (detached->process < 0) {
-        error_system(error, errno, "a process in the background");
+        int number = errno;
+
         close(ends[0]);
         close(ends[1]);
-        return -error->number;
+        return give_up(detached, number, error);
     }
     if (detached->process == 0) {
         close(ends[0]);
@@ -95,6 +105,7 @@ static int read_byte(int fd)
 
 int detach_await(struct detached *detached, struct error *error)
 {
+    struct error other = ERROR_INIT;
     int result = STATUS_OK, status;
 
     if (read_byte(detached->started) != 1) {
@@ -104,7 +115,7 @@ int detach_await(struct detached *detached, struct error *error)
         else
             result = WEXITSTATUS(status);
         show_errors(&detached->entry);
-        if (result >= 0 && store_remove(&detached->entry, error) < 0)
+        if (store_remove(&detached->entry, result < 0 ? &other : error) < 0 && result >= 0)
             result = -error->number;
     }
     cleanup_close(&detached->started);

@@ -24,13 +24,14 @@ struct detached {
 /*
  * Returns 1 in the parent.  In the child, 0: its output goes to the entry's files, the entry is its own, and
  * *STARTED_FD, a socket, wants a byte; what of the OTHERS is open was only the parent's.
+ * A failure takes the entry away.
  */
 int detach_fork(struct detached *detached, struct detached *others, size_t other_count, int *started_fd,
                 struct error *error);
 
 /*
  * In the parent: returns STATUS_OK when it has begun; or mote's status of what ended before, whose messages are now
- * on standard error and whose entry is gone; or a negative errno.
+ * on standard error; or a negative errno.  The entry of one that has not begun is gone.
  */
 int detach_await(struct detached *detached, struct error *error);
 

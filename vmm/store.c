@@ -144,10 +144,33 @@ static int make_folder(struct store_entry *entry, int base, struct error *error)
     return 0;
 }
 
+static int remove_from(int base, const struct store_entry *entry, struct error *error)
+{
+    for (size_t i = 0; entry->folder >= 0 && i < ARRAY_LENGTH(files); i++)
+        if (unlinkat(entry->folder, files[i], 0) < 0 && errno != ENOENT)
+            return error_system(error, errno, "job %s: %s", entry->name, files[i]);
+    if (unlinkat(base, entry->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return error_system(error, errno, "job %s", entry->name);
+    return 0;
+}
+
+/* All of the entry, whose folder is there. */
+static int fill_folder(struct store_entry *entry, int base, char *const *words, size_t count,
+                       struct error *error)
+{
+    entry->folder = openat(base, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    entry->lock = entry->folder < 0 ? -1 : openat(entry->folder, "lock",
+                                                  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (entry->lock < 0 || flock(entry->lock, LOCK_EX) < 0)
+        return error_system(error, errno, "job %s", entry->name);
+    return write_command(entry, words, count, error);
+}
+
 int store_create(struct store_entry *entry, const char *name, char *const *words, size_t count,
                  struct error *error)
 {
     cleanup_fd int base = open_base(error);
+    struct error ignored = ERROR_INIT;
     int result = 0;
 
     *entry = (struct store_entry)STORE_ENTRY_INIT;
@@ -164,22 +187,24 @@ int store_create(struct store_entry *entry, const char *name, char *const *words
         result = make_folder(entry, base, error);
     if (result < 0)
         return result;
-    entry->folder = openat(base, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    entry->lock = entry->folder < 0 ? -1 : openat(entry->folder, "lock",
-                                                  O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (entry->lock < 0 || flock(entry->lock, LOCK_EX) < 0)
-        return error_system(error, errno, "job %s", entry->name);
-    return write_command(entry, words, count, error);
+    result = fill_folder(entry, base, words, count, error);
+    /* Half of one would be a job that never was to `mote ps`. */
+    if (result < 0)
+        remove_from(base, entry, &ignored);
+    return result;
 }
 
 int store_claim(const struct store_entry *entry, struct error *error)
 {
     char text[24];
     int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    struct error ignored = ERROR_INIT;
 
-    if (pwrite(entry->lock, text, (size_t)length, 0) != length)
-        return error_system(error, errno, "job %s", entry->name);
-    return 0;
+    if (pwrite(entry->lock, text, (size_t)length, 0) == length)
+        return 0;
+    error_system(error, errno, "job %s", entry->name);
+    store_remove(entry, &ignored);
+    return -error->number;
 }
 
 int store_open_file(const struct store_entry *entry, const char *file, struct error *error)
@@ -342,14 +367,7 @@ int store_remove(const struct store_entry *entry, struct error *error)
 {
     cleanup_fd int base = open_base(error);
 
-    if (base < 0)
-        return base;
-    for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
-        if (unlinkat(entry->folder, files[i], 0) < 0 && errno != ENOENT)
-            return error_system(error, errno, "job %s: %s", entry->name, files[i]);
-    if (unlinkat(base, entry->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        return error_system(error, errno, "job %s", entry->name);
-    return 0;
+    return base < 0 ? base : remove_from(base, entry, error);
 }
 
 static int is_name(const struct dirent *file)

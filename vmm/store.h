@@ -49,7 +49,7 @@ int store_check_name(const char *name, struct error *error);
  */
 int store_create(struct store_entry *entry, const char *name, char *const *words, size_t count,
                  struct error *error);
-/* The supervisor is this process from now on. */
+/* The supervisor is this process from now on; or the entry is gone. */
 int store_claim(const struct store_entry *entry, struct error *error);
 /* Opens its file for writing; the caller closes it. */
 int store_open_file(const struct store_entry *entry, const char *file, struct error *error);
