@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -18,6 +19,8 @@
 #define SOMEWHERE "192.0.2.1" /* for documentation (RFC 5737): only the way there is looked up */
 #define PIECE (128 << 10)
 #define IDLE_SECONDS 3 /* for a job that died amid its connection */
+#define BUSY_SECONDS 60 /* for somebody else who never ends; a job takes some seconds */
+#define PAUSE_MS 50     /* while there is no descriptor or memory for a connection */
 
 struct peer {
     pthread_t thread;
@@ -26,13 +29,23 @@ struct peer {
     char bytes[PIECE];
 };
 
+static time_t now_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 static void serve(struct peer *peer, int fd)
 {
+    time_t until = now_seconds() + BUSY_SECONDS;
     ssize_t count = recv(fd, peer->bytes, 1, 0);
     bool echo = count == 1 && peer->bytes[0] == 'e';
 
     while (count > 0 && (count = recv(fd, peer->bytes, sizeof(peer->bytes), 0)) > 0)
-        if (echo && send(fd, peer->bytes, (size_t)count, MSG_NOSIGNAL) != count)
+        if (atomic_load(&peer->stopped) || now_seconds() > until ||
+            (echo && send(fd, peer->bytes, (size_t)count, MSG_NOSIGNAL) != count))
             return;
     /* All has arrived. */
     if (count == 0 && !echo)
@@ -48,10 +61,12 @@ static void *run(void *context)
     while (!atomic_load(&peer->stopped)) {
         int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
 
-        if (fd < 0 && errno == EINTR)
+        if (fd < 0) {
+            /* One that went away, or a lack that passes: the next may have more luck. */
+            if (errno != EINTR && errno != ECONNABORTED)
+                nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000l }, NULL);
             continue;
-        if (fd < 0)
-            break;
+        }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -132,7 +147,7 @@ int peer_start(struct peer **result, char *name, size_t size, struct error *erro
 void peer_stop(struct peer *peer)
 {
     atomic_store(&peer->stopped, true);
-    shutdown(peer->listener, SHUT_RDWR); /* accept() returns; one that it serves has little patience */
+    shutdown(peer->listener, SHUT_RDWR); /* accept() returns; one that it serves ends by its next bytes, or without any soon */
     pthread_join(peer->thread, NULL);
     close(peer->listener);
     free(peer);
