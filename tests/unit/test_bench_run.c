@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 /* After those that it needs. */
@@ -203,6 +204,20 @@ static void no_such_program(void **state)
     (void)state;
     assert_int_equal(instance_start(&instance, words, true, &error), -ENOENT);
     assert_non_null(strstr(error.message, "/no/such/program"));
+}
+
+/* Ours is raised, for hundreds of them; what they inherit is the user's. */
+static void the_limit_of_files_is_the_users(void **state)
+{
+    struct entry *crun = put("crun", "test \"$1\" = --version && exit 0; test $(ulimit -n) = 200 || exit 9;"
+                             "echo mote-probe 1");
+    struct rlimit limit;
+
+    (void)state;
+    assert_int_equal(measure(), 0);
+    assert_int_equal(crun->failures, 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(limit.rlim_cur, limit.rlim_max);
 }
 
 /* ---- the other axes ------------------------------------------------------- */
@@ -466,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(noise_before_the_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_hang_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_such_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_limit_of_files_is_the_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(figures_of_the_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(own_words_say_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(axes_have_words_of_their_own, set_up, tear_down),
@@ -477,6 +493,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_are_refused, set_up, tear_down),
     };
+    struct rlimit limit;
 
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = 200;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -235,22 +234,10 @@ static void prepare(struct bench *bench)
     }
 }
 
-/* Each instance takes four descriptors. */
-static void allow_files(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 int bench_measure(struct bench *bench, struct error *error)
 {
     if (bench->options->quick)
         results_note(&bench->results, "--quick: what would not end within the minute is left out");
-    allow_files();
     prepare(bench);
     if (!any_is_able(bench) && !*bench->stop) {
         for (size_t i = 0; i < bench->results.count; i++)

@@ -33,8 +33,24 @@ int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/*
+ * Each instance takes four descriptors of ours, and hundreds are many.  But what
+ * runs in one shall have the user's limit: some walk all that there may be.
+ */
+static struct rlimit given, raised;
+
+static void raise_limit(void)
+{
+    if (raised.rlim_cur > 0 || getrlimit(RLIMIT_NOFILE, &given) < 0)
+        return;
+    raised = (struct rlimit){ .rlim_cur = given.rlim_max, .rlim_max = given.rlim_max };
+    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        raised = given;
+}
+
 int instances_prepare(struct error *error)
 {
+    raise_limit();
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return error_system(error, errno, "PR_SET_CHILD_SUBREAPER");
     return 0;
@@ -70,8 +86,12 @@ static int spawn(struct instance *instance, char *const words[], const int stand
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    if (raised.rlim_cur > 0)
+        setrlimit(RLIMIT_NOFILE, &given);
     instance->spawned = now_ns();
     result = posix_spawn(&instance->process, words[0], &actions, &attributes, words, environ);
+    if (raised.rlim_cur > 0)
+        setrlimit(RLIMIT_NOFILE, &raised);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (result != 0)
