@@ -309,9 +309,10 @@ int cmd_clone(int argc, char **argv)
         .summary = "Goes on with the VM that 'mote snapshot' saved as N VMs in the background, and\n"
                    "prints their names once they run.  They share the memory that none of them\n"
                    "changes, and disks that are read-only; what one writes to another disk is its own\n"
-                   "and gone with it.  Each has random numbers, a MAC address, a vsock CID and sockets\n"
-                   "of its own; forwarded ports are none's.  Values below may have %d for a clone's\n"
-                   "number and %s for its name.",
+                   "and gone with it.  Each has a MAC address, a vsock CID and sockets of its own;\n"
+                   "forwarded ports are none's.  Each has random numbers of its own where the guest's\n"
+                   "Linux knows the VM generation ID: by ACPI from 5.18, by the device tree from 6.10.\n"
+                   "Values below may have %d for a clone's number and %s for its name.",
         .examples = "  mote clone ./web.snapshot --count 8\n"
                     "  mote clone ./web.snapshot --count 8 --name job --net tap:vm%d\n"
                     "  mote ps; mote logs job-3; mote stop job-1 job-2\n",
