@@ -7,20 +7,18 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/clone.h"
 #include "vmm/command.h"
 #include "vmm/detach.h"
+#include "vmm/progress.h"
 #include "vmm/restore.h"
 #include "vmm/snapshot/folder.h"
 
 #define COUNT_MAX 10000
 #define AT_ONCE_MAX 16 /* that are on their way */
-#define FIRST_MS 500   /* until progress is told */
-#define EVERY_MS 100
 
 struct clone_options {
     struct restore_options restore; /* first, for restore_option_rows() */
@@ -28,11 +26,6 @@ struct clone_options {
     const char *prefix;
     char *const *words; /* for `mote ps` */
     size_t word_count;
-};
-
-struct progress {
-    bool on, shown;
-    uint64_t next; /* ms */
 };
 
 struct launch {
@@ -47,42 +40,6 @@ struct launch {
     size_t under_way;
     struct progress progress;
 };
-
-/* ---- progress -------------------------------------------------------------- */
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Where the names themselves are seen, they tell as much. */
-static void begin_progress(struct progress *progress)
-{
-    *progress = (struct progress){
-        .on = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO), .next = now_ms() + FIRST_MS,
-    };
-}
-
-static void tell_progress(struct progress *progress, unsigned int begun, uint64_t count)
-{
-    uint64_t now = progress->on ? now_ms() : 0;
-
-    if (!progress->on || now < progress->next)
-        return;
-    progress->next = now + EVERY_MS;
-    progress->shown = true;
-    dprintf(STDERR_FILENO, "\r\033[Kmote: %u of %llu clones run", begun, (unsigned long long)count);
-}
-
-static void end_progress(struct progress *progress)
-{
-    if (progress->shown)
-        dprintf(STDERR_FILENO, "\r\033[K");
-    progress->shown = false;
-}
 
 /* ---- one clone ------------------------------------------------------------- */
 
@@ -161,13 +118,14 @@ static int finish_oldest(struct launch *launch, struct error *error)
     for (size_t i = 1; i < launch->under_way; i++)
         launch->detached[i - 1] = launch->detached[i];
     launch->under_way--;
-    tell_progress(&launch->progress, launch->begun, launch->options->count);
+    progress_add(&launch->progress, 0);
     result = detach_await(&oldest, error);
     if (result == STATUS_OK) {
         launch->begun++;
+        progress_add(&launch->progress, 1);
         result = detach_tell(oldest.entry.name, error);
     } else {
-        end_progress(&launch->progress);
+        progress_end(&launch->progress);
         launch->failed++;
         if (result < 0)
             command_failed(error);
@@ -190,7 +148,9 @@ static int start_all(struct launch *launch, struct error *error)
     unsigned int count = (unsigned int)launch->options->count;
     int result = 0;
 
-    begin_progress(&launch->progress);
+    /* Where the names themselves are seen, they tell as much. */
+    progress_init(&launch->progress, !isatty(STDOUT_FILENO));
+    progress_begin_count(&launch->progress, count, "clones", "%s", launch->prefix);
     for (unsigned int number = 1; number <= count && result == 0; number++) {
         /* Alone as long as none runs. */
         if (launch->under_way == (launch->begun ? at_once() : 1))
@@ -206,7 +166,7 @@ static int start_all(struct launch *launch, struct error *error)
         if (finish_oldest(launch, result < 0 ? &other : error) < 0)
             result = -EIO;
     }
-    end_progress(&launch->progress);
+    progress_end(&launch->progress);
     return result;
 }
 

@@ -24,27 +24,47 @@ void progress_init(struct progress *progress, bool wanted)
         progress->next = now_ms() + FIRST_MS;
 }
 
-void progress_begin(struct progress *progress, uint64_t total, const char *format, ...)
+__attribute__((format(printf, 4, 0))) static void
+begin(struct progress *progress, uint64_t total, const char *unit, const char *format,
+      va_list arguments)
 {
-    va_list arguments;
-
-    va_start(arguments, format);
     vsnprintf(progress->what, sizeof(progress->what), format, arguments);
-    va_end(arguments);
     /* File names are shown as they are but for what would move the cursor. */
     for (char *at = progress->what; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
+    progress->unit = unit;
     progress->total = total;
     progress->done = 0;
     progress_add(progress, 0);
 }
 
-void progress_add(struct progress *progress, uint64_t bytes)
+void progress_begin(struct progress *progress, uint64_t total, const char *format, ...)
 {
+    va_list arguments;
+
+    va_start(arguments, format);
+    begin(progress, total, NULL, format, arguments);
+    va_end(arguments);
+}
+
+void progress_begin_count(struct progress *progress, uint64_t total, const char *unit,
+                          const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    begin(progress, total, unit, format, arguments);
+    va_end(arguments);
+}
+
+void progress_add(struct progress *progress, uint64_t amount)
+{
+    const char *unit = progress->unit ? progress->unit : "MiB";
+    unsigned int shift = progress->unit ? 0 : 20;
     uint64_t now;
 
-    progress->done += bytes;
+    progress->done += amount;
     if (!progress->on)
         return;
     now = now_ms();
@@ -53,14 +73,15 @@ void progress_add(struct progress *progress, uint64_t bytes)
     progress->next = now + EVERY_MS;
     progress->shown = true;
     if (progress->total > 0)
-        dprintf(STDERR_FILENO, "\r\033[Kmote: %s: %llu of %llu MiB, %u %%", progress->what,
-                (unsigned long long)progress->done >> 20, (unsigned long long)progress->total >> 20,
+        dprintf(STDERR_FILENO, "\r\033[Kmote: %s: %llu of %llu %s, %u %%", progress->what,
+                (unsigned long long)progress->done >> shift,
+                (unsigned long long)progress->total >> shift, unit,
                 progress->done < progress->total
                     ? (unsigned int)((double)progress->done * 100 / (double)progress->total)
                     : 100u);
     else
-        dprintf(STDERR_FILENO, "\r\033[Kmote: %s: %llu MiB", progress->what,
-                (unsigned long long)progress->done >> 20);
+        dprintf(STDERR_FILENO, "\r\033[Kmote: %s: %llu %s", progress->what,
+                (unsigned long long)progress->done >> shift, unit);
 }
 
 void progress_end(struct progress *progress)
