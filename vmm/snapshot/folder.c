@@ -216,7 +216,7 @@ static int write_seal(struct snapshot_folder *folder, struct error *error)
     fd = openat(folder->folder, SEAL, NEW_FILE, 0400);
     if (fd < 0)
         return error_system(error, errno, "snapshot %s", folder->name);
-    if ((result = seal_memory(seal, folder->memory_fd, true, error)) < 0 ||
+    if ((result = seal_memory(seal, folder->memory_fd, error)) < 0 ||
         (result = seal_write(seal, fd, error)) < 0)
         return result;
     return fsync(fd) < 0 ? error_system(error, errno, "snapshot %s", folder->name) : 0;

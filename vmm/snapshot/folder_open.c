@@ -73,8 +73,7 @@ static void renew_seal(struct link *link)
     fd = openat(link->folder, "seal.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0)
         return;
-    if (seal_memory(&link->seal, link->memory_fd, false, &ignored) < 0 ||
-        seal_write(&link->seal, fd, &ignored) < 0 || fsync(fd) < 0 ||
+    if (seal_write(&link->seal, fd, &ignored) < 0 || fsync(fd) < 0 ||
         renameat(link->folder, "seal.new", link->folder, "seal") < 0)
         unlinkat(link->folder, "seal.new", 0);
 }
