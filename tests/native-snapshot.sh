@@ -248,6 +248,10 @@ saved_in_steps() {
     rm -rf "$snap"*
     begin
     "$mote" snapshot saved "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    touch -c "$snap.1/memory"
+    ! "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail 'the VM waited for its base to be read'
+    says "$work/err" "run 'mote snapshot verify' on it first"
+    verified "$snap.1"
     "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
     snapshot --diff "$snap.2" --stop
     ended 0

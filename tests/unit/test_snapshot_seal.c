@@ -227,6 +227,26 @@ static void a_verified_copy_has_its_time(void **state)
     assert_int_equal(access(path_of("a/seal.new"), F_OK), -1);
 }
 
+/* Who may not wait for memory to be read is told what to do, also of a base. */
+static void at_once_or_not_at_all(void **state)
+{
+    struct vm_snapshot_source source;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make("a", NULL);
+    make("b", "a");
+    assert_int_equal(snapshot_folder_open_sealed(&source, path_of("b"), &error), 0);
+    snapshot_source_close(&source);
+    poke("a/memory", 8192, 'a');
+    assert_int_equal(open_it("b", &error), 0);
+    loading_assert_error(snapshot_folder_open_sealed(&source, path_of("b"), &error), &error, ESTALE,
+                         "b/../a: its memory was copied or touched");
+    assert_int_equal(verify("b", &error), 0);
+    assert_int_equal(snapshot_folder_open_sealed(&source, path_of("b"), &error), 0);
+    snapshot_source_close(&source);
+}
+
 /* The file that is written to once it was read; "": none. */
 static char disturbed[160];
 
@@ -444,6 +464,7 @@ int main(void)
         cmocka_unit_test(what_is_summed),
         cmocka_unit_test_setup_teardown(altered_memory_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_verified_copy_has_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(at_once_or_not_at_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(written_while_it_is_sealed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chain_of_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bases_of_others, set_up, tear_down),

@@ -129,7 +129,7 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
     if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
         return error_system(error, errno, "snapshot");
     if (request->base)
-        result = snapshot_folder_open(&base, request->base, error);
+        result = snapshot_folder_open_sealed(&base, request->base, error);
     if (result == 0)
         result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
                                        order.id, error);

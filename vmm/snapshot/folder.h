@@ -64,6 +64,9 @@ void snapshot_folder_leave(struct snapshot_folder *folder);
  * what their seals say; the caller ends it by snapshot_source_close().
  */
 int snapshot_folder_open(struct vm_snapshot_source *source, const char *path, struct error *error);
+/* The same at once: memory that would have to be read for it, as a copy's, is an error. */
+int snapshot_folder_open_sealed(struct vm_snapshot_source *source, const char *path,
+                                struct error *error);
 /* The same, and reads all their memory to make sure. */
 int snapshot_folder_verify(struct vm_snapshot_source *source, const char *path, struct error *error);
 void snapshot_source_close(struct vm_snapshot_source *source);

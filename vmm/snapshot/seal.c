@@ -105,16 +105,19 @@ int seal_memory(struct seal *seal, int memory, struct error *error)
     return result < 0 ? result : sum_of(seal, memory, &seal->sum, false, error);
 }
 
-int seal_check(struct seal *seal, int memory, bool thorough, struct error *error)
+int seal_check(struct seal *seal, int memory, enum seal_effort effort, struct error *error)
 {
     struct seal now = *seal;
     int result = note_time(&now, memory, error);
 
     if (result < 0)
         return result;
-    if (!thorough && now.changed_seconds == seal->changed_seconds &&
+    if (effort != SEAL_THOROUGH && now.changed_seconds == seal->changed_seconds &&
         now.changed_nanoseconds == seal->changed_nanoseconds)
         return 0;
+    if (effort == SEAL_BY_TIME)
+        return error_set(error, ESTALE, "its memory was copied or touched since it was sealed; run "
+                         "'mote snapshot verify' on it first");
     result = sum_of(seal, memory, &now.sum, true, error);
     if (result < 0)
         return result;

@@ -50,10 +50,13 @@ int seal_read(struct seal *seal, int fd, struct error *error);
  */
 int seal_memory(struct seal *seal, int memory, struct error *error);
 
-/*
- * Whether MEMORY is as sealed: by its time, or read all through where that differs or if
- * THOROUGH.  What was read and is sound has its time, of before that, in SEAL.
- */
-int seal_check(struct seal *seal, int memory, bool thorough, struct error *error);
+enum seal_effort {
+    SEAL_BY_TIME,  /* another time is an error: for who may not wait */
+    SEAL_IN_DOUBT, /* where the time is another, read through */
+    SEAL_THOROUGH, /* read through */
+};
+
+/* Whether MEMORY is as sealed.  What was read and is sound has its time, of before that, in SEAL. */
+int seal_check(struct seal *seal, int memory, enum seal_effort effort, struct error *error);
 
 #endif
