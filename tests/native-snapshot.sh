@@ -498,6 +498,29 @@ stopped_while_aside() {
     [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
 }
 
+# The guest is gone and its snapshot is not on the disk yet: the terminal is its owner's again.
+terminal_while_aside() {
+    local owner
+    end_and_look() {
+        "$mote" snapshot saved "$snap" 2>/dev/null &
+        wait_for 'sum ' # the guest's last words
+        sleep 1
+        stty -F "$(readlink "/proc/$pid/fd/0")" -a >"$work/stty" || true
+        says "$work/stty" 'isig icanon'
+        kill -TERM "$pid"
+        wait "$owner" 2>/dev/null || true
+        wait %% 2>/dev/null || true
+    }
+    rm -rf "$snap" "$snap.partial"
+    : >"$work/out"
+    "$pty" -- "$mote" boot --kernel "$payloads/progress.elf" --cmdline steps=20000 --name saved \
+        </dev/null >"$work/out" 2>"$work/err" &
+    owner=$!
+    wait_for 1000
+    pid=$(pgrep -P "$owner")
+    slowly end_and_look
+}
+
 killed_monitor() {
     local status=0
     begin_paused
@@ -545,11 +568,12 @@ a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
 a_test 'who asked for a snapshot is killed' killed_client
 if [[ -n $skip_all ]] || ! command -v strace >/dev/null || [[ $(id -u) != 0 ]]; then
-    skipped=$((skipped + 5))
+    skipped=$((skipped + 6))
 else
     a_test 'the supervisor is killed amid a snapshot' killed_supervisor
     a_test 'what brings a snapshot to the disk is killed' killed_aside
     a_test 'the supervisor is killed while a snapshot comes to the disk' killed_while_aside
     a_test 'a VM is ended while a snapshot comes to the disk' stopped_while_aside
+    a_test 'the terminal while a snapshot comes to the disk' terminal_while_aside
     a_test 'the monitor is killed amid a snapshot' killed_monitor
 fi
