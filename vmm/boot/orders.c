@@ -252,22 +252,33 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         control_socket_answer(orders->control, NULL);
 }
 
+/* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */
+static void give_up_order(struct orders *orders)
+{
+    struct error error = ERROR_INIT;
+
+    if (!orders->in_flight)
+        return;
+    orders->in_flight = false;
+    orders->failure = (struct error)ERROR_INIT;
+    snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
+    error_set(&error, ESRCH, "the VM ended before it was done");
+    control_socket_refuse(orders->control, &error);
+}
+
 void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 {
     struct error error = ERROR_INIT;
 
     if (!orders)
         return;
+    set_paused(orders, false, &error);
+    if (channel < 0)
+        give_up_order(orders);
     orders->channel = channel;
     orders->sandbox = sandbox;
-    set_paused(orders, false, &error);
-    if (channel >= 0 || !orders->in_flight)
-        return;
-    orders->in_flight = false;
-    orders->failure = (struct error)ERROR_INIT;
-    snapshot_folder_drop(&orders->folder);
-    error_set(&error, ESRCH, "the VM ended before it was done");
-    control_socket_refuse(orders->control, &error);
 }
 
 void orders_abandon(struct orders *orders)
