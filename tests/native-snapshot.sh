@@ -408,6 +408,24 @@ full() {
     went_on
 }
 
+# Its files are out of the VM's hands before the supervisor hears of it and removes them: their memory is free then.
+closed_before_told() {
+    local child order
+    begin_paused
+    child=$(pgrep -P "$pid" | head -n 1)
+    strace -f -qq -y -o "$work/calls" -e trace=close,sendto -p "$child" 2>/dev/null &
+    local tracer=$!
+    sleep 0.3
+    snapshot
+    kill "$tracer" 2>/dev/null || true
+    wait "$tracer" 2>/dev/null || true
+    order=$(grep -aoE 'close\([0-9]+<[^>]*/(state|memory)|sendto' "$work/calls" | sed 's/(.*\//(/' | tr '\n' ' ')
+    [[ $order == 'close(state close(memory sendto ' ]] || fail "it did: $order"
+    "$mote" resume saved
+    rm -rf "$snap"
+    went_on
+}
+
 # A VM that stands still, so that it is there however long it takes to get hold of it.
 begin_paused() {
     begin
@@ -568,9 +586,10 @@ a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
 a_test 'who asked for a snapshot is killed' killed_client
 if [[ -n $skip_all ]] || ! command -v strace >/dev/null || [[ $(id -u) != 0 ]]; then
-    skipped=$((skipped + 6))
+    skipped=$((skipped + 7))
 else
     a_test 'the supervisor is killed amid a snapshot' killed_supervisor
+    a_test 'the monitor lets go of a snapshot first and answers then' closed_before_told
     a_test 'what brings a snapshot to the disk is killed' killed_aside
     a_test 'the supervisor is killed while a snapshot comes to the disk' killed_while_aside
     a_test 'a VM is ended while a snapshot comes to the disk' stopped_while_aside
