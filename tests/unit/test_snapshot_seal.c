@@ -413,6 +413,36 @@ static void a_chain_is_folded(void **state)
                          "is there already");
 }
 
+static void put_file(const char *file)
+{
+    cleanup_fd int fd = open(path_of(file), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+}
+
+/* Nothing is left under another name: of ours all is removed, and nobody else's file is taken along. */
+static void folded_with_files_beside(void **state)
+{
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make("a", NULL);
+    make("b", "a");
+    put_file("b/seal.new");
+    put_file("b/touched");
+    put_file("b/notes");
+    loading_assert_error(snapshot_merge(path_of("b"), NULL, &error), &error, ENOTEMPTY,
+                         "also has 'notes', which is not the snapshot's; move that away");
+    assert_int_equal(access(path_of("b/notes"), F_OK), 0);
+    assert_int_equal(access(path_of("b.partial"), F_OK), -1);
+    assert_int_equal(unlink(path_of("b/notes")), 0);
+    assert_int_equal(symlink("b", path_of("link")), 0);
+    loading_assert_error(snapshot_merge(path_of("link"), NULL, &error), &error, ENOTDIR, "is a link");
+    assert_int_equal(snapshot_merge(path_of("b"), NULL, &error), 0);
+    assert_int_equal(access(path_of("b.partial"), F_OK), -1);
+    assert_int_equal(access(path_of("b/seal.new"), F_OK), -1);
+}
+
 /* ---- seals that were altered ---- */
 
 static void altered_seals_are_refused(void **state)
@@ -470,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bases_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_long_or_in_a_circle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chain_is_folded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folded_with_files_beside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(altered_seals_are_refused, set_up, tear_down),
     };
 

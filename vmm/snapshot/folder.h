@@ -38,7 +38,7 @@ struct snapshot_folder {
 /* Makes PATH.partial with its files, for SIZE bytes of RAM; the caller finishes or drops it. */
 int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
                           const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
-/* The same, to take the place of the snapshot PATH at the end. */
+/* The same, to take the place of the snapshot PATH, whose folder has nothing else, at the end. */
 int snapshot_folder_begin_anew(struct snapshot_folder *folder, const char *path, uint64_t size,
                                const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
 /* Just begun at PATH, as above, it becomes a difference from the snapshot BASE, whose id is BASE_ID. */
