@@ -473,7 +473,7 @@ killed_aside() {
         tracer=$!
         sleep 0.3
         ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$step: it was saved"
-        says "$work/err" 'it was ended before it was done'
+        says "$work/err" 'the process for work aside was killed'
         kill "$tracer" 2>/dev/null || true
         wait "$tracer" 2>/dev/null || true
         [[ ! -e $snap ]] || { "$mote" snapshot verify "$snap" && rm -rf "$snap"; } || fail "$step: half a snapshot"
@@ -512,7 +512,7 @@ stopped_while_aside() {
     }
     begin_paused
     slowly stop_soon
-    says "$work/asked" 'it was ended before it was done'
+    says "$work/asked" 'given up, as the VM was told to end'
     [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
 }
 

@@ -284,7 +284,7 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 void orders_abandon(struct orders *orders)
 {
     if (orders)
-        aside_abandon(&orders->keeping);
+        aside_abandon(&orders->keeping, "snapshot: given up, as the VM was told to end; save it again");
 }
 
 int orders_end(struct orders *orders, struct error *error)

@@ -86,7 +86,8 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error);
 void supervisor_close_vm(struct supervisor *supervisor);
 int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handler,
                      struct error *error);
-/* To a guest that is ready. */
+/* A record to a guest that is ready; what cannot be sent is told and ends the supervisor. */
+void supervisor_send(struct supervisor *supervisor, const void *record, size_t length);
 void supervisor_send_job(struct supervisor *supervisor);
 
 /* ---- warm.c ---- */

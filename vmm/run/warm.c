@@ -129,8 +129,7 @@ bool warm_saves_first(struct supervisor *supervisor)
     if (!options->prepare)
         return save(supervisor);
     supervisor->phase = PHASE_PREPARING;
-    if (control_send(supervisor->control, options->prepare, options->prepare_length) < 0)
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    supervisor_send(supervisor, options->prepare, options->prepare_length);
     return true;
 }
 
