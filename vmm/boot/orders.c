@@ -15,7 +15,6 @@
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
-#include "vmm/snapshot/machine_state.h"
 #include "vmm/store.h"
 
 /* What devices and vCPUs have to save is some hundred KiB. */
@@ -159,21 +158,12 @@ static void go_on_after(struct orders *orders, const struct error *failure)
         orders->failure = *failure;
 }
 
-/*
- * Aside, as a disk may take its time.  The state comes from a process that the guest
- * may have broken into: see machine_state_verify().
- */
+/* Aside, as a disk may take its time. */
 static int keep_snapshot(void *context, struct error *error)
 {
     struct orders *orders = context;
-    cleanup_free void *bytes = NULL;
-    size_t length;
-    int result = machine_state_read(orders->folder.state_fd, &bytes, &length, error);
+    int result = snapshot_folder_seal_state(&orders->folder, &orders->config->vm, error);
 
-    if (result == 0)
-        result = machine_state_verify(bytes, length, &orders->config->vm, orders->order.id, error);
-    if (result == 0)
-        result = snapshot_folder_seal_state(&orders->folder, bytes, length, error);
     if (result == 0)
         return snapshot_folder_finish(&orders->folder, error);
     snapshot_folder_drop(&orders->folder);

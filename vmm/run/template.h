@@ -6,8 +6,8 @@
  * Templates: snapshots (vmm/snapshot/folder.h) of a guest that waits for its job,
  * from which `mote run --warm` goes on instead of booting.
  *
- *   templates/NAME/state, memory   the snapshot
- *   templates/NAME/about           JSON: what it is of; its time is that of the last use
+ *   templates/NAME/state, memory, seal   the snapshot
+ *   templates/NAME/about                 JSON: what it is of; its time is that of the last use
  *
  * in the cache (cache_folder.h).  `about` has the whole key, of which NAME is a
  * short form, and how the two files were when they were saved: what was changed or

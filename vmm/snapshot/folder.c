@@ -227,8 +227,8 @@ int snapshot_folder_set_base(struct snapshot_folder *folder, const char *path, c
                              MEMORY_DIFFERENCE, error);
 }
 
-int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
-                               struct error *error)
+static int replace_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+                         struct error *error)
 {
     cleanup_close(&folder->state_fd);
     folder->state_fd = -1;
@@ -237,6 +237,20 @@ int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes
     if (folder->state_fd < 0)
         return error_system(error, errno, "snapshot %s", folder->name);
     return machine_state_write(folder->state_fd, bytes, length, error);
+}
+
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const struct vm_config *config,
+                               struct error *error)
+{
+    cleanup_free void *bytes = NULL;
+    size_t length;
+    int result = machine_state_read(folder->state_fd, &bytes, &length, error);
+
+    if (result == 0)
+        result = machine_state_verify(bytes, length, config, folder->seal.id, error);
+    if (result == 0)
+        result = replace_state(folder, bytes, length, error);
+    return result;
 }
 
 /* The memory comes from a process that the guest may have broken into: its end, and no more, is checked. */

@@ -45,10 +45,11 @@ int snapshot_folder_begin_anew(struct snapshot_folder *folder, const char *path,
 int snapshot_folder_set_base(struct snapshot_folder *folder, const char *path, const char *base,
                              const uint8_t base_id[SNAPSHOT_ID_SIZE], struct error *error);
 /*
- * A new file "state" with BYTES, in the place of the one that the VM's process has
- * open: what was checked is no longer its to change.
+ * The VM of CONFIG has written its state.  It comes from a process that the guest may
+ * have broken into: it is checked, see machine_state_verify(), and a new file takes the
+ * place of the one that the process has open, so that this is no longer its to change.
  */
-int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const struct vm_config *config,
                                struct error *error);
 /* Everything is written: seals it and has it on the disk under its own name.  An error drops it. */
 int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error);
