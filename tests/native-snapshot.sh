@@ -170,6 +170,10 @@ touched_is_advice() {
         "$mote" restore "$snap" --log-level error </dev/null >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
     done
     same "$work/out" "$work/out2"
+    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'what was cut short was not recorded anew'
+    poke 24 '\xa5' "$snap/touched" # the id
+    restored "$work/out2"
+    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'that of another snapshot was not replaced'
     chmod 666 "$snap/touched"
     cp "$work/touched" "$snap.other/touched"
     restored "$work/out2"
