@@ -182,6 +182,7 @@ static int open_console(const struct boot_monitor *monitor, struct vm_host *host
 {
     struct console_options options = {
         .input_fd = STDIN_FILENO, .output_fd = STDOUT_FILENO, .log = monitor->log,
+        .output_limit = monitor->config->output_limit,
     };
 
     if (monitor->config->vm.console == CONSOLE_NONE)

@@ -102,6 +102,8 @@ bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */
 bool warm_starts_anew(struct supervisor *supervisor);
 void warm_close(struct supervisor *supervisor);
+/* In the VM's process: closes what is not for it. */
+void warm_leave(struct supervisor *supervisor);
 
 /* Takes the guest's connection to PORT, or tells that it is none of the job's. */
 bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port);

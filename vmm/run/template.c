@@ -42,6 +42,13 @@ void template_close(struct template *template)
     *template = (struct template)TEMPLATE_INIT;
 }
 
+void template_leave(struct template *template)
+{
+    cleanup_close(&template->folder);
+    cleanup_close(&template->saving.folder);
+    cleanup_close(&template->saving.parent);
+}
+
 /* ---- finding one ------------------------------------------------------------ */
 
 /* Whether the template's file NAME is the one that ABOUT says it is. */

@@ -54,6 +54,8 @@ struct template {
 /* The place of KEY's, which becomes the template's.  After a failure, too: template_close(). */
 int template_open(struct template *template, char *key, struct error *error);
 void template_close(struct template *template);
+/* In the process of a VM that is saved or restored: closes all but the snapshot's own files. */
+void template_leave(struct template *template);
 
 /*
  * Whether it is there; then `source` is open.  One with a fault is removed, and

@@ -183,6 +183,13 @@ void warm_close(struct supervisor *supervisor)
         template_drop(template_of(supervisor));
 }
 
+void warm_leave(struct supervisor *supervisor)
+{
+    cleanup_close(&supervisor->patience);
+    if (template_of(supervisor))
+        template_leave(template_of(supervisor));
+}
+
 /* ---- starting anew ---------------------------------------------------------- */
 
 /* What is said of a VM that ended before it had a job. */
