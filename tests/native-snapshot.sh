@@ -170,6 +170,10 @@ touched_is_advice() {
         "$mote" restore "$snap" --log-level error </dev/null >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
     done
     same "$work/out" "$work/out2"
+    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'what was cut short was not recorded anew'
+    poke 24 '\xa5' "$snap/touched" # the id
+    restored "$work/out2"
+    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'that of another snapshot was not replaced'
     chmod 666 "$snap/touched"
     cp "$work/touched" "$snap.other/touched"
     restored "$work/out2"
@@ -248,6 +252,10 @@ saved_in_steps() {
     rm -rf "$snap"*
     begin
     "$mote" snapshot saved "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
+    touch -c "$snap.1/memory"
+    ! "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail 'the VM waited for its base to be read'
+    says "$work/err" "run 'mote snapshot verify' on it first"
+    verified "$snap.1"
     "$mote" snapshot saved "$snap.2" --diff "$snap.1" 2>"$work/err" || fail "$(<"$work/err")"
     snapshot --diff "$snap.2" --stop
     ended 0
@@ -404,6 +412,24 @@ full() {
     went_on
 }
 
+# Its files are out of the VM's hands before the supervisor hears of it and removes them: their memory is free then.
+closed_before_told() {
+    local child order
+    begin_paused
+    child=$(pgrep -P "$pid" | head -n 1)
+    strace -f -qq -y -o "$work/calls" -e trace=close,sendto -p "$child" 2>/dev/null &
+    local tracer=$!
+    sleep 0.3
+    snapshot
+    kill "$tracer" 2>/dev/null || true
+    wait "$tracer" 2>/dev/null || true
+    order=$(grep -aoE 'close\([0-9]+<[^>]*/(state|memory)|sendto' "$work/calls" | sed 's/(.*\//(/' | tr '\n' ' ')
+    [[ $order == 'close(state close(memory sendto ' ]] || fail "it did: $order"
+    "$mote" resume saved
+    rm -rf "$snap"
+    went_on
+}
+
 # A VM that stands still, so that it is there however long it takes to get hold of it.
 begin_paused() {
     begin
@@ -451,7 +477,7 @@ killed_aside() {
         tracer=$!
         sleep 0.3
         ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$step: it was saved"
-        says "$work/err" 'it was ended before it was done'
+        says "$work/err" 'the process for work aside was killed'
         kill "$tracer" 2>/dev/null || true
         wait "$tracer" 2>/dev/null || true
         [[ ! -e $snap ]] || { "$mote" snapshot verify "$snap" && rm -rf "$snap"; } || fail "$step: half a snapshot"
@@ -490,8 +516,31 @@ stopped_while_aside() {
     }
     begin_paused
     slowly stop_soon
-    says "$work/asked" 'it was ended before it was done'
+    says "$work/asked" 'given up, as the VM was told to end'
     [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
+}
+
+# The guest is gone and its snapshot is not on the disk yet: the terminal is its owner's again.
+terminal_while_aside() {
+    local owner
+    end_and_look() {
+        "$mote" snapshot saved "$snap" 2>/dev/null &
+        wait_for 'sum ' # the guest's last words
+        sleep 1
+        stty -F "$(readlink "/proc/$pid/fd/0")" -a >"$work/stty" || true
+        says "$work/stty" 'isig icanon'
+        kill -TERM "$pid"
+        wait "$owner" 2>/dev/null || true
+        wait %% 2>/dev/null || true
+    }
+    rm -rf "$snap" "$snap.partial"
+    : >"$work/out"
+    "$pty" -- "$mote" boot --kernel "$payloads/progress.elf" --cmdline steps=20000 --name saved \
+        </dev/null >"$work/out" 2>"$work/err" &
+    owner=$!
+    wait_for 1000
+    pid=$(pgrep -P "$owner")
+    slowly end_and_look
 }
 
 killed_monitor() {
@@ -541,11 +590,13 @@ a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
 a_test 'who asked for a snapshot is killed' killed_client
 if [[ -n $skip_all ]] || ! command -v strace >/dev/null || [[ $(id -u) != 0 ]]; then
-    skipped=$((skipped + 5))
+    skipped=$((skipped + 7))
 else
     a_test 'the supervisor is killed amid a snapshot' killed_supervisor
+    a_test 'the monitor lets go of a snapshot first and answers then' closed_before_told
     a_test 'what brings a snapshot to the disk is killed' killed_aside
     a_test 'the supervisor is killed while a snapshot comes to the disk' killed_while_aside
     a_test 'a VM is ended while a snapshot comes to the disk' stopped_while_aside
+    a_test 'the terminal while a snapshot comes to the disk' terminal_while_aside
     a_test 'the monitor is killed amid a snapshot' killed_monitor
 fi

@@ -24,6 +24,8 @@ $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 # This one refuses io_uring, and refills a queue as it is served.
 $(BUILD)/tests/test_block_faults: LDFLAGS += \
     -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=virtqueue_push
+# This one writes to a file when it was just read.
+$(BUILD)/tests/test_snapshot_seal: LDFLAGS += -Wl,--wrap=memory_sum
 # And this one has a file system with reflinks.
 $(BUILD)/tests/test_disk_overlay: LDFLAGS += -Wl,--wrap=ioctl
 $(BUILD)/tests/test_tap: LDFLAGS += -Wl,--wrap=open,--wrap=ioctl,--wrap=if_nametoindex \

@@ -16,8 +16,8 @@ static int go_cold(void *context, struct error *error)
     return session_go_cold(context, error);
 }
 
-static int run_job(struct session *session, int started_fd, struct outcome *outcome,
-                   struct error *error)
+static int run_job(struct session *session, const struct store_entry *entry, int started_fd,
+                   struct outcome *outcome, struct error *error)
 {
     const struct run_options *asked = &session->options;
     struct warm_start warm = {
@@ -47,6 +47,7 @@ static int run_job(struct session *session, int started_fd, struct outcome *outc
         .quiet = session->options.quiet,
         .verbose = session->options.verbose,
         .started_fd = started_fd,
+        .entry = entry,
         .log = &session->log,
         .timeline = session->timeline,
     };
@@ -100,7 +101,7 @@ static struct outcome run_to_the_end(struct session *session, const struct store
 {
     struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
     struct error error = ERROR_INIT;
-    int result = run_job(session, started_fd, &outcome, &error);
+    int result = run_job(session, entry, started_fd, &outcome, &error);
 
     if (result < 0) {
         command_failed(&error);

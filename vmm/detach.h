@@ -13,6 +13,9 @@
 #include "vmm/error.h"
 #include "vmm/store.h"
 
+/* A guest's console is kept in the store, which often lies in memory: so much of it, in bytes. */
+#define DETACHED_OUTPUT_MAX (16u << 20)
+
 struct detached {
     struct store_entry entry; /* made and closed by the caller */
     pid_t process;

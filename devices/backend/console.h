@@ -56,6 +56,7 @@ typedef size_t (*console_filter)(void *context, const uint8_t *in, size_t length
 struct console_options {
     int input_fd;  /* -1: no input; both stay the caller's */
     int output_fd; /* -1: output goes nowhere */
+    uint64_t output_limit; /* bytes that a file shall have at the most; 0: any number */
     console_filter filter; /* NULL for none */
     void *filter_context;
     struct log *log;
@@ -103,7 +104,8 @@ bool console_size(const struct console *console, uint16_t *columns, uint16_t *ro
 
 /*
  * Writes what is left, for at most TIMEOUT_MS.  Fails with -ETIMEDOUT when the
- * reader does not keep up, or with the write error that the console met.
+ * reader does not keep up, or with the write error that the console met; that its
+ * limit was reached is none.
  */
 int console_drain(struct console *console, int timeout_ms, struct error *error);
 

@@ -29,6 +29,7 @@ struct console {
     struct console_peer peer;
     struct host_stream input;
     struct host_stream output;
+    uint64_t output_room; /* bytes until its limit */
     int wake_fd;
     bool input_polled;
     bool output_polled;

@@ -31,13 +31,16 @@ int console_write_chunk(struct console *console)
     pthread_mutex_unlock(&console->lock);
     if (length == 0)
         return CHUNK_LAST;
-    written = host_stream_write(&console->output, chunk, length);
+    if (length > console->output_room)
+        length = console->output_room;
+    written = length == 0 ? -EFBIG : host_stream_write(&console->output, chunk, length);
     if (written == -EAGAIN)
         return -EAGAIN;
     if (written < 0) {
         output_failed(console, (int)-written);
         return (int)written;
     }
+    console->output_room -= (uint64_t)written;
     pthread_mutex_lock(&console->lock);
     byte_ring_drop(&console->out, (size_t)written);
     console->counters.written += (uint64_t)written;

@@ -363,6 +363,32 @@ static void test_full_disk(void **state)
     close(full);
 }
 
+/* Up to the limit all of it, also of a VM that goes on with the file; that there is more is no failure. */
+static void test_limit(void **state)
+{
+    struct channel *channel = *state;
+    int out = memfd_create("out", MFD_CLOEXEC);
+    struct console_options options = {
+        .input_fd = -1, .output_fd = out, .output_limit = 10, .log = &channel->fixture.log,
+    };
+    struct error error = ERROR_INIT;
+    char text[1024];
+
+    assert_int_equal(write(out, "before", 6), 6);
+    assert_int_equal(console_create(&channel->console, &options, &error), 0);
+    attach(channel);
+    put(channel, "12", 2);
+    run(channel);
+    put(channel, "345", 3);
+    put(channel, "6", 1);
+    assert_int_equal(console_drain(channel->console, 100, &error), 0);
+    assert_int_equal(pread(out, text, sizeof(text), 0), 10);
+    assert_memory_equal(text, "before1234", 10);
+    assert_int_equal(memory_log_lines(&channel->fixture.log), 1);
+    assert_int_equal(console_counters(channel->console).discarded, 2);
+    close(out);
+}
+
 static void test_regular_files(void **state)
 {
     struct channel *channel = *state;
@@ -667,6 +693,7 @@ int main(void)
         CONSOLE_TEST(test_closed_pipe),
         CONSOLE_TEST(test_pipe_closes_while_full),
         CONSOLE_TEST(test_full_disk),
+        CONSOLE_TEST(test_limit),
         CONSOLE_TEST(test_regular_files),
         CONSOLE_TEST(test_null_devices_and_none),
         CONSOLE_TEST(test_unfit_descriptors),

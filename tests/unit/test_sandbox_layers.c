@@ -214,6 +214,24 @@ static void test_files_of_a_snapshot(void **state)
     close(fd);
 }
 
+/* A snapshot that is still being kept has its room in the cgroup, which the next child shares. */
+static void test_files_of_the_child_before(void **state)
+{
+    struct sandbox sandbox = {
+        .config = { .mode = SANDBOX_OFF, .cpus = 1 }, .words_fd = -1, .files_lifted = true, .file_memory = 4096,
+    };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    if (sandbox_fork(&sandbox, &error) == 0)
+        _exit(0);
+    assert_int_equal(sandbox_wait(&sandbox, &error), 0);
+    assert_false(sandbox.files_lifted);
+    assert_int_equal(sandbox.file_memory, 4096);
+    sandbox_files_written(&sandbox, true);
+    assert_int_equal(sandbox.file_memory, 0);
+}
+
 static void test_file_size(void **state)
 {
     (void)state;
@@ -292,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_file_size),
         cmocka_unit_test(test_a_disk_that_grows),
         cmocka_unit_test(test_files_of_a_snapshot),
+        cmocka_unit_test(test_files_of_the_child_before),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_landlock),
         cmocka_unit_test(test_root_wants_namespaces),

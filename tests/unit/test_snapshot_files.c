@@ -481,25 +481,35 @@ static void a_machine_is_verified(void **state)
     saved_release(&saved);
 }
 
-/* Who has the first file open writes to one that is no more. */
+/* Who has the first file open writes to one that is no more; another machine's is none. */
 static void a_state_is_sealed(void **state)
 {
+    struct vm_config own = config_with("a=file:/b"), other = config_with("a=file:/etc/shadow");
+    struct saved saved = saved_machine();
     struct snapshot_folder folder;
     struct vm_snapshot_source source;
     struct error error = ERROR_INIT;
     cleanup_fd int kept = -1;
-    char text[8] = "";
+    cleanup_free void *bytes = NULL;
+    size_t length;
 
     (void)state;
     begin(&folder, "sealed");
     kept = dup(folder.state_fd);
-    assert_int_equal(snapshot_folder_seal_state(&folder, "sound", 5, &error), 0);
+    assert_int_equal(machine_state_write(kept, saved.bytes, saved.length, &error), 0);
+    loading_assert_error(snapshot_folder_seal_state(&folder, &other, &error), &error, EPERM,
+                         "names other devices");
+    assert_int_equal(snapshot_folder_seal_state(&folder, &own, &error), 0);
     assert_int_equal(pwrite(kept, "worse", 5, 0), 5);
     assert_int_equal(snapshot_folder_finish(&folder, &error), 0);
     assert_int_equal(snapshot_folder_open(&source, path_of("sealed"), &error), 0);
-    assert_int_equal(pread(source.state_fd, text, sizeof(text), 0), 5);
-    assert_string_equal(text, "sound");
+    assert_int_equal(machine_state_read(source.state_fd, &bytes, &length, &error), 0);
+    assert_int_equal(length, saved.length);
+    assert_memory_equal(bytes, saved.bytes, length);
     snapshot_source_close(&source);
+    vm_config_release(&own);
+    vm_config_release(&other);
+    saved_release(&saved);
 }
 
 static void altered_machines_are_refused(void **state)

@@ -227,6 +227,67 @@ static void a_verified_copy_has_its_time(void **state)
     assert_int_equal(access(path_of("a/seal.new"), F_OK), -1);
 }
 
+/* Who may not wait for memory to be read is told what to do, also of a base. */
+static void at_once_or_not_at_all(void **state)
+{
+    struct vm_snapshot_source source;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make("a", NULL);
+    make("b", "a");
+    assert_int_equal(snapshot_folder_open_sealed(&source, path_of("b"), &error), 0);
+    snapshot_source_close(&source);
+    poke("a/memory", 8192, 'a');
+    assert_int_equal(open_it("b", &error), 0);
+    loading_assert_error(snapshot_folder_open_sealed(&source, path_of("b"), &error), &error, ESTALE,
+                         "b/../a: its memory was copied or touched");
+    assert_int_equal(verify("b", &error), 0);
+    assert_int_equal(snapshot_folder_open_sealed(&source, path_of("b"), &error), 0);
+    snapshot_source_close(&source);
+}
+
+/* The file that is written to once it was read; "": none. */
+static char disturbed[160];
+
+int __real_memory_sum(int fd, uint64_t length, uint64_t *sum, struct progress *progress,
+                      struct error *error);
+int __wrap_memory_sum(int fd, uint64_t length, uint64_t *sum, struct progress *progress,
+                      struct error *error);
+
+int __wrap_memory_sum(int fd, uint64_t length, uint64_t *sum, struct progress *progress,
+                      struct error *error)
+{
+    int result = __real_memory_sum(fd, length, sum, progress, error);
+
+    if (disturbed[0]) {
+        usleep(30000); /* more than the clock of files needs for another time */
+        assert_int_equal(chmod(disturbed, 0600), 0);
+        {
+            cleanup_fd int own = open(disturbed, O_WRONLY | O_CLOEXEC);
+
+            assert_int_equal(pwrite(own, "z", 1, 8192), 1);
+        }
+        disturbed[0] = '\0';
+    }
+    return result;
+}
+
+/* What was not in the checksum any more is not taken at its time. */
+static void written_while_it_is_sealed(void **state)
+{
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make("a", NULL);
+    snprintf(disturbed, sizeof(disturbed), "%s", path_of("a/memory"));
+    assert_int_equal(verify("a", &error), 0);
+    loading_assert_error(open_it("a", &error), &error, EINVAL, "its checksum does not fit");
+    snprintf(disturbed, sizeof(disturbed), "%s", path_of("b.partial/memory"));
+    make("b", NULL);
+    loading_assert_error(open_it("b", &error), &error, EINVAL, "its checksum does not fit");
+}
+
 /* ---- chains of folders ---- */
 
 static void a_chain_of_folders(void **state)
@@ -337,7 +398,7 @@ static void a_chain_is_folded(void **state)
         cleanup_fd int own = opened_to_write("b/seal");
 
         assert_int_equal(pwrite(fd, "\4", 1, SIZE + 4096), 1);
-        assert_int_equal(seal_memory(&seal, fd, true, &error), 0);
+        assert_int_equal(seal_memory(&seal, fd, &error), 0);
         assert_int_equal(seal_write(&seal, own, &error), 0);
         seal_release(&seal);
     }
@@ -350,6 +411,36 @@ static void a_chain_is_folded(void **state)
     loading_assert_error(snapshot_merge(path_of("b"), NULL, &error), &error, EINVAL, "is full already");
     loading_assert_error(snapshot_merge(path_of("c"), path_of("into"), &error), &error, EEXIST,
                          "is there already");
+}
+
+static void put_file(const char *file)
+{
+    cleanup_fd int fd = open(path_of(file), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+}
+
+/* Nothing is left under another name: of ours all is removed, and nobody else's file is taken along. */
+static void folded_with_files_beside(void **state)
+{
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make("a", NULL);
+    make("b", "a");
+    put_file("b/seal.new");
+    put_file("b/touched");
+    put_file("b/notes");
+    loading_assert_error(snapshot_merge(path_of("b"), NULL, &error), &error, ENOTEMPTY,
+                         "also has 'notes', which is not the snapshot's; move that away");
+    assert_int_equal(access(path_of("b/notes"), F_OK), 0);
+    assert_int_equal(access(path_of("b.partial"), F_OK), -1);
+    assert_int_equal(unlink(path_of("b/notes")), 0);
+    assert_int_equal(symlink("b", path_of("link")), 0);
+    loading_assert_error(snapshot_merge(path_of("link"), NULL, &error), &error, ENOTDIR, "is a link");
+    assert_int_equal(snapshot_merge(path_of("b"), NULL, &error), 0);
+    assert_int_equal(access(path_of("b.partial"), F_OK), -1);
+    assert_int_equal(access(path_of("b/seal.new"), F_OK), -1);
 }
 
 /* ---- seals that were altered ---- */
@@ -403,10 +494,13 @@ int main(void)
         cmocka_unit_test(what_is_summed),
         cmocka_unit_test_setup_teardown(altered_memory_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_verified_copy_has_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(at_once_or_not_at_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(written_while_it_is_sealed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chain_of_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bases_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_long_or_in_a_circle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chain_is_folded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folded_with_files_beside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(altered_seals_are_refused, set_up, tear_down),
     };
 

@@ -25,10 +25,12 @@ void aside_end(struct aside *aside)
     *aside = (struct aside)ASIDE_INIT;
 }
 
-void aside_abandon(struct aside *aside)
+void aside_abandon(struct aside *aside, const char *why)
 {
-    if (aside_works(aside))
-        kill(aside->pid, SIGKILL);
+    if (!aside_works(aside))
+        return;
+    aside->why = why;
+    kill(aside->pid, SIGKILL);
 }
 
 /* A message, or the end of a child that was killed. */
@@ -41,7 +43,8 @@ static void told(void *context, uint32_t events)
     (void)events;
     if (read(aside->fd, &error, sizeof(error)) != (ssize_t)sizeof(error)) {
         error = (struct error)ERROR_INIT;
-        error_set(&error, ECANCELED, "it was ended before it was done");
+        error_set(&error, ECANCELED, "%s", had.why ? had.why : "the process for work aside was killed; "
+                  "see what killed it, and try again");
     }
     aside_end(aside);
     had.done(had.context, &error);

@@ -20,6 +20,7 @@ struct aside {
     int fd;    /* from the child: its error */
     void (*done)(void *context, const struct error *error);
     void *context;
+    const char *why; /* it was abandoned */
 };
 
 #define ASIDE_INIT { .pid = 0, .fd = -1 }
@@ -38,8 +39,8 @@ static inline bool aside_works(const struct aside *aside)
     return aside->pid != 0;
 }
 
-/* Kills the child, if there is one: DONE follows with an error. */
-void aside_abandon(struct aside *aside);
+/* Kills the child, if there is one: DONE follows with the error WHY, a text that stays. */
+void aside_abandon(struct aside *aside, const char *why);
 
 /* Kills it and waits for its end; DONE does not follow. */
 void aside_end(struct aside *aside);

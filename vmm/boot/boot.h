@@ -32,6 +32,7 @@ struct boot_config {
     struct sandbox_config sandbox;
     unsigned int on_reboot; /* enum boot_on_reboot */
     struct store_entry *entry; /* by which others find the VM, claimed; NULL for none */
+    uint64_t output_limit;     /* bytes of the console, where it goes to a file; 0: any number */
     int started_fd;            /* gets a byte when the VM runs; -1: nobody waits for that */
 };
 

@@ -61,7 +61,15 @@ static int save(struct boot_monitor *monitor, const struct boot_order *order, co
     return result;
 }
 
-static void carry_out(struct boot_monitor *monitor, const struct boot_order *order, const int *fds)
+static void close_all(int *fds)
+{
+    for (int i = 0; i < BOOT_ORDER_FDS; i++) {
+        cleanup_close(&fds[i]);
+        fds[i] = -1;
+    }
+}
+
+static void carry_out(struct boot_monitor *monitor, const struct boot_order *order, int *fds)
 {
     struct boot_answer answer = { .error_number = 0 };
     struct error error = ERROR_INIT;
@@ -80,6 +88,8 @@ static void carry_out(struct boot_monitor *monitor, const struct boot_order *ord
         vm_set_balloon(monitor->vm, order->target, &error);
         break;
     }
+    /* Before the answer, upon which those in memory may be removed, and their room in the cgroup. */
+    close_all(fds);
     answer.paused = vm_is_paused(monitor->vm);
     answer.error_number = error.number;
     memcpy(answer.message, error.message, sizeof(answer.message));
@@ -126,8 +136,7 @@ static void wish_arrived(void *context, uint32_t events)
             memcpy(&wish, &order, 1);
         obey(monitor, wish);
     }
-    for (int i = 0; i < BOOT_ORDER_FDS; i++)
-        cleanup_close(&fds[i]);
+    close_all(fds);
 }
 
 /* A supervisor that does not hear it sees the end of the process. */
@@ -173,6 +182,7 @@ static int open_console(const struct boot_monitor *monitor, struct vm_host *host
 {
     struct console_options options = {
         .input_fd = STDIN_FILENO, .output_fd = STDOUT_FILENO, .log = monitor->log,
+        .output_limit = monitor->config->output_limit,
     };
 
     if (monitor->config->vm.console == CONSOLE_NONE)

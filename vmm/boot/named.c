@@ -22,6 +22,7 @@ static int detach(struct boot_config *config, struct detached *detached, struct 
 {
     int result = detach_fork(detached, NULL, 0, &config->started_fd, error);
 
+    config->output_limit = DETACHED_OUTPUT_MAX;
     if (result == 0)
         return supervise(config, &detached->entry, log, timeline, status, error);
     *timeline = (struct timeline){ .count = 0 };

@@ -15,7 +15,6 @@
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
-#include "vmm/snapshot/machine_state.h"
 #include "vmm/store.h"
 
 /* What devices and vCPUs have to save is some hundred KiB. */
@@ -129,7 +128,7 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
     if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
         return error_system(error, errno, "snapshot");
     if (request->base)
-        result = snapshot_folder_open(&base, request->base, error);
+        result = snapshot_folder_open_sealed(&base, request->base, error);
     if (result == 0)
         result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
                                        order.id, error);
@@ -159,21 +158,12 @@ static void go_on_after(struct orders *orders, const struct error *failure)
         orders->failure = *failure;
 }
 
-/*
- * Aside, as a disk may take its time.  The state comes from a process that the guest
- * may have broken into: see machine_state_verify().
- */
+/* Aside, as a disk may take its time. */
 static int keep_snapshot(void *context, struct error *error)
 {
     struct orders *orders = context;
-    cleanup_free void *bytes = NULL;
-    size_t length;
-    int result = machine_state_read(orders->folder.state_fd, &bytes, &length, error);
+    int result = snapshot_folder_seal_state(&orders->folder, &orders->config->vm, error);
 
-    if (result == 0)
-        result = machine_state_verify(bytes, length, &orders->config->vm, orders->order.id, error);
-    if (result == 0)
-        result = snapshot_folder_seal_state(&orders->folder, bytes, length, error);
     if (result == 0)
         return snapshot_folder_finish(&orders->folder, error);
     snapshot_folder_drop(&orders->folder);
@@ -252,28 +242,39 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
         control_socket_answer(orders->control, NULL);
 }
 
+/* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */
+static void give_up_order(struct orders *orders)
+{
+    struct error error = ERROR_INIT;
+
+    if (!orders->in_flight)
+        return;
+    orders->in_flight = false;
+    orders->failure = (struct error)ERROR_INIT;
+    snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
+    error_set(&error, ESRCH, "the VM ended before it was done");
+    control_socket_refuse(orders->control, &error);
+}
+
 void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 {
     struct error error = ERROR_INIT;
 
     if (!orders)
         return;
+    set_paused(orders, false, &error);
+    if (channel < 0)
+        give_up_order(orders);
     orders->channel = channel;
     orders->sandbox = sandbox;
-    set_paused(orders, false, &error);
-    if (channel >= 0 || !orders->in_flight)
-        return;
-    orders->in_flight = false;
-    orders->failure = (struct error)ERROR_INIT;
-    snapshot_folder_drop(&orders->folder);
-    error_set(&error, ESRCH, "the VM ended before it was done");
-    control_socket_refuse(orders->control, &error);
 }
 
 void orders_abandon(struct orders *orders)
 {
     if (orders)
-        aside_abandon(&orders->keeping);
+        aside_abandon(&orders->keeping, "snapshot: given up, as the VM was told to end; save it again");
 }
 
 int orders_end(struct orders *orders, struct error *error)

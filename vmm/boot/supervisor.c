@@ -373,10 +373,11 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
                     how(supervisor));
     }
-    if (result == 0)
-        result = orders_end(supervisor->orders, error);
+    /* First of all: Ctrl-C is a signal again while a snapshot comes to its disk. */
     if (supervisor->terminal)
         terminal_restore(supervisor->terminal);
+    if (result == 0)
+        result = orders_end(supervisor->orders, error);
     log_tell_left_out(supervisor->log);
     if (supervisor->report.end != VM_RUNNING) {
         log_end(supervisor);

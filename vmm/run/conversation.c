@@ -212,14 +212,26 @@ void output_check(struct supervisor *supervisor)
 
 /* ---- records -------------------------------------------------------------- */
 
+void supervisor_send(struct supervisor *supervisor, const void *record, size_t length)
+{
+    int result = control_send(supervisor->control, record, length);
+
+    if (result >= 0)
+        return;
+    if (result == -ENOTCONN)
+        supervisor_complain(supervisor, "the guest hung up before it had its job; --verbose "
+                            "shows its kernel's messages");
+    else
+        supervisor_complain(supervisor, "the job cannot be sent to the guest: %s", strerror(-result));
+    supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+}
+
 void supervisor_send_job(struct supervisor *supervisor)
 {
     supervisor->outcome->restored = supervisor->warm == WARM_RESTORED;
     supervisor->phase = PHASE_STARTING;
     job_set_clock(supervisor->options->job);
-    if (control_send(supervisor->control, supervisor->options->job,
-                     supervisor->options->job_length) < 0)
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    supervisor_send(supervisor, supervisor->options->job, supervisor->options->job_length);
 }
 
 static void guest_is_ready(struct supervisor *supervisor, const struct run_hello *hello)

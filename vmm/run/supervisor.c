@@ -291,16 +291,36 @@ int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handle
     return result < 0 ? error_system(error, -result, "the job") : 0;
 }
 
+/* The job is secret as well: the VM's process may be about to save its memory as a template. */
+static void leave(void *context)
+{
+    struct supervisor *supervisor = context;
+    const struct supervisor_options *options = supervisor->options;
+    struct store_entry entry = STORE_ENTRY_INIT;
+
+    event_loop_destroy(supervisor->loop);
+    close(supervisor->signals);
+    close(supervisor->clock);
+    warm_leave(supervisor);
+    if (options->started_fd >= 0)
+        close(options->started_fd);
+    if (options->entry)
+        entry = *options->entry;
+    store_close(&entry);
+    explicit_bzero(options->job, options->job_length);
+}
+
 int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
 {
     const struct supervisor_options *options = supervisor->options;
+    struct vm_owner owner = { .leave = leave, .context = supervisor };
     struct vm_saving files;
     const struct vm_saving *saving = warm_begin(supervisor, &files);
     int result;
 
     supervisor->phase = PHASE_WAITING;
-    if ((result = vm_process_start(&supervisor->vm, options->config, saving, options->sandbox,
-                                   options->log, options->timeline, error)) < 0 ||
+    if ((result = vm_process_start(&supervisor->vm, options->config, saving, &owner,
+                                   options->sandbox, options->log, options->timeline, error)) < 0 ||
         (result = supervisor_watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
         (result = supervisor_watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
         return result;

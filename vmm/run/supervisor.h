@@ -20,6 +20,7 @@
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/log.h"
+#include "vmm/store.h"
 #include "vmm/run/template.h"
 #include "vmm/timeline.h"
 
@@ -60,6 +61,7 @@ struct supervisor_options {
     uint64_t output_limit; /* bytes of each output stream; 0: none */
     bool quiet, verbose;
     int started_fd; /* gets a byte when the job has begun; -1: none */
+    const struct store_entry *entry; /* of a job that has a name, or NULL */
     struct log *log;
     struct timeline *timeline; /* in memory shared with children */
 };

@@ -86,7 +86,8 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error);
 void supervisor_close_vm(struct supervisor *supervisor);
 int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handler,
                      struct error *error);
-/* To a guest that is ready. */
+/* A record to a guest that is ready; what cannot be sent is told and ends the supervisor. */
+void supervisor_send(struct supervisor *supervisor, const void *record, size_t length);
 void supervisor_send_job(struct supervisor *supervisor);
 
 /* ---- warm.c ---- */
@@ -101,6 +102,8 @@ bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */
 bool warm_starts_anew(struct supervisor *supervisor);
 void warm_close(struct supervisor *supervisor);
+/* In the VM's process: closes what is not for it. */
+void warm_leave(struct supervisor *supervisor);
 
 /* Takes the guest's connection to PORT, or tells that it is none of the job's. */
 bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port);

@@ -14,7 +14,6 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/run/cache_folder.h"
-#include "vmm/snapshot/machine_state.h"
 
 int template_open(struct template *template, char *key, struct error *error)
 {
@@ -41,6 +40,13 @@ void template_close(struct template *template)
     free(template->key);
     free(template->path);
     *template = (struct template)TEMPLATE_INIT;
+}
+
+void template_leave(struct template *template)
+{
+    cleanup_close(&template->folder);
+    cleanup_close(&template->saving.folder);
+    cleanup_close(&template->saving.parent);
 }
 
 /* ---- finding one ------------------------------------------------------------ */
@@ -161,24 +167,10 @@ static int write_about(const struct template *template, const struct template_ab
     return result < 0 ? error_system(error, -result, "template %s", template->name) : 0;
 }
 
-/* The state comes from the VM's process, as a snapshot's does: see machine_state_verify(). */
-static int seal(struct template *template, const struct vm_config *config, struct error *error)
-{
-    cleanup_free void *bytes = NULL;
-    size_t length;
-    int result = machine_state_read(template->saving.state_fd, &bytes, &length, error);
-
-    if (result == 0)
-        result = machine_state_verify(bytes, length, config, template->id, error);
-    if (result == 0)
-        result = snapshot_folder_seal_state(&template->saving, bytes, length, error);
-    return result;
-}
-
 int template_keep(struct template *template, const struct vm_config *config,
                   const struct template_about *about, struct error *error)
 {
-    int result = seal(template, config, error);
+    int result = snapshot_folder_seal_state(&template->saving, config, error);
 
     if (result == 0)
         result = write_about(template, about, error);

@@ -6,8 +6,8 @@
  * Templates: snapshots (vmm/snapshot/folder.h) of a guest that waits for its job,
  * from which `mote run --warm` goes on instead of booting.
  *
- *   templates/NAME/state, memory   the snapshot
- *   templates/NAME/about           JSON: what it is of; its time is that of the last use
+ *   templates/NAME/state, memory, seal   the snapshot
+ *   templates/NAME/about                 JSON: what it is of; its time is that of the last use
  *
  * in the cache (cache_folder.h).  `about` has the whole key, of which NAME is a
  * short form, and how the two files were when they were saved: what was changed or
@@ -54,6 +54,8 @@ struct template {
 /* The place of KEY's, which becomes the template's.  After a failure, too: template_close(). */
 int template_open(struct template *template, char *key, struct error *error);
 void template_close(struct template *template);
+/* In the process of a VM that is saved or restored: closes all but the snapshot's own files. */
+void template_leave(struct template *template);
 
 /*
  * Whether it is there; then `source` is open.  One with a fault is removed, and

@@ -207,8 +207,9 @@ static void close_ends(struct shared_ends *theirs)
 }
 
 int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     const struct vm_saving *saving, const struct sandbox_config *sandbox,
-                     struct log *log, struct timeline *timeline, struct error *error)
+                     const struct vm_saving *saving, const struct vm_owner *owner,
+                     const struct sandbox_config *sandbox, struct log *log,
+                     struct timeline *timeline, struct error *error)
 {
     struct vm_host host = { .log = log, .timeline = timeline };
     struct shared_ends theirs = { -1, -1, -1 };
@@ -228,6 +229,7 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
         close(process->handoff);
         close(process->console);
         cleanup_close(&process->saver);
+        owner->leave(owner->context);
         host.sandbox = process->sandbox;
         be_the_vm(config, &host, process->failure, &saver, theirs.console);
     }

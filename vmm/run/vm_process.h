@@ -34,6 +34,16 @@ struct vm_saved {
     char message[sizeof(((struct error *)0)->message)];
 };
 
+/*
+ * Whoever starts it.  What that has open is none of the VM's: a guest that breaks
+ * its monitor could disarm a clock, or write another process into a lock.  LEAVE
+ * closes it, in the child.
+ */
+struct vm_owner {
+    void (*leave)(void *context);
+    void *context;
+};
+
 struct vm_process {
     struct vm_failure *failure;
     struct sandbox *sandbox;
@@ -55,8 +65,9 @@ struct vm_process {
  * then.  SAVING, or NULL, is for vm_process_save().
  */
 int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     const struct vm_saving *saving, const struct sandbox_config *sandbox,
-                     struct log *log, struct timeline *timeline, struct error *error);
+                     const struct vm_saving *saving, const struct vm_owner *owner,
+                     const struct sandbox_config *sandbox, struct log *log,
+                     struct timeline *timeline, struct error *error);
 
 /*
  * Has the VM saved into the files that it was started with, once.  When `saver`

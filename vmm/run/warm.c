@@ -129,8 +129,7 @@ bool warm_saves_first(struct supervisor *supervisor)
     if (!options->prepare)
         return save(supervisor);
     supervisor->phase = PHASE_PREPARING;
-    if (control_send(supervisor->control, options->prepare, options->prepare_length) < 0)
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    supervisor_send(supervisor, options->prepare, options->prepare_length);
     return true;
 }
 
@@ -182,6 +181,13 @@ void warm_close(struct supervisor *supervisor)
     supervisor->patience = -1;
     if (template_of(supervisor))
         template_drop(template_of(supervisor));
+}
+
+void warm_leave(struct supervisor *supervisor)
+{
+    cleanup_close(&supervisor->patience);
+    if (template_of(supervisor))
+        template_leave(template_of(supervisor));
 }
 
 /* ---- starting anew ---------------------------------------------------------- */

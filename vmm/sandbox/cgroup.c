@@ -374,11 +374,15 @@ void cgroup_take_back(struct cgroup *cgroup, uint64_t memory)
         shift_memory(cgroup, -(int64_t)memory);
 }
 
+/* In the child, which is in its group by now and has no more use for the group's folder. */
 int layer_cgroup(struct sandbox *sandbox, struct error *error)
 {
-    if (sandbox->cgroup)
+    if (sandbox->cgroup) {
+        cleanup_close(&sandbox->cgroup->fd);
+        sandbox->cgroup->fd = -1;
         return sandbox->files.memory ? allow_files(sandbox->cgroup, sandbox->files.memory, error)
                                      : 0;
+    }
     *error = sandbox->cgroup_missing;
     return -error->number;
 }

@@ -99,8 +99,8 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
     int words[2];
     pid_t pid;
 
-    /* Of the child before, if there was one. */
-    sandbox_files_written(sandbox, false);
+    /* The limits of the child before, if there was one; the room of files is for sandbox_files_written(). */
+    sandbox->files_lifted = false;
     sandbox->files_grew = false;
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_system(error, errno, "the VM's process");

@@ -118,6 +118,7 @@ void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 /*
  * It has written them all: files have their limit again, and the memory of those that were not KEPT is
  * no longer allowed.  A file in memory that stays keeps its room: it counts as the VM's until it is removed.
+ * Also due when the child has ended and another was made, whose cgroup is the same.
  */
 void sandbox_files_written(struct sandbox *sandbox, bool kept);
 

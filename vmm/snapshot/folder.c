@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/snapshot/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,12 +85,45 @@ static char *way(const char *from, const char *to)
 
 /* ---- making one ------------------------------------------------------------ */
 
+/* All that a folder may have. */
+static const char *const files[] = { STATE, MEMORY, SEAL, "seal.new", "touched" };
+
 static void remove_files(const struct snapshot_folder *folder)
 {
-    static const char *const files[] = { STATE, MEMORY, SEAL, "touched" };
-
     for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
         unlinkat(folder->folder, files[i], 0);
+}
+
+static bool is_file_of_ours(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+        if (strcmp(name, files[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What takes the place of a folder would leave what others put there under its partial name. */
+static int check_replaced(const struct snapshot_folder *folder, const char *path, struct error *error)
+{
+    int fd = openat(folder->parent, folder->name, OPEN_FOLDER), result = 0;
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return error_set(error, errno, "snapshot %s: is a link, which cannot be replaced by a folder; name "
+                         "where it leads to", path);
+    if (!stream) {
+        error_system(error, errno, "snapshot %s", path);
+        cleanup_close(&fd);
+        return -error->number;
+    }
+    while (result == 0 && (entry = readdir(stream)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            !is_file_of_ours(entry->d_name))
+            result = error_set(error, ENOTEMPTY, "snapshot %s: also has '%s', which is not the snapshot's; "
+                               "move that away, or name a new folder", path, entry->d_name);
+    closedir(stream);
+    return result;
 }
 
 /* Whether the folder, now locked, still has the partial name: who held it may have finished, or who has it, too. */
@@ -106,11 +140,14 @@ static bool is_still_partial(const struct snapshot_folder *folder)
 static int claim(struct snapshot_folder *folder, const char *path, struct error *error)
 {
     struct stat status;
+    int result;
 
     if (!folder->replace &&
         faccessat(folder->parent, folder->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return error_set(error, EEXIST, "snapshot %s: is there already; remove it or choose another "
                          "name", path);
+    if (folder->replace && (result = check_replaced(folder, path, error)) < 0)
+        return result;
     if (mkdirat(folder->parent, folder->partial, 0700) < 0 && errno != EEXIST)
         return error_system(error, errno, "snapshot %s", path);
     folder->folder = openat(folder->parent, folder->partial, OPEN_FOLDER);
@@ -190,8 +227,8 @@ int snapshot_folder_set_base(struct snapshot_folder *folder, const char *path, c
                              MEMORY_DIFFERENCE, error);
 }
 
-int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
-                               struct error *error)
+static int replace_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+                         struct error *error)
 {
     cleanup_close(&folder->state_fd);
     folder->state_fd = -1;
@@ -200,6 +237,20 @@ int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes
     if (folder->state_fd < 0)
         return error_system(error, errno, "snapshot %s", folder->name);
     return machine_state_write(folder->state_fd, bytes, length, error);
+}
+
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const struct vm_config *config,
+                               struct error *error)
+{
+    cleanup_free void *bytes = NULL;
+    size_t length;
+    int result = machine_state_read(folder->state_fd, &bytes, &length, error);
+
+    if (result == 0)
+        result = machine_state_verify(bytes, length, config, folder->seal.id, error);
+    if (result == 0)
+        result = replace_state(folder, bytes, length, error);
+    return result;
 }
 
 /* The memory comes from a process that the guest may have broken into: its end, and no more, is checked. */
@@ -216,7 +267,7 @@ static int write_seal(struct snapshot_folder *folder, struct error *error)
     fd = openat(folder->folder, SEAL, NEW_FILE, 0400);
     if (fd < 0)
         return error_system(error, errno, "snapshot %s", folder->name);
-    if ((result = seal_memory(seal, folder->memory_fd, true, error)) < 0 ||
+    if ((result = seal_memory(seal, folder->memory_fd, error)) < 0 ||
         (result = seal_write(seal, fd, error)) < 0)
         return result;
     return fsync(fd) < 0 ? error_system(error, errno, "snapshot %s", folder->name) : 0;

@@ -38,17 +38,18 @@ struct snapshot_folder {
 /* Makes PATH.partial with its files, for SIZE bytes of RAM; the caller finishes or drops it. */
 int snapshot_folder_begin(struct snapshot_folder *folder, const char *path, uint64_t size,
                           const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
-/* The same, to take the place of the snapshot PATH at the end. */
+/* The same, to take the place of the snapshot PATH, whose folder has nothing else, at the end. */
 int snapshot_folder_begin_anew(struct snapshot_folder *folder, const char *path, uint64_t size,
                                const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
 /* Just begun at PATH, as above, it becomes a difference from the snapshot BASE, whose id is BASE_ID. */
 int snapshot_folder_set_base(struct snapshot_folder *folder, const char *path, const char *base,
                              const uint8_t base_id[SNAPSHOT_ID_SIZE], struct error *error);
 /*
- * A new file "state" with BYTES, in the place of the one that the VM's process has
- * open: what was checked is no longer its to change.
+ * The VM of CONFIG has written its state.  It comes from a process that the guest may
+ * have broken into: it is checked, see machine_state_verify(), and a new file takes the
+ * place of the one that the process has open, so that this is no longer its to change.
  */
-int snapshot_folder_seal_state(struct snapshot_folder *folder, const void *bytes, size_t length,
+int snapshot_folder_seal_state(struct snapshot_folder *folder, const struct vm_config *config,
                                struct error *error);
 /* Everything is written: seals it and has it on the disk under its own name.  An error drops it. */
 int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error);
@@ -64,6 +65,9 @@ void snapshot_folder_leave(struct snapshot_folder *folder);
  * what their seals say; the caller ends it by snapshot_source_close().
  */
 int snapshot_folder_open(struct vm_snapshot_source *source, const char *path, struct error *error);
+/* The same at once: memory that would have to be read for it, as a copy's, is an error. */
+int snapshot_folder_open_sealed(struct vm_snapshot_source *source, const char *path,
+                                struct error *error);
 /* The same, and reads all their memory to make sure. */
 int snapshot_folder_verify(struct vm_snapshot_source *source, const char *path, struct error *error);
 void snapshot_source_close(struct vm_snapshot_source *source);

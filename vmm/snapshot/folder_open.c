@@ -73,14 +73,13 @@ static void renew_seal(struct link *link)
     fd = openat(link->folder, "seal.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0)
         return;
-    if (seal_memory(&link->seal, link->memory_fd, false, &ignored) < 0 ||
-        seal_write(&link->seal, fd, &ignored) < 0 || fsync(fd) < 0 ||
+    if (seal_write(&link->seal, fd, &ignored) < 0 || fsync(fd) < 0 ||
         renameat(link->folder, "seal.new", link->folder, "seal") < 0)
         unlinkat(link->folder, "seal.new", 0);
 }
 
 /* Its memory is what the seal says, as far as that is to be seen. */
-static int open_memory(struct link *link, bool thorough, struct error *error)
+static int open_memory(struct link *link, enum seal_effort effort, struct error *error)
 {
     cleanup_fd int seal = open_file(link, "seal", error);
     struct error why = ERROR_INIT;
@@ -91,9 +90,9 @@ static int open_memory(struct link *link, bool thorough, struct error *error)
     if ((result = seal_read(&link->seal, seal, &why)) < 0 ||
         (result = memory_file_check(link->memory_fd, link->seal.size, link->seal.id,
                                     seal_kind(&link->seal), &why)) < 0 ||
-        (result = seal_check(&link->seal, link->memory_fd, thorough, &why)) < 0)
+        (result = seal_check(&link->seal, link->memory_fd, effort, &why)) < 0)
         return error_set(error, why.number, "%s: %s", link->path, why.message);
-    if (thorough)
+    if (effort == SEAL_THOROUGH)
         renew_seal(link);
     return 0;
 }
@@ -109,7 +108,7 @@ static int open_first(struct link *link, const char *path, struct error *error)
 }
 
 /* The base of LINK, which takes its place. */
-static int open_base(struct link *link, bool thorough, struct error *error)
+static int open_base(struct link *link, enum seal_effort effort, struct error *error)
 {
     struct link base = LINK_INIT;
     int result;
@@ -124,7 +123,7 @@ static int open_base(struct link *link, bool thorough, struct error *error)
     else
         result = check_owner(base.folder, base.path, "", error);
     if (result == 0)
-        result = open_memory(&base, thorough, error);
+        result = open_memory(&base, effort, error);
     if (result == 0 && (memcmp(base.seal.id, link->seal.base_id, SNAPSHOT_ID_SIZE) != 0 ||
                         base.seal.size != link->seal.size))
         result = error_set(error, EINVAL, "snapshot %s: its base %s is another snapshot than it was "
@@ -138,7 +137,7 @@ static int open_base(struct link *link, bool thorough, struct error *error)
     return 0;
 }
 
-static int open_bases(struct vm_snapshot_source *source, struct link *link, bool thorough,
+static int open_bases(struct vm_snapshot_source *source, struct link *link, enum seal_effort effort,
                       struct error *error)
 {
     while (link->seal.base) {
@@ -148,7 +147,7 @@ static int open_bases(struct vm_snapshot_source *source, struct link *link, bool
             return error_set(error, ELOOP, "snapshot %s: is the difference from a difference, and so "
                              "on, over %d times, or from itself; fold it by 'mote snapshot merge' "
                              "after each few", link->path, SNAPSHOT_CHAIN_MAX - 1);
-        result = open_base(link, thorough, error);
+        result = open_base(link, effort, error);
         if (result < 0)
             return result;
         source->base_fds[source->base_count++] = steal_fd(&link->memory_fd);
@@ -156,7 +155,7 @@ static int open_bases(struct vm_snapshot_source *source, struct link *link, bool
     return 0;
 }
 
-static int open_all(struct vm_snapshot_source *source, const char *path, bool thorough,
+static int open_all(struct vm_snapshot_source *source, const char *path, enum seal_effort effort,
                     struct error *error)
 {
     struct link link = LINK_INIT;
@@ -166,12 +165,12 @@ static int open_all(struct vm_snapshot_source *source, const char *path, bool th
     *source = (struct vm_snapshot_source)SNAPSHOT_SOURCE_INIT;
     if ((result = open_first(&link, path, error)) == 0 &&
         (result = source->state_fd = open_file(&link, "state", error)) >= 0 &&
-        (result = open_memory(&link, thorough, error)) == 0) {
+        (result = open_memory(&link, effort, error)) == 0) {
         memcpy(source->id, link.seal.id, sizeof(source->id));
         source->size = link.seal.size;
         source->memory_fd = steal_fd(&link.memory_fd);
         source->touched_fd = open_file(&link, "touched", &ignored);
-        result = open_bases(source, &link, thorough, error);
+        result = open_bases(source, &link, effort, error);
     }
     link_close(&link);
     if (result < 0)
@@ -181,12 +180,18 @@ static int open_all(struct vm_snapshot_source *source, const char *path, bool th
 
 int snapshot_folder_open(struct vm_snapshot_source *source, const char *path, struct error *error)
 {
-    return open_all(source, path, false, error);
+    return open_all(source, path, SEAL_IN_DOUBT, error);
+}
+
+int snapshot_folder_open_sealed(struct vm_snapshot_source *source, const char *path,
+                                struct error *error)
+{
+    return open_all(source, path, SEAL_BY_TIME, error);
 }
 
 int snapshot_folder_verify(struct vm_snapshot_source *source, const char *path, struct error *error)
 {
-    return open_all(source, path, true, error);
+    return open_all(source, path, SEAL_THOROUGH, error);
 }
 
 void snapshot_source_close(struct vm_snapshot_source *source)

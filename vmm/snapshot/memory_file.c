@@ -52,6 +52,17 @@ int memory_file_get(int fd, void *bytes, size_t length, uint64_t offset, struct 
     return result < 0 ? error_system(error, -result, "snapshot: its memory") : 0;
 }
 
+bool memory_page_is_zero(const uint8_t *page)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)page;
+
+    for (size_t i = 0; i < PAGE_SIZE / sizeof(*words); i += 8)
+        if (words[i] | words[i + 1] | words[i + 2] | words[i + 3] | words[i + 4] | words[i + 5] |
+            words[i + 6] | words[i + 7])
+            return false;
+    return true;
+}
+
 /* ---- what is behind the memory --------------------------------------------- */
 
 static uint64_t whole_pages(uint64_t bytes)
@@ -144,17 +155,6 @@ struct stretch {
     uint64_t entries[STRETCH]; /* of the page map */
 };
 
-static bool is_zero(const uint8_t *page)
-{
-    const uint64_t *words = (const uint64_t *)(const void *)page;
-
-    for (size_t i = 0; i < PAGE_SIZE / sizeof(*words); i += 8)
-        if (words[i] | words[i + 1] | words[i + 2] | words[i + 3] | words[i + 4] | words[i + 5] |
-            words[i + 6] | words[i + 7])
-            return false;
-    return true;
-}
-
 /* What the page tables know; where they cannot be asked, all is present. */
 static void look_up(const struct writing *writing, struct stretch *stretch)
 {
@@ -186,7 +186,7 @@ static bool has_contents(const struct writing *writing, const struct stretch *st
                     (is_of_source(writing, stretch, i) &&
                      memory_chain_has_data(writing->saving->source, stretch->first + i));
 
-    return may_have && !is_zero(stretch->bytes + i * PAGE_SIZE);
+    return may_have && !memory_page_is_zero(stretch->bytes + i * PAGE_SIZE);
 }
 
 /* Whether the page, which HAS contents or is zero, is other than in the base. */

@@ -66,6 +66,9 @@ struct memory_saving {
 int memory_file_write(int fd, const struct guest_memory *memory, const struct memory_saving *saving,
                       struct error *error);
 
+/* Of a page that is aligned as words are. */
+bool memory_page_is_zero(const uint8_t *page);
+
 /* All of LENGTH bytes, or an error; a file that ends before is one. */
 int memory_file_put(int fd, const void *bytes, size_t length, uint64_t offset, struct error *error);
 int memory_file_get(int fd, void *bytes, size_t length, uint64_t offset, struct error *error);

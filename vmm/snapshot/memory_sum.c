@@ -58,11 +58,6 @@ uint64_t xxh64(const uint8_t *bytes, size_t length, uint64_t seed)
 
 /* ---- of a file ------------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
-}
-
 static int add_range(int fd, uint64_t start, uint64_t end, uint8_t *buffer, uint64_t *sum,
                      struct progress *progress, struct error *error)
 {
@@ -73,7 +68,7 @@ static int add_range(int fd, uint64_t start, uint64_t end, uint8_t *buffer, uint
         if (result < 0)
             return result;
         for (uint64_t at = 0; at < length; at += PAGE_SIZE)
-            if (!is_zero(buffer + at))
+            if (!memory_page_is_zero(buffer + at))
                 *sum = xxh64(buffer + at, PAGE_SIZE, *sum + (start + at) / PAGE_SIZE);
         start += length;
         progress_add(progress, length);

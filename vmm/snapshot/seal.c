@@ -87,13 +87,10 @@ static int sum_of(const struct seal *seal, int memory, uint64_t *sum, bool shown
     return result;
 }
 
-int seal_memory(struct seal *seal, int memory, bool summed, struct error *error)
+static int note_time(struct seal *seal, int memory, struct error *error)
 {
     struct stat status;
-    int result = summed ? sum_of(seal, memory, &seal->sum, false, error) : 0;
 
-    if (result < 0)
-        return result;
     if (fstat(memory, &status) < 0)
         return error_system(error, errno, "snapshot: its memory");
     seal->changed_seconds = (uint64_t)status.st_ctim.tv_sec;
@@ -101,19 +98,32 @@ int seal_memory(struct seal *seal, int memory, bool summed, struct error *error)
     return 0;
 }
 
-int seal_check(const struct seal *seal, int memory, bool thorough, struct error *error)
+int seal_memory(struct seal *seal, int memory, struct error *error)
+{
+    int result = note_time(seal, memory, error);
+
+    return result < 0 ? result : sum_of(seal, memory, &seal->sum, false, error);
+}
+
+int seal_check(struct seal *seal, int memory, enum seal_effort effort, struct error *error)
 {
     struct seal now = *seal;
-    int result = seal_memory(&now, memory, false, error);
+    int result = note_time(&now, memory, error);
 
     if (result < 0)
         return result;
-    if (!thorough && now.changed_seconds == seal->changed_seconds &&
+    if (effort != SEAL_THOROUGH && now.changed_seconds == seal->changed_seconds &&
         now.changed_nanoseconds == seal->changed_nanoseconds)
         return 0;
+    if (effort == SEAL_BY_TIME)
+        return error_set(error, ESTALE, "its memory was copied or touched since it was sealed; run "
+                         "'mote snapshot verify' on it first");
     result = sum_of(seal, memory, &now.sum, true, error);
-    if (result == 0 && now.sum != seal->sum)
-        result = error_set(error, EINVAL, "snapshot: its memory was altered, its checksum does not "
-                           "fit; copy it again or save the VM anew");
-    return result;
+    if (result < 0)
+        return result;
+    if (now.sum != seal->sum)
+        return error_set(error, EINVAL, "snapshot: its memory was altered, its checksum does not "
+                         "fit; copy it again or save the VM anew");
+    *seal = now;
+    return 0;
 }

@@ -44,10 +44,19 @@ static inline enum memory_file_kind seal_kind(const struct seal *seal)
 int seal_write(struct seal *seal, int fd, struct error *error);
 int seal_read(struct seal *seal, int fd, struct error *error);
 
-/* Sets what SEAL tells of the file MEMORY, which is complete; its checksum if SUMMED. */
-int seal_memory(struct seal *seal, int memory, bool summed, struct error *error);
+/*
+ * Sets what SEAL tells of the file MEMORY, which is complete.  The time is that of
+ * before it is read: what is written meanwhile shows in another.
+ */
+int seal_memory(struct seal *seal, int memory, struct error *error);
 
-/* Whether MEMORY is as sealed: by its time, or read all through where that differs or if THOROUGH. */
-int seal_check(const struct seal *seal, int memory, bool thorough, struct error *error);
+enum seal_effort {
+    SEAL_BY_TIME,  /* another time is an error: for who may not wait */
+    SEAL_IN_DOUBT, /* where the time is another, read through */
+    SEAL_THOROUGH, /* read through */
+};
+
+/* Whether MEMORY is as sealed.  What was read and is sound has its time, of before that, in SEAL. */
+int seal_check(struct seal *seal, int memory, enum seal_effort effort, struct error *error);
 
 #endif

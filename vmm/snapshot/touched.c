@@ -59,9 +59,17 @@ static uint8_t *read_map(const struct vm_snapshot_source *source, int fd)
 
 /* ---- in the supervisor ----------------------------------------------------- */
 
+/* One that is of another snapshot, or damaged, would stand in the way of one that is of use. */
+static bool has_sound_one(struct vm_snapshot_source *source)
+{
+    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
+
+    return map != NULL;
+}
+
 void touched_prepare(struct vm_snapshot_source *source, const char *path)
 {
-    if (source->touched_fd >= 0)
+    if (has_sound_one(source))
         return;
     source->record_fd = open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
     /* Its size is its limit in the jail. */
@@ -70,6 +78,17 @@ void touched_prepare(struct vm_snapshot_source *source, const char *path)
         return;
     cleanup_close(&source->record_fd);
     source->record_fd = -1;
+}
+
+/* The one that touched_prepare() found to be so, if it is still there. */
+static void remove_unsound(struct vm_snapshot_source *source, int folder)
+{
+    struct stat status, named;
+
+    if (source->touched_fd >= 0 && fstat(source->touched_fd, &status) == 0 &&
+        fstatat(folder, "touched", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        named.st_dev == status.st_dev && named.st_ino == status.st_ino)
+        unlinkat(folder, "touched", 0);
 }
 
 void touched_keep(struct vm_snapshot_source *source, const char *path)
@@ -83,6 +102,7 @@ void touched_keep(struct vm_snapshot_source *source, const char *path)
     snprintf(name, sizeof(name), "/proc/self/fd/%d", source->record_fd);
     if (folder < 0 || fsync(source->record_fd) < 0)
         return;
+    remove_unsound(source, folder);
     if (linkat(AT_FDCWD, name, folder, "touched", AT_SYMLINK_FOLLOW) < 0)
         return; /* another VM was first, or it cannot be */
 }

@@ -23,7 +23,7 @@
 /* After the restore, ms: starting is over, and what the guest then works on is not for others. */
 #define TOUCHED_AFTER_MS 1000
 
-/* In the supervisor, before the VM: SOURCE, of the folder PATH, has a file to record to, if there is none. */
+/* In the supervisor, before the VM: SOURCE, of the folder PATH, has a file to record to, if there is no sound one. */
 void touched_prepare(struct vm_snapshot_source *source, const char *path);
 /* And after it: what was recorded is kept. */
 void touched_keep(struct vm_snapshot_source *source, const char *path);
