@@ -147,7 +147,8 @@ int peer_start(struct peer **result, char *name, size_t size, struct error *erro
 void peer_stop(struct peer *peer)
 {
     atomic_store(&peer->stopped, true);
-    shutdown(peer->listener, SHUT_RDWR); /* accept() returns; one that it serves ends by its next bytes, or without any soon */
+    /* accept() returns; a connection ends by its next bytes, or soon without any. */
+    shutdown(peer->listener, SHUT_RDWR);
     pthread_join(peer->thread, NULL);
     close(peer->listener);
     free(peer);
