@@ -61,6 +61,9 @@ void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 bool vm_is_paused(const struct vm *vm);
 
+/* What devices and vCPUs have to save is some hundred KiB: room for its file, bytes. */
+#define VM_STATE_ROOM (16ull << 20)
+
 /* Where a snapshot goes: empty files, which the caller makes permanent; memory_file_begin() was there. */
 struct vm_snapshot_target {
     int state_fd;

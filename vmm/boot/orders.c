@@ -16,9 +16,8 @@
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
 #include "vmm/store.h"
+#include "vmm/vm.h"
 
-/* What devices and vCPUs have to save is some hundred KiB. */
-#define STATE_ROOM (16ull << 20)
 /* Snapshots that a VM remembers to have been at. */
 #define MOMENTS 32
 
@@ -113,7 +112,7 @@ static int send_snapshot(struct orders *orders, const struct boot_order *order,
     int fds[BOOT_ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
 
     memcpy(fds + 3, base->base_fds, base->base_count * sizeof(int));
-    sandbox_allow_file(orders->sandbox, orders->folder.state_fd, STATE_ROOM);
+    sandbox_allow_file(orders->sandbox, orders->folder.state_fd, VM_STATE_ROOM);
     sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->config->vm.memory);
     return send_order(orders, order, fds, 2 + order->base_count, error);
 }

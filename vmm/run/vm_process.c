@@ -19,8 +19,6 @@
 #include "vmm/vm.h"
 
 #define CONSOLE_DRAIN_MS 100
-/* What devices and vCPUs have to save is some hundred KiB. */
-#define STATE_ROOM (16ull << 20)
 
 /* ---- in the child --------------------------------------------------------- */
 
@@ -243,7 +241,7 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
 int vm_process_save(struct vm_process *process, const struct vm_config *config,
                     const struct vm_saving *saving, struct error *error)
 {
-    sandbox_allow_file(process->sandbox, saving->state_fd, STATE_ROOM);
+    sandbox_allow_file(process->sandbox, saving->state_fd, VM_STATE_ROOM);
     sandbox_allow_file(process->sandbox, saving->memory_fd, config->memory);
     if (send(process->saver, "s", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return 0;
