@@ -17,7 +17,12 @@ struct arch_vm {
     struct device *ioapic;
     struct cpuid_template *cpuid; /* made for the first vCPU, then shared */
     struct boot_entry entry;      /* set by arch_boot_load() */
-    uint64_t elapsed;             /* nanoseconds from the saving to the loading of a restored VM */
+    /* While it is saved or restored, ns. */
+    uint64_t elapsed;  /* from the saving to the loading */
+    uint64_t clock_at; /* when KVM's clock was read or set, by arch_monotonic() */
 };
+
+/* CLOCK_MONOTONIC, ns. */
+uint64_t arch_monotonic(void);
 
 #endif

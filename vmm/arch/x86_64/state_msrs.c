@@ -85,6 +85,26 @@ static void read_msrs(struct vcpu_state *vcpu, struct state *state)
     }
 }
 
+/*
+ * The TSC goes on while the state is read and written, KVM's clock being the
+ * first of it: each TSC is saved as it was with that clock, and loaded as it has
+ * become with it.  Else a guest on a busy host sees the two apart, and distrusts
+ * its TSC from then on.
+ */
+static void shift_tsc(struct vcpu_state *vcpu, int64_t time)
+{
+    __int128 ticks = (__int128)time * vcpu->tsc_khz / 1000000;
+
+    for (size_t i = 0; i < vcpu->msr_count; i++)
+        if (vcpu->msrs.entries[i].index == MSR_TSC)
+            vcpu->msrs.entries[i].data += (uint64_t)ticks;
+}
+
+static int64_t since_the_clock(const struct vcpu_state *vcpu)
+{
+    return (int64_t)(arch_monotonic() - vcpu->arch->clock_at);
+}
+
 void vcpu_msrs_get(struct vcpu_state *vcpu, struct state *state)
 {
     struct msr_list list;
@@ -99,6 +119,7 @@ void vcpu_msrs_get(struct vcpu_state *vcpu, struct state *state)
     if (is_listed(&list, MSR_TSC_DEADLINE) && vcpu->msr_count < VCPU_MSRS_MAX)
         add(vcpu, MSR_TSC_DEADLINE);
     read_msrs(vcpu, state);
+    shift_tsc(vcpu, -since_the_clock(vcpu));
 }
 
 void vcpu_msr_fields(struct vcpu_state *vcpu, struct state *state)
@@ -134,15 +155,6 @@ static void refuse(const struct vcpu_state *vcpu, struct state *state,
     state_fail(state, &error);
 }
 
-/* The time that passed since the saving passed for the TSC as well. */
-static void advance(struct vcpu_state *vcpu)
-{
-    unsigned __int128 ticks = (unsigned __int128)vcpu->arch->elapsed * vcpu->tsc_khz / 1000000u;
-
-    for (size_t i = 0; i < vcpu->msr_count; i++)
-        if (vcpu->msrs.entries[i].index == MSR_TSC)
-            vcpu->msrs.entries[i].data += (uint64_t)ticks;
-}
 
 void vcpu_msrs_set(struct vcpu_state *vcpu, struct state *state)
 {
@@ -153,7 +165,7 @@ void vcpu_msrs_set(struct vcpu_state *vcpu, struct state *state)
     for (size_t i = 0; i < vcpu->msr_count && state_is_sound(state); i++)
         if (!is_listed(&list, all[i].index))
             refuse(vcpu, state, &all[i], "is none that this KVM lists");
-    advance(vcpu);
+    shift_tsc(vcpu, (int64_t)vcpu->arch->elapsed + since_the_clock(vcpu));
     while (vcpu->msr_count > 0 && state_is_sound(state)) {
         int taken;
         size_t done;

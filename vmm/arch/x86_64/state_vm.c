@@ -22,12 +22,17 @@
 /* A host whose clock was never set must not throw the guest decades ahead. */
 #define ELAPSED_MAX (10ull * 366 * 86400 * 1000000000u)
 
-static uint64_t wall_clock(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t arch_monotonic(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 static void failed(struct state *state, int number, const char *what)
@@ -41,7 +46,7 @@ static void failed(struct state *state, int number, const char *what)
 static void clock_state(struct arch_vm *arch, struct state *state)
 {
     struct kvm_clock_data clock = { .clock = 0 };
-    uint64_t wall = wall_clock(), saved = wall, guest = 0;
+    uint64_t wall = read_clock(CLOCK_REALTIME), saved = wall, guest = 0;
     int result;
 
     if (!state_is_loading(state)) {
@@ -49,6 +54,7 @@ static void clock_state(struct arch_vm *arch, struct state *state)
         if (result < 0)
             failed(state, -result, "KVM_GET_CLOCK");
         guest = clock.clock;
+        arch->clock_at = arch_monotonic();
     }
     state_begin(state, "clock", 0, 1);
     state_u64(state, &saved);
@@ -62,6 +68,7 @@ static void clock_state(struct arch_vm *arch, struct state *state)
     result = kvm_ioctl(arch->kvm->vm_fd, KVM_SET_CLOCK, (uintptr_t)&clock);
     if (result < 0)
         failed(state, -result, "KVM_SET_CLOCK");
+    arch->clock_at = arch_monotonic();
 }
 
 /* What this host would tell a guest of as many vCPUs. */
