@@ -2,6 +2,7 @@
 #include "devices/registry.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
@@ -43,4 +44,12 @@ const struct virtio_row *virtio_registry(size_t *count)
 {
     *count = ARRAY_LENGTH(virtio_rows);
     return virtio_rows;
+}
+
+const struct virtio_row *virtio_registry_find(const char *option)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(virtio_rows); i++)
+        if (strcmp(virtio_rows[i].option, option) == 0)
+            return &virtio_rows[i];
+    return NULL;
 }

@@ -31,6 +31,8 @@ struct virtio_row {
 };
 
 const struct virtio_row *virtio_registry(size_t *count);
+/* The row of an option; NULL: there is none of that name. */
+const struct virtio_row *virtio_registry_find(const char *option);
 
 /* NULL for a kind that has no code. */
 const struct device_ops *device_registry_find(enum device_kind kind);

@@ -85,21 +85,10 @@ static int expand(char **written, const char *option, const char *pattern,
     return result;
 }
 
-static const struct virtio_row *row_of(const char *option)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return &rows[i];
-    return NULL;
-}
-
 /* TEXT, which is freed or kept, becomes what the copy NAME has, or stays. */
 static int make_own(char **text, const char *option, const char *name, struct error *error)
 {
-    const struct virtio_row *row = row_of(option);
+    const struct virtio_row *row = virtio_registry_find(option);
     struct settings settings;
     char *copy = NULL;
     int result;

@@ -376,17 +376,6 @@ static void folders_of_others(void **state)
 
 /* ---- the machine's section ---- */
 
-static const struct virtio_row *row_named(const char *option)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return &rows[i];
-    return NULL;
-}
-
 /* TEXT is that of its second device. */
 static struct vm_config config_with(const char *text)
 {
@@ -395,9 +384,9 @@ static struct vm_config config_with(const char *text)
 
     config.cpus = 3;
     config.memory = SIZE;
-    assert_int_equal(vm_config_add_device(&config, row_named("entropy"), "on", &error), 0);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), text, &error), 0);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), "c=file:/d", &error), 0);
+    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("entropy"), "on", &error), 0);
+    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("port"), text, &error), 0);
+    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("port"), "c=file:/d", &error), 0);
     return config;
 }
 

@@ -26,17 +26,6 @@
 
 /* ---- the VM --------------------------------------------------------------- */
 
-static const struct virtio_row *device_row(const char *option)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return &rows[i];
-    return NULL;
-}
-
 /* A comma in a path is written twice. */
 static void put_path(FILE *stream, const char *path)
 {
@@ -60,7 +49,7 @@ static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, bo
     fprintf(stream, "%s,fd=%d", read_only ? ",ro" : "", disk->fd);
     if (fclose(stream) != 0)
         return error_system(error, ENOMEM, "disk %s", disk->path);
-    return vm_config_add_device(config, device_row("disk"), text, error);
+    return vm_config_add_device(config, virtio_registry_find("disk"), text, error);
 }
 
 /* The guest gets its addresses with the job: they are the same on every host. */
@@ -78,7 +67,7 @@ static int add_network(struct session *session, struct error *error)
         fprintf(stream, ",forward=%s", options->publish[i]);
     if (fclose(stream) != 0)
         return error_system(error, ENOMEM, "--net");
-    return vm_config_add_device(&session->options.vm, device_row("net"), text, error);
+    return vm_config_add_device(&session->options.vm, virtio_registry_find("net"), text, error);
 }
 
 static int add_devices(struct session *session, struct error *error)

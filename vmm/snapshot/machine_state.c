@@ -94,12 +94,10 @@ int machine_state_of(struct machine_state *machine, const struct vm_config *conf
 static int add_device(struct vm_config *config, const char *option, const char *text,
                       struct error *error)
 {
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
+    const struct virtio_row *row = virtio_registry_find(option);
 
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return vm_config_add_device(config, &rows[i], text, error);
+    if (row)
+        return vm_config_add_device(config, row, text, error);
     return error_set(error, ENODEV, "snapshot: has a --%s, which this mote does not know; use the "
                      "mote that saved it", option);
 }
