@@ -155,8 +155,8 @@ static int parse_letters(const struct option_table *table, void *target, int arg
         int result;
 
         if (!row)
-            return error_set(error, EINVAL, "-%c: is no option; '%.*s --help' lists them", *letter,
-                             command_length(table), table->usage);
+            return error_set(error, EINVAL, "-%c: is no option; most begin with two dashes, and "
+                             "'%.*s --help' lists them", *letter, command_length(table), table->usage);
         if (!row->argument) {
             result = row->set(target, row, NULL, error);
             if (result < 0)

@@ -57,7 +57,7 @@ static const struct words_case {
     { { "-n", "" }, 0, 3, "", false, false },
     { { "-" }, 0, 1, NULL, false, false },
     { { "" }, 0, 1, NULL, false, false },
-    { { "-x" }, -EINVAL, 0, "-x: is no option; 'mote test --help' lists them", false, false },
+    { { "-x" }, -EINVAL, 0, "-x: is no option; most begin with two dashes, and 'mote test --help' lists them", false, false },
     { { "-tx" }, -EINVAL, 0, "-x: is no option", true, false },
     { { "-n" }, -EINVAL, 0, "-n: the value is missing; give -n NAME", false, false },
     { { "-n", "--tty" }, -EINVAL, 0, "-n: the value is missing", false, false },
