@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One at a time, contenders in random order within each round: warm, and cold. */
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "vmm/bench/bench.h"
@@ -43,15 +41,10 @@ static bool shares_our_clock(const struct instance *instance)
     return instance->workload >= instance->spawned && instance->workload <= instance->result;
 }
 
-static void record(struct entry *entry, const struct instance *instance, bool cold)
+static void record_warm(struct entry *entry, const struct instance *instance)
 {
-    double result = (double)(instance->result - instance->spawned) / MS;
-    double end = (double)(instance->ended - instance->spawned) / MS;
-
-    bench_add(entry, cold ? METRIC_COLD_RESULT : METRIC_RESULT, result);
-    bench_add(entry, cold ? METRIC_COLD_END : METRIC_END, end);
-    if (cold)
-        return;
+    bench_add(entry, METRIC_RESULT, (double)(instance->result - instance->spawned) / MS);
+    bench_add(entry, METRIC_END, (double)(instance->ended - instance->spawned) / MS);
     if (entry->contender->class <= CLASS_CONTAINER && shares_our_clock(instance))
         bench_add(entry, METRIC_WORKLOAD, (double)(instance->workload - instance->spawned) / MS);
     if (instance->freed)
@@ -59,12 +52,10 @@ static void record(struct entry *entry, const struct instance *instance, bool co
     bench_add(entry, METRIC_CPU, instance->cpu_ms);
 }
 
-static void run_one(struct bench *bench, struct entry *entry, bool cold)
+static void record_cold(struct entry *entry, const struct instance *instance)
 {
-    struct instance instance;
-
-    if (bench_run(bench, entry, JOB_ONCE, &instance))
-        record(entry, &instance, cold);
+    bench_add(entry, METRIC_COLD_RESULT, (double)(instance->result - instance->spawned) / MS);
+    bench_add(entry, METRIC_COLD_END, (double)(instance->ended - instance->spawned) / MS);
 }
 
 /* Dirty pages are not dropped: they are written first. */
@@ -76,41 +67,25 @@ static bool drop_caches(void)
     return fd >= 0 && write(fd, "3", 1) == 1;
 }
 
-static void run_rounds(struct bench *bench, const struct axis *axis, int64_t deadline,
-                       unsigned int rounds, bool cold)
-{
-    cleanup_free size_t *order = calloc(bench->results.count, sizeof(*order));
-    size_t count = bench->results.count;
-
-    for (size_t i = 0; order && i < count; i++)
-        order[i] = i;
-    for (unsigned int round = 0; order && round < rounds; round++) {
-        shuffle(order, count, &bench->random);
-        for (size_t i = 0; i < count; i++) {
-            struct entry *entry = &bench->results.entries[order[i]];
-
-            /* The first round goes on for as long as there is time at all: all have one. */
-            if (!bench_is_able(entry) ||
-                !bench_has_time(bench, entry, 1, round > 0 ? deadline : bench->deadline))
-                continue;
-            bench_tell(bench, axis, (double)round / rounds, entry);
-            if (!cold || drop_caches())
-                run_one(bench, entry, cold);
-        }
-    }
-}
-
 void axis_start(struct bench *bench, const struct axis *axis, int64_t deadline)
 {
-    run_rounds(bench, axis, deadline, runs_of(bench, BENCH_RUNS_DEFAULT), false);
+    const struct bench_rounds rounds = {
+        .mode = JOB_ONCE, .count = runs_of(bench, BENCH_RUNS_DEFAULT), .record = record_warm,
+    };
+
+    bench_run_rounds(bench, axis, deadline, &rounds);
 }
 
 void axis_cold(struct bench *bench, const struct axis *axis, int64_t deadline)
 {
-    if (!drop_caches()) {
+    const struct bench_rounds rounds = {
+        .mode = JOB_ONCE, .count = runs_of(bench, COLD_RUNS_DEFAULT), .prepare = drop_caches,
+        .record = record_cold,
+    };
+
+    if (drop_caches())
+        bench_run_rounds(bench, axis, deadline, &rounds);
+    else
         results_note(&bench->results, "cold starts are not measured: only root may drop the page "
                      "cache");
-        return;
-    }
-    run_rounds(bench, axis, deadline, runs_of(bench, COLD_RUNS_DEFAULT), true);
 }

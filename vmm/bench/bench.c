@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -174,6 +175,39 @@ bool bench_run(struct bench *bench, struct entry *entry, enum job_mode mode,
     bench_settle(instance, 1);
     instance_close(instance);
     return good;
+}
+
+static void run_one(struct bench *bench, struct entry *entry, const struct bench_rounds *rounds)
+{
+    struct instance instance;
+
+    if (rounds->prepare && !rounds->prepare())
+        return;
+    if (bench_run(bench, entry, rounds->mode, &instance))
+        rounds->record(entry, &instance);
+}
+
+void bench_run_rounds(struct bench *bench, const struct axis *axis, int64_t deadline,
+                      const struct bench_rounds *rounds)
+{
+    cleanup_free size_t *order = calloc(bench->results.count, sizeof(*order));
+    size_t count = bench->results.count;
+
+    for (size_t i = 0; order && i < count; i++)
+        order[i] = i;
+    for (unsigned int round = 0; order && round < rounds->count; round++) {
+        shuffle(order, count, &bench->random);
+        for (size_t i = 0; i < count; i++) {
+            struct entry *entry = &bench->results.entries[order[i]];
+
+            /* The first round goes on for as long as there is time at all: all have one. */
+            if (!bench_is_able(entry) || !contender_extra(entry->contender, rounds->mode) ||
+                !bench_has_time(bench, entry, 1, round > 0 ? deadline : bench->deadline))
+                continue;
+            bench_tell(bench, axis, (double)round / rounds->count, entry);
+            run_one(bench, entry, rounds);
+        }
+    }
 }
 
 /* ---- all of them ---------------------------------------------------------- */

@@ -84,6 +84,18 @@ void bench_settle(struct instance *instances, size_t count);
 bool bench_run(struct bench *bench, struct entry *entry, enum job_mode mode,
                struct instance *instance);
 
+/* Starts one at a time, each contender once a round. */
+struct bench_rounds {
+    enum job_mode mode;  /* those that take part in it */
+    unsigned int count;
+    bool (*prepare)(void); /* before each start; NULL: nothing.  False: it is left out */
+    void (*record)(struct entry *entry, const struct instance *instance); /* of one that was good */
+};
+
+/* In another order each time, as far as there is time. */
+void bench_run_rounds(struct bench *bench, const struct axis *axis, int64_t deadline,
+                      const struct bench_rounds *rounds);
+
 void bench_add(struct entry *entry, enum metric metric, double value);
 void bench_failed(struct entry *entry, const char *reason);
 
