@@ -14,6 +14,7 @@
 #include "vmm/options.h"
 #include "vmm/run/run_options.h"
 #include "vmm/store.h"
+#include "vmm/whole_io.h"
 
 #define PAUSE_MS 50
 #define STOP_MS 10000
@@ -151,18 +152,15 @@ static int copy_more(int from, int to, bool *some)
     *some = false;
     for (;;) {
         ssize_t count = read(from, bytes, sizeof(bytes));
+        int result;
 
-        if (count < 0 && errno != EINTR)
-            return -errno;
-        if (count == 0)
-            return 0;
-        for (ssize_t done = 0; count > 0 && done < count;) {
-            ssize_t written = write(to, bytes + done, (size_t)(count - done));
-
-            if (written < 0 && errno != EINTR)
-                return -errno;
-            done += written > 0 ? written : 0;
-        }
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count < 0 ? -errno : 0;
+        result = whole_write(to, bytes, (size_t)count);
+        if (result < 0)
+            return result;
         *some = true;
     }
 }

@@ -13,6 +13,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/image.h"
 #include "vmm/run/initramfs.h"
+#include "vmm/whole_io.h"
 
 #define DATA_SIZE (64u << 20) /* half of what a VM has */
 
@@ -49,16 +50,9 @@ void workshop_command_line(const struct workshop *workshop, enum job_mode mode,
 static int write_file(const char *path, const void *bytes, size_t length, struct error *error)
 {
     cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    size_t written = 0;
+    int result = fd < 0 ? -errno : whole_write(fd, bytes, length);
 
-    while (fd >= 0 && written < length) {
-        ssize_t count = write(fd, (const char *)bytes + written, length - written);
-
-        if (count < 0 && errno != EINTR)
-            break;
-        written += count > 0 ? (size_t)count : 0;
-    }
-    return fd >= 0 && written == length ? 0 : error_system(error, errno, "%s", path);
+    return result < 0 ? error_system(error, -result, "%s", path) : 0;
 }
 
 /* Of which no two pages are alike, and none can be left out or compressed. */

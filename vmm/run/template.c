@@ -14,6 +14,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/run/cache_folder.h"
+#include "vmm/whole_io.h"
 
 int template_open(struct template *template, char *key, struct error *error)
 {
@@ -134,14 +135,9 @@ static int write_text(int folder, const char *text)
 {
     cleanup_fd int fd = openat(folder, TEMPLATE_ABOUT,
                                O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    ssize_t length = (ssize_t)strlen(text);
+    int result = fd < 0 ? -errno : whole_write(fd, text, strlen(text));
 
-    if (fd < 0)
-        return -errno;
-    errno = ENOSPC; /* where less is written */
-    if (write(fd, text, (size_t)length) != length || fsync(fd) < 0)
-        return -errno;
-    return 0;
+    return result == 0 && fsync(fd) < 0 ? -errno : result;
 }
 
 /* After the last change of both files, which it describes. */
