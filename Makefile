@@ -45,7 +45,7 @@ CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/control/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
                                            vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
