@@ -151,6 +151,25 @@ void guest_memory_destroy(struct guest_memory *memory)
     free(memory);
 }
 
+int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+                           struct error *error)
+{
+    int advice = pages == GUEST_PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+
+    if (pages == GUEST_PAGES_AS_HOST)
+        return 0;
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+
+        /* Where there are no huge pages, all are small. */
+        if (madvise(region->host, region->size, advice) < 0 &&
+            (errno != EINVAL || pages == GUEST_PAGES_HUGE))
+            return error_set(error, errno, "--huge-pages on: this host's kernel has none (%s); "
+                             "leave it out", strerror(errno));
+    }
+    return 0;
+}
+
 size_t guest_memory_region_count(const struct guest_memory *memory)
 {
     return memory->count;
