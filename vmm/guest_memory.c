@@ -271,6 +271,15 @@ static bool have_bits(struct region *region)
     return region->detached != NULL;
 }
 
+/* Fresh pages take the place of whatever was at BYTES; -errno. */
+static int map_nothing(uint8_t *bytes, size_t length)
+{
+    return mmap(bytes, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+               ? -errno
+               : 0;
+}
+
 bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address)
 {
     size_t i = region_index(memory, address);
@@ -295,8 +304,12 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
     if (!have_bits(region))
         return error_system(error, ENOMEM, "guest memory");
     if (mmap(slice.bytes, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
-             file, (off_t)offset) == MAP_FAILED)
-        return cannot_map(&range, error);
+             file, (off_t)offset) == MAP_FAILED) {
+        result = cannot_map(&range, error);
+        /* Some file systems refuse when what was there is gone already. */
+        map_nothing(slice.bytes, length);
+        return result;
+    }
     set_detached(region, (address - region->address) / PAGE_SIZE, length / PAGE_SIZE, false);
     return 0;
 }
@@ -307,17 +320,17 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
 static int discard_pages(const struct region *region, uint8_t *bytes, size_t length)
 {
     size_t first = (size_t)(bytes - region->host) / PAGE_SIZE, count = length / PAGE_SIZE, page;
+    int result;
 
     for (page = first; page < first + count; page++)
         if (has_file(region, page))
             break;
     if (page == first + count)
         return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
-    if (mmap(bytes, length, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -errno;
-    set_detached(region, first, count, true);
-    return 0;
+    result = map_nothing(bytes, length);
+    if (result == 0)
+        set_detached(region, first, count, true);
+    return result;
 }
 
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)

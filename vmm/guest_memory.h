@@ -72,7 +72,7 @@ int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages p
 /*
  * [address, address + length), whole pages of one region, gets the contents of FILE
  * from OFFSET on, a multiple of the page's size.  FILE is not written, and stays the
- * caller's.  While no vCPU runs.
+ * caller's.  While no vCPU runs.  Where it fails, what was there may be lost.
  */
 int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
                           uint64_t offset, struct error *error);
