@@ -168,6 +168,7 @@ int image_place(const struct image *image, uint64_t offset, uint64_t length,
                 struct guest_memory *memory, uint64_t address, struct error *error)
 {
     uint64_t head = -address % PAGE_SIZE, pages;
+    struct error ignored = ERROR_INIT;
     int result = 0;
 
     if (!image->constant || address % PAGE_SIZE != offset % PAGE_SIZE || length < head + PAGE_SIZE)
@@ -175,11 +176,11 @@ int image_place(const struct image *image, uint64_t offset, uint64_t length,
     if (offset > image->size || length > image->size - offset)
         return truncated(image, error);
     pages = (length - head) & ~(uint64_t)(PAGE_SIZE - 1);
+    /* A file of a kind that cannot be mapped can be read still. */
+    if (guest_memory_map_file(memory, address + head, pages, image->fd, offset + head, &ignored) < 0)
+        return image_load(image, offset, length, memory, address, error);
     if (head)
         result = image_load(image, offset, head, memory, address, error);
-    if (result == 0)
-        result = guest_memory_map_file(memory, address + head, pages, image->fd, offset + head,
-                                       error);
     if (result == 0 && length > head + pages)
         result = image_load(image, offset + head + pages, length - head - pages, memory,
                             address + head + pages, error);

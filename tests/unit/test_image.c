@@ -358,8 +358,8 @@ static void places_are_bounded(void **state)
         { 0, PLACED + 1, 0, "truncated" },           { 4096, PLACED, 0, "truncated" },
         { PLACED + 4096, 4096, 0, "truncated" },     { 4096, UINT64_MAX - 4096, 0, "truncated" },
         { 1ull << 63, 4096, 0, "truncated" },        { UINT64_MAX - 4095, 4096, 0, "truncated" },
-        { 0, 8192, 2 * MIB - 4096, "no file can stand" }, { 0, 4096, 2 * MIB, "no file can stand" },
-        { 0, 4096, UINT64_MAX - 4095, "no file can stand" },
+        { 0, 8192, 2 * MIB - 4096, "do not lie in" }, { 0, 4096, 2 * MIB, "do not lie in" },
+        { 0, 4096, UINT64_MAX - 4095, "do not lie in" },
     };
     struct guest_memory *memory = loading_memory(2 * MIB, 0);
     uint8_t bytes[PLACED];
@@ -375,6 +375,26 @@ static void places_are_bounded(void **state)
                              &error, EINVAL, places[i].text);
     image_close(&image);
     unlink(path_of("placed"));
+    guest_memory_destroy(memory);
+}
+
+/* A file that has no pages: procfs does not map. */
+static void unmappable_is_read(void **state)
+{
+    struct guest_memory *memory = loading_memory(2 * MIB, 0);
+    int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+    struct image image = { .role = "kernel", .path = "x", .fd = fd, .size = MIB, .constant = true };
+    struct error error = ERROR_INIT;
+    uint8_t bytes[8192];
+
+    (void)state;
+    if (image_read(&image, 0, bytes, sizeof(bytes), &error) == 0) {
+        assert_int_equal(image_place(&image, 0, sizeof(bytes), memory, 0x10000, &error), 0);
+        assert_memory_equal(loading_bytes(memory, 0x10000, sizeof(bytes)), bytes, sizeof(bytes));
+        assert_placed(memory, 0x10000, sizeof(bytes), false);
+    }
+    if (fd >= 0)
+        close(fd);
     guest_memory_destroy(memory);
 }
 
@@ -407,9 +427,10 @@ int main(void)
         cmocka_unit_test(sparse_file_that_shrinks_is_truncated),
         cmocka_unit_test(whole_pages_are_shared),
         cmocka_unit_test(places_are_bounded),
+        cmocka_unit_test(unmappable_is_read),
         cmocka_unit_test(written_to_is_not_constant),
     };
-    size_t count = 11;
+    size_t count = 12;
 
     count += LOADING_ADD(tests + count, open_cases, check_open);
     return _cmocka_run_group_tests("image", tests, count, set_up, tear_down);
