@@ -116,7 +116,7 @@ install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench $(BUILD)/mote-ini
 	install -D -m 755 $(BUILD)/mote-probe $(DESTDIR)$(PREFIX)/libexec/mote/mote-probe
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 ifneq ($(GUEST_KERNEL),)
-	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
+	install -D -m 444 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
 endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
