@@ -45,7 +45,7 @@ CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
+SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/control/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
                                            vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
@@ -116,7 +116,7 @@ install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench $(BUILD)/mote-ini
 	install -D -m 755 $(BUILD)/mote-probe $(DESTDIR)$(PREFIX)/libexec/mote/mote-probe
 	install -D -m 755 $(BUILD)/mote-init $(DESTDIR)$(PREFIX)/libexec/mote/mote-init
 ifneq ($(GUEST_KERNEL),)
-	install -D -m 644 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
+	install -D -m 444 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
 endif
 	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
 	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/boot/control_socket.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/control/control_socket.h"
 #include "vmm/options.h"
 #include "vmm/progress.h"
 #include "vmm/store.h"

@@ -10,6 +10,8 @@
 #include "vmm/cleanup.h"
 #include "vmm/whole_io.h"
 
+#define PAGE_SIZE 4096u
+
 /* What stands in the user's way, in their words. */
 static int open_failed(const char *role, const char *path, int number, struct error *error)
 {
@@ -47,7 +49,11 @@ static int adopt(struct image *image, const char *role, const char *path, int ad
         return error_set(error, EINVAL, "%s %s: the file is empty; fetch or build it again", role,
                          path);
     *image = (struct image){
-        .role = role, .path = path, .fd = steal_fd(&fd), .size = (uint64_t)status.st_size,
+        .role = role,
+        .path = path,
+        .fd = steal_fd(&fd),
+        .size = (uint64_t)status.st_size,
+        .constant = !(status.st_mode & 0222),
     };
     return 0;
 }
@@ -108,4 +114,26 @@ int image_load(const struct image *image, uint64_t offset, uint64_t length,
                          image->role, image->path, (unsigned long long)length,
                          (unsigned long long)address);
     return image_read(image, offset, slice.bytes, slice.length, error);
+}
+
+int image_place(const struct image *image, uint64_t offset, uint64_t length,
+                struct guest_memory *memory, uint64_t address, struct error *error)
+{
+    uint64_t head = -address % PAGE_SIZE, pages;
+    int result = 0;
+
+    if (!image->constant || address % PAGE_SIZE != offset % PAGE_SIZE || length < head + PAGE_SIZE)
+        return image_load(image, offset, length, memory, address, error);
+    if (offset > image->size || length > image->size - offset)
+        return truncated(image, error);
+    pages = (length - head) & ~(uint64_t)(PAGE_SIZE - 1);
+    if (head)
+        result = image_load(image, offset, head, memory, address, error);
+    if (result == 0)
+        result = guest_memory_map_file(memory, address + head, pages, image->fd, offset + head,
+                                       error);
+    if (result == 0 && length > head + pages)
+        result = image_load(image, offset + head + pages, length - head - pages, memory,
+                            address + head + pages, error);
+    return result;
 }

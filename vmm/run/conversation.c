@@ -302,6 +302,7 @@ static void record_came(void *context, const struct record *record)
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;
         supervisor->outcome->began = true;
+        orders_channel(supervisor->orders, supervisor->vm.channel, supervisor->vm.sandbox);
         tell_start(supervisor->options);
         supervisor_send_window(supervisor); /* it may have changed meanwhile */
         break;

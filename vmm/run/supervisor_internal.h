@@ -10,6 +10,7 @@
 
 #include <sys/signalfd.h>
 
+#include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
 #include "vmm/run/console_tail.h"
 #include "vmm/run/control.h"
@@ -57,6 +58,7 @@ struct supervisor {
     bool failed;      /* Mote could not do all that was asked: status 125 */
     enum cause stop_cause; /* why we ended the job; CAUSE_COUNT: we did not */
     unsigned int ends_wanted;
+    struct orders *orders; /* of a job that has a name, or NULL; its VM's once the job runs */
 
     struct control *control;
     struct terminal *terminal;
@@ -91,12 +93,14 @@ void supervisor_send(struct supervisor *supervisor, const void *record, size_t l
 void supervisor_send_job(struct supervisor *supervisor);
 
 /* ---- warm.c ---- */
-/* Around the VM's start: what is saved into; and what is waited for. */
-const struct vm_saving *warm_begin(struct supervisor *supervisor, struct vm_saving *saving);
+/* Around the VM's start: whether it will be ordered to save; and what is waited for. */
+bool warm_begin(struct supervisor *supervisor);
 int warm_started(struct supervisor *supervisor, struct error *error);
 /* The guest is ready; whether its job has to wait.  And once it is prepared, too. */
 bool warm_saves_first(struct supervisor *supervisor);
 void warm_prepared(struct supervisor *supervisor);
+/* What the order came to. */
+void warm_saved(struct supervisor *supervisor, const struct order_answer *answer);
 /* A guest that was restored is not what it should be, and its job not sent: it is ended. */
 bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */

@@ -46,8 +46,7 @@ void template_close(struct template *template)
 void template_leave(struct template *template)
 {
     cleanup_close(&template->folder);
-    cleanup_close(&template->saving.folder);
-    cleanup_close(&template->saving.parent);
+    snapshot_folder_leave(&template->saving);
 }
 
 /* ---- finding one ------------------------------------------------------------ */

@@ -54,7 +54,7 @@ struct template {
 /* The place of KEY's, which becomes the template's.  After a failure, too: template_close(). */
 int template_open(struct template *template, char *key, struct error *error);
 void template_close(struct template *template);
-/* In the process of a VM that is saved or restored: closes all but the snapshot's own files. */
+/* In the process of a VM: closes all but what is restored; what is to be saved into comes with the order. */
 void template_leave(struct template *template);
 
 /*

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -41,27 +40,30 @@ static void begin_saving(struct supervisor *supervisor)
         log_warn(options->log, "--warm: the next job boots, too: %s", error.message);
 }
 
-const struct vm_saving *warm_begin(struct supervisor *supervisor, struct vm_saving *saving)
+bool warm_begin(struct supervisor *supervisor)
 {
     struct template *template = template_of(supervisor);
 
     supervisor->warm = WARM_NONE;
     if (!template || !template->key)
-        return NULL;
-    if (supervisor->options->config->snapshot) {
+        return false;
+    if (supervisor->options->config->snapshot)
         supervisor->warm = WARM_RESTORED;
-        return NULL;
-    }
-    begin_saving(supervisor);
-    if (supervisor->warm != WARM_SAVES)
-        return NULL;
-    *saving = (struct vm_saving){
-        template->saving.state_fd, template->saving.memory_fd, template->id,
-    };
-    return saving;
+    else
+        begin_saving(supervisor);
+    return supervisor->warm == WARM_SAVES;
 }
 
 /* ---- saving ----------------------------------------------------------------- */
+
+/* Of no use any more, but to a job that has a name. */
+static void close_channel(struct supervisor *supervisor)
+{
+    if (supervisor->orders || supervisor->vm.channel < 0)
+        return;
+    event_loop_remove(supervisor->loop, supervisor->vm.channel);
+    vm_process_close_channel(&supervisor->vm);
+}
 
 static void not_saved(struct supervisor *supervisor, const struct error *error)
 {
@@ -69,37 +71,20 @@ static void not_saved(struct supervisor *supervisor, const struct error *error)
     log_warn(supervisor->options->log, "--warm: the next job boots, too: %s", error->message);
 }
 
-static void keep(struct supervisor *supervisor, const struct vm_saved *saved)
+void warm_saved(struct supervisor *supervisor, const struct order_answer *answer)
 {
     const struct supervisor_options *options = supervisor->options;
     struct error error = ERROR_INIT;
 
-    if (saved->error_number)
-        error_set(&error, saved->error_number > 0 ? saved->error_number : EIO, "%.*s",
-                  (int)sizeof(saved->message) - 1, saved->message);
-    else
+    order_take_error(answer, &error);
+    if (!error.number)
         template_keep(template_of(supervisor), options->config, &options->warm->about, &error);
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
     if (error.number)
         not_saved(supervisor, &error);
     else
         timeline_mark(options->timeline, "template saved");
-}
-
-static void saved(void *context, uint32_t events)
-{
-    struct supervisor *supervisor = context;
-    struct vm_saved message;
-    ssize_t length = recv(supervisor->vm.saver, &message, sizeof(message), MSG_DONTWAIT);
-
-    (void)events;
-    if (length < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    event_loop_remove(supervisor->loop, supervisor->vm.saver);
-    /* Where it ended, SIGCHLD tells. */
-    if (length != (ssize_t)sizeof(message) || supervisor->phase != PHASE_SAVING)
-        return;
-    keep(supervisor, &message);
+    close_channel(supervisor);
     supervisor_send_job(supervisor);
 }
 
@@ -114,6 +99,7 @@ static bool save(struct supervisor *supervisor)
 
     if (vm_process_save(&supervisor->vm, supervisor->options->config, &files, &error) < 0) {
         not_saved(supervisor, &error);
+        close_channel(supervisor);
         return false;
     }
     supervisor->phase = PHASE_SAVING;
@@ -163,8 +149,6 @@ int warm_started(struct supervisor *supervisor, struct error *error)
 {
     struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
 
-    if (supervisor->warm == WARM_SAVES)
-        return supervisor_watch(supervisor, supervisor->vm.saver, saved, error);
     if (supervisor->warm != WARM_RESTORED)
         return 0;
     supervisor->patience = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -213,8 +197,6 @@ bool warm_starts_anew(struct supervisor *supervisor)
         return false;
     log_info(options->log, "template %s: is not used, and the VM boots: %s",
              template_of(supervisor)->name, reason(supervisor));
-    if (supervisor->vm.saver >= 0)
-        event_loop_remove(supervisor->loop, supervisor->vm.saver);
     supervisor_close_vm(supervisor);
     warm_close(supervisor);
     supervisor->tail = (struct console_tail){ .line = "" };

@@ -173,18 +173,26 @@ static bool is_own(uint64_t entry)
     return (entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && !(entry & PAGE_OF_FILE));
 }
 
-/* Whether it still is the page of the files that the memory came from. */
-static bool is_of_source(const struct writing *writing, const struct stretch *stretch, size_t i)
+/* Whether it still is a page of a file, touched or not. */
+static bool is_of_file(const struct writing *writing, const struct stretch *stretch, size_t i)
 {
-    return writing->saving->source && !is_own(stretch->entries[i]) &&
+    return !is_own(stretch->entries[i]) &&
            guest_memory_page_has_file(writing->memory, stretch->address + i * PAGE_SIZE);
 }
 
+/* Whether it still is the page of the files that the memory came from. */
+static bool is_of_source(const struct writing *writing, const struct stretch *stretch, size_t i)
+{
+    return writing->saving->source && is_of_file(writing, stretch, i);
+}
+
+/* A VM that was booted may have its kernel's file in memory, of which every page counts. */
 static bool has_contents(const struct writing *writing, const struct stretch *stretch, size_t i)
 {
+    struct memory_chain *source = writing->saving->source;
     bool may_have = is_own(stretch->entries[i]) ||
-                    (is_of_source(writing, stretch, i) &&
-                     memory_chain_has_data(writing->saving->source, stretch->first + i));
+                    (is_of_file(writing, stretch, i) &&
+                     (!source || memory_chain_has_data(source, stretch->first + i)));
 
     return may_have && !memory_page_is_zero(stretch->bytes + i * PAGE_SIZE);
 }
