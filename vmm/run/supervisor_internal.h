@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 
 #include "vmm/control/orders.h"
+#include "vmm/control/aside.h"
 #include "vmm/event_loop.h"
 #include "vmm/run/console_tail.h"
 #include "vmm/run/control.h"
@@ -52,6 +53,7 @@ struct supervisor {
     int signals, clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
+    struct aside keeping; /* of the template, while the job runs */
     int patience;     /* a clock for a guest that was restored; -1: none */
     enum phase phase;
     bool over;        /* the outcome stands */
@@ -105,6 +107,9 @@ void warm_saved(struct supervisor *supervisor, const struct order_answer *answer
 bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */
 bool warm_starts_anew(struct supervisor *supervisor);
+/* The job is over: its template is waited for, by the loop; or that is given up, as the user wants to end. */
+void warm_finish(struct supervisor *supervisor);
+void warm_hurry(struct supervisor *supervisor);
 void warm_close(struct supervisor *supervisor);
 /* In the VM's process: closes what is not for it. */
 void warm_leave(struct supervisor *supervisor);

@@ -179,9 +179,14 @@ int template_keep(struct template *template, const struct vm_config *config,
     return result;
 }
 
+void template_kept(struct template *template)
+{
+    snapshot_folder_leave(&template->saving);
+}
+
 void template_drop(struct template *template)
 {
-    if (template->saving.folder >= 0)
+    if (template->saving.folder >= 0 && snapshot_folder_is_partial(&template->saving))
         unlinkat(template->saving.folder, TEMPLATE_ABOUT, 0);
     snapshot_folder_drop(&template->saving);
 }

@@ -71,19 +71,38 @@ static void not_saved(struct supervisor *supervisor, const struct error *error)
     log_warn(supervisor->options->log, "--warm: the next job boots, too: %s", error->message);
 }
 
+/* Aside, as a disk may take its time: neither the job nor Ctrl-C waits for it. */
+static int keep(void *context, struct error *error)
+{
+    struct supervisor *supervisor = context;
+    const struct supervisor_options *options = supervisor->options;
+
+    return template_keep(template_of(supervisor), options->config, &options->warm->about, error);
+}
+
+static void kept(void *context, const struct error *error)
+{
+    struct supervisor *supervisor = context;
+
+    if (error->number) {
+        not_saved(supervisor, error); /* also what is left by a child that was killed */
+    } else {
+        template_kept(template_of(supervisor));
+        timeline_mark(supervisor->options->timeline, "template saved");
+    }
+    if (supervisor->over)
+        event_loop_stop(supervisor->loop);
+}
+
 void warm_saved(struct supervisor *supervisor, const struct order_answer *answer)
 {
-    const struct supervisor_options *options = supervisor->options;
     struct error error = ERROR_INIT;
 
     order_take_error(answer, &error);
-    if (!error.number)
-        template_keep(template_of(supervisor), options->config, &options->warm->about, &error);
+    /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
-    if (error.number)
+    if (error.number || aside_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
         not_saved(supervisor, &error);
-    else
-        timeline_mark(options->timeline, "template saved");
     close_channel(supervisor);
     supervisor_send_job(supervisor);
 }
@@ -157,8 +176,24 @@ int warm_started(struct supervisor *supervisor, struct error *error)
     return supervisor_watch(supervisor, supervisor->patience, patience_ended, error);
 }
 
+void warm_finish(struct supervisor *supervisor)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (!aside_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
+        return;
+    event_loop_remove(supervisor->loop, supervisor->clock);
+    event_loop_run(supervisor->loop, &ignored);
+}
+
+void warm_hurry(struct supervisor *supervisor)
+{
+    aside_abandon(&supervisor->keeping, "the command was ended while it was saved");
+}
+
 void warm_close(struct supervisor *supervisor)
 {
+    aside_end(&supervisor->keeping);
     if (supervisor->patience >= 0)
         event_loop_remove(supervisor->loop, supervisor->patience);
     cleanup_close(&supervisor->patience);
