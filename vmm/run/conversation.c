@@ -245,7 +245,7 @@ static void guest_is_ready(struct supervisor *supervisor, const struct run_hello
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
         return;
     }
-    if (!warm_saves_first(supervisor))
+    if (!warm_comes_first(supervisor))
         supervisor_send_job(supervisor);
 }
 

@@ -324,7 +324,7 @@ static void answer_came(void *context, uint32_t events)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING)
-        warm_saved(supervisor, &answer);
+        warm_answered(supervisor, &answer);
     else if (length == (ssize_t)sizeof(answer))
         orders_answered(supervisor->orders, &answer);
     else if (length <= 0)

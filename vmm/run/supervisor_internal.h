@@ -23,8 +23,8 @@
 /* How far the conversation has come. */
 enum phase {
     PHASE_WAITING,  /* for the control connection and HELLO */
-    PHASE_PREPARING, /* the guest mounts what it can before its job comes */
-    PHASE_SAVING,   /* the guest waits for its job, and becomes a template */
+    PHASE_PREPARING, /* the guest does what it can before its job comes */
+    PHASE_SAVING,   /* the guest waits for its job, and becomes a template; or what it wrote is recorded */
     PHASE_STARTING, /* the job was sent; its streams connect */
     PHASE_RUNNING,
     PHASE_ENDED,    /* the guest told how; streams may still have something */
@@ -99,10 +99,10 @@ void supervisor_send_job(struct supervisor *supervisor);
 bool warm_begin(struct supervisor *supervisor);
 int warm_started(struct supervisor *supervisor, struct error *error);
 /* The guest is ready; whether its job has to wait.  And once it is prepared, too. */
-bool warm_saves_first(struct supervisor *supervisor);
+bool warm_comes_first(struct supervisor *supervisor);
 void warm_prepared(struct supervisor *supervisor);
 /* What the order came to. */
-void warm_saved(struct supervisor *supervisor, const struct order_answer *answer);
+void warm_answered(struct supervisor *supervisor, const struct order_answer *answer);
 /* A guest that was restored is not what it should be, and its job not sent: it is ended. */
 bool warm_distrusts(struct supervisor *supervisor);
 /* The VM has ended; whether another has taken its place. */

@@ -14,6 +14,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/run/supervisor_internal.h"
+#include "vmm/snapshot/touched.h"
 
 /* From the fork of the VM to HELLO, which takes milliseconds. */
 #define PATIENCE_SECONDS 20
@@ -47,10 +48,12 @@ bool warm_begin(struct supervisor *supervisor)
     supervisor->warm = WARM_NONE;
     if (!template || !template->key)
         return false;
-    if (supervisor->options->config->snapshot)
+    if (supervisor->options->config->snapshot) {
         supervisor->warm = WARM_RESTORED;
-    else
-        begin_saving(supervisor);
+        touched_prepare(&template->source, template->path);
+        return template->source.record_fd >= 0;
+    }
+    begin_saving(supervisor);
     return supervisor->warm == WARM_SAVES;
 }
 
@@ -94,7 +97,17 @@ static void kept(void *context, const struct error *error)
         event_loop_stop(supervisor->loop);
 }
 
-void warm_saved(struct supervisor *supervisor, const struct order_answer *answer)
+/* The VM's process has closed the file: the job can come. */
+static void recorded(struct supervisor *supervisor)
+{
+    struct template *template = template_of(supervisor);
+
+    close_channel(supervisor);
+    supervisor_send_job(supervisor);
+    touched_keep(&template->source, template->path);
+}
+
+static void saved(struct supervisor *supervisor, const struct order_answer *answer)
 {
     struct error error = ERROR_INIT;
 
@@ -105,6 +118,14 @@ void warm_saved(struct supervisor *supervisor, const struct order_answer *answer
         not_saved(supervisor, &error);
     close_channel(supervisor);
     supervisor_send_job(supervisor);
+}
+
+void warm_answered(struct supervisor *supervisor, const struct order_answer *answer)
+{
+    if (supervisor->warm == WARM_SAVES)
+        saved(supervisor, answer);
+    else
+        recorded(supervisor);
 }
 
 /* Whether its job has to wait. */
@@ -125,14 +146,33 @@ static bool save(struct supervisor *supervisor)
     return true;
 }
 
-bool warm_saves_first(struct supervisor *supervisor)
+/* The same.  Without a record the next job's VM makes one. */
+static bool record(struct supervisor *supervisor)
+{
+    if (vm_process_record(&supervisor->vm, &(struct error)ERROR_INIT) < 0)
+        return false;
+    supervisor->phase = PHASE_SAVING;
+    return true;
+}
+
+static bool save_or_record(struct supervisor *supervisor)
+{
+    return supervisor->warm == WARM_SAVES ? save(supervisor) : record(supervisor);
+}
+
+static bool records(const struct supervisor *supervisor)
+{
+    return supervisor->warm == WARM_RESTORED && template_of(supervisor)->source.record_fd >= 0;
+}
+
+bool warm_comes_first(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
 
-    if (supervisor->warm != WARM_SAVES)
+    if (supervisor->warm != WARM_SAVES && !records(supervisor))
         return false;
     if (!options->prepare)
-        return save(supervisor);
+        return save_or_record(supervisor);
     supervisor->phase = PHASE_PREPARING;
     supervisor_send(supervisor, options->prepare, options->prepare_length);
     return true;
@@ -141,15 +181,21 @@ bool warm_saves_first(struct supervisor *supervisor)
 void warm_prepared(struct supervisor *supervisor)
 {
     /* One that nobody asked for changes nothing. */
-    if (supervisor->phase == PHASE_PREPARING && !save(supervisor))
+    if (supervisor->phase == PHASE_PREPARING && !save_or_record(supervisor))
         supervisor_send_job(supervisor);
 }
 
 /* ---- distrust --------------------------------------------------------------- */
 
+/* Restored, and its job not sent. */
+static bool is_on_trial(const struct supervisor *supervisor)
+{
+    return supervisor->warm == WARM_RESTORED && supervisor->phase < PHASE_STARTING;
+}
+
 bool warm_distrusts(struct supervisor *supervisor)
 {
-    if (supervisor->warm != WARM_RESTORED || supervisor->phase != PHASE_WAITING)
+    if (!is_on_trial(supervisor))
         return false;
     vm_process_kill(&supervisor->vm);
     return true;
@@ -224,7 +270,7 @@ static const char *reason(const struct supervisor *supervisor)
 bool warm_starts_anew(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
-    bool restored = supervisor->warm == WARM_RESTORED && supervisor->phase == PHASE_WAITING;
+    bool restored = is_on_trial(supervisor);
     struct error error = ERROR_INIT;
     int result = 0;
 
