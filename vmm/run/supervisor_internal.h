@@ -54,6 +54,7 @@ struct supervisor {
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
     struct aside keeping; /* of the template, while the job runs */
+    const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
     int patience;     /* a clock for a guest that was restored; -1: none */
     enum phase phase;
     bool over;        /* the outcome stands */
@@ -103,8 +104,8 @@ bool warm_comes_first(struct supervisor *supervisor);
 void warm_prepared(struct supervisor *supervisor);
 /* What the order came to. */
 void warm_answered(struct supervisor *supervisor, const struct order_answer *answer);
-/* A guest that was restored is not what it should be, and its job not sent: it is ended. */
-bool warm_distrusts(struct supervisor *supervisor);
+/* A guest that was restored is not what it should be, and its job not sent: it is ended, and WHY told. */
+bool warm_distrusts(struct supervisor *supervisor, const char *why);
 /* The VM has ended; whether another has taken its place. */
 bool warm_starts_anew(struct supervisor *supervisor);
 /* The job is over: its template is waited for, by the loop; or that is given up, as the user wants to end. */

@@ -17,7 +17,7 @@
 #include "vmm/snapshot/touched.h"
 
 /* From the fork of the VM to HELLO, which takes milliseconds. */
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 20 /* as it is told below */
 
 static struct template *template_of(const struct supervisor *supervisor)
 {
@@ -193,10 +193,11 @@ static bool is_on_trial(const struct supervisor *supervisor)
     return supervisor->warm == WARM_RESTORED && supervisor->phase < PHASE_STARTING;
 }
 
-bool warm_distrusts(struct supervisor *supervisor)
+bool warm_distrusts(struct supervisor *supervisor, const char *why)
 {
     if (!is_on_trial(supervisor))
         return false;
+    supervisor->distrust = why;
     vm_process_kill(&supervisor->vm);
     return true;
 }
@@ -207,7 +208,7 @@ static void patience_ended(void *context, uint32_t events)
 
     (void)events;
     event_loop_remove(supervisor->loop, supervisor->patience);
-    warm_distrusts(supervisor);
+    warm_distrusts(supervisor, "its guest said nothing for 20 seconds");
 }
 
 int warm_started(struct supervisor *supervisor, struct error *error)
@@ -262,6 +263,8 @@ static const char *reason(const struct supervisor *supervisor)
 {
     const struct vm_process *vm = &supervisor->vm;
 
+    if (supervisor->distrust)
+        return supervisor->distrust;
     if (vm->error.message[0])
         return vm->error.message;
     return vm->status == STATUS_PANIC ? "its guest panicked" : "its guest ended";
@@ -280,6 +283,7 @@ bool warm_starts_anew(struct supervisor *supervisor)
              template_of(supervisor)->name, reason(supervisor));
     supervisor_close_vm(supervisor);
     warm_close(supervisor);
+    supervisor->distrust = NULL;
     supervisor->tail = (struct console_tail){ .line = "" };
     if (restored) {
         template_remove(template_of(supervisor));
