@@ -90,10 +90,10 @@ $(BUILD)/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The names of system calls, for a message: the C library has none.
-$(BUILD)/generated/vmm/sandbox/call_names.inc:
+$(BUILD)/generated/vmm/sandbox/call_names.inc: Makefile
 	@mkdir -p $(@D)
 	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
-	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | sort >$@
+	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/CALL(\2, \1)/p' | sort >$@
 
 $(BUILD)/obj/vmm/sandbox/last_words.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
 $(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
