@@ -13,6 +13,11 @@
 /* Below this not even the entry state has room. */
 #define MEMORY_MIN (2ull << 20)
 
+const char *const guest_pages_names[] = {
+    [GUEST_PAGES_AS_HOST] = "host", [GUEST_PAGES_HUGE] = "on", [GUEST_PAGES_SMALL] = "off",
+    [GUEST_PAGES_COUNT] = NULL,
+};
+
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
