@@ -104,9 +104,6 @@ void vm_config_close_host(struct vm_config *config);
 /* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);
 
-/* The command line of a config that names none: it depends on the console. */
-const char *vm_config_default_command_line(const struct vm_config *config);
-
 /* Whether the values make a VM together; the message names what does not. */
 int vm_config_check(const struct vm_config *config, struct error *error);
 
