@@ -27,7 +27,7 @@
  *   share as long as nobody writes there;
  * - a search for PCI devices, of which there are none: two thirds of the exits
  *   for ports until the init;
- * - 2 MiB, zeroed first, for each CPU's 172 KiB of variables;
+ * - 2 MiB, zeroed first, for one CPU's 172 KiB of variables;
  * - 64 MiB of bounce buffers in a guest that has memory above 4 GiB.
  */
 #define COMMAND_LINE                                                                               \
