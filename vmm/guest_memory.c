@@ -8,6 +8,9 @@
 
 #define PAGE_SIZE 4096u
 #define HUGE_PAGE_SIZE (2ull << 20)
+#ifndef MADV_POPULATE_WRITE /* older C libraries do not have it */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct region {
     uint64_t address;
@@ -15,7 +18,7 @@ struct region {
     uint8_t *host;
     void *mapping; /* what mmap() returned: HOST is aligned up inside it */
     size_t mapping_size;
-    /* With a file behind it: a bit for each page that was given back, and has none any more. */
+    /* Where files are, a bit for each page: 1 for one that has none, or has none any more. */
     uint8_t *detached;
 };
 
@@ -78,6 +81,11 @@ static int map_region(struct region *region, const struct guest_range *range, st
     return 0;
 }
 
+static size_t bits_size(uint64_t region_size)
+{
+    return region_size / PAGE_SIZE / 8 + 1;
+}
+
 static int map_file(struct region *region, const struct guest_range *range, int file,
                     uint64_t offset, struct error *error)
 {
@@ -92,7 +100,7 @@ static int map_file(struct region *region, const struct guest_range *range, int 
         .host = mapping,
         .mapping = mapping,
         .mapping_size = range->size,
-        .detached = calloc(1, range->size / PAGE_SIZE / 8 + 1),
+        .detached = calloc(1, bits_size(range->size)),
     };
     if (region->detached)
         return 0;
@@ -146,20 +154,22 @@ void guest_memory_destroy(struct guest_memory *memory)
     free(memory);
 }
 
-int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
-                          uint64_t offset, struct error *error)
+int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+                           struct error *error)
 {
-    const struct guest_range range = { .address = address, .size = length };
-    struct guest_slice slice;
-    int result = guest_memory_slice(memory, address, length, &slice);
+    int advice = pages == GUEST_PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
 
-    if (result < 0 || length == 0 || address % PAGE_SIZE || length % PAGE_SIZE ||
-        !guest_memory_page_has_file(memory, address))
-        return error_set(error, EINVAL, "guest memory: no file can stand at 0x%llx",
-                         (unsigned long long)address);
-    if (mmap(slice.bytes, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
-             file, (off_t)offset) == MAP_FAILED)
-        return cannot_map(&range, error);
+    if (pages == GUEST_PAGES_AS_HOST)
+        return 0;
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+
+        /* Where there are no huge pages, all are small. */
+        if (madvise(region->host, region->size, advice) < 0 &&
+            (errno != EINVAL || pages == GUEST_PAGES_HUGE))
+            return error_set(error, errno, "--huge-pages on: this host's kernel has none (%s); "
+                             "leave it out", strerror(errno));
+    }
     return 0;
 }
 
@@ -184,21 +194,30 @@ uint64_t guest_memory_size(const struct guest_memory *memory)
     return size;
 }
 
+/* The index of the region that ADDRESS, which may be any, lies in; their number for none. */
+static size_t region_index(const struct guest_memory *memory, uint64_t address)
+{
+    size_t i = 0;
+
+    while (i < memory->count && (address < memory->regions[i].address ||
+                                 address - memory->regions[i].address >= memory->regions[i].size))
+        i++;
+    return i;
+}
+
 int guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
                        struct guest_slice *slice)
 {
-    for (size_t i = 0; i < memory->count; i++) {
-        const struct region *region = &memory->regions[i];
-        uint64_t offset = address - region->address;
+    size_t i = region_index(memory, address);
+    uint64_t offset;
 
-        if (address < region->address || offset >= region->size)
-            continue;
-        if (length > region->size - offset)
-            return -EFAULT;
-        *slice = (struct guest_slice){ .bytes = region->host + offset, .length = length };
-        return 0;
-    }
-    return -EFAULT;
+    if (i == memory->count)
+        return -EFAULT;
+    offset = address - memory->regions[i].address;
+    if (length > memory->regions[i].size - offset)
+        return -EFAULT;
+    *slice = (struct guest_slice){ .bytes = memory->regions[i].host + offset, .length = length };
+    return 0;
 }
 
 int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *bytes,
@@ -223,31 +242,108 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
     return result;
 }
 
-/* The file's old contents must not come back: anonymous pages take its place. */
-static int discard_file_pages(const struct region *region, uint8_t *bytes, size_t length)
-{
-    size_t first = (size_t)(bytes - region->host) / PAGE_SIZE;
+/* ---- files behind pages ---------------------------------------------------- */
 
-    if (length == 0)
-        return 0;
-    if (mmap(bytes, length, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -errno;
-    for (size_t page = first; page < first + length / PAGE_SIZE; page++)
-        __atomic_or_fetch(&region->detached[page / 8], (uint8_t)(1u << page % 8), __ATOMIC_RELAXED);
-    return 0;
+static bool has_file(const struct region *region, size_t page)
+{
+    return region->detached &&
+           !(__atomic_load_n(&region->detached[page / 8], __ATOMIC_RELAXED) & 1u << page % 8);
+}
+
+/* Two threads may change neighbours at once. */
+static void set_detached(const struct region *region, size_t first, size_t count, bool detached)
+{
+    for (size_t page = first; page < first + count; page++) {
+        uint8_t bit = (uint8_t)(1u << page % 8);
+
+        if (detached)
+            __atomic_or_fetch(&region->detached[page / 8], bit, __ATOMIC_RELAXED);
+        else
+            __atomic_and_fetch(&region->detached[page / 8], (uint8_t)~bit, __ATOMIC_RELAXED);
+    }
+}
+
+/* Before the first file in a region that began without one. */
+static bool have_bits(struct region *region)
+{
+    if (region->detached)
+        return true;
+    region->detached = malloc(bits_size(region->size));
+    if (region->detached)
+        memset(region->detached, 0xff, bits_size(region->size));
+    return region->detached != NULL;
+}
+
+/* Fresh pages take the place of whatever was at BYTES; -errno. */
+static int map_nothing(uint8_t *bytes, size_t length)
+{
+    return mmap(bytes, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+               ? -errno
+               : 0;
+}
+
+int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length)
+{
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+
+    if (result == 0 && madvise(slice.bytes, slice.length, MADV_POPULATE_WRITE) < 0)
+        result = -errno;
+    return result;
 }
 
 bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address)
 {
-    for (size_t i = 0; i < memory->count; i++) {
-        const struct region *region = &memory->regions[i];
-        uint64_t page = (address - region->address) / PAGE_SIZE;
+    size_t i = region_index(memory, address);
+    const struct region *region = &memory->regions[i];
 
-        if (address >= region->address && address - region->address < region->size)
-            return region->detached && !(region->detached[page / 8] & 1u << page % 8);
+    return i < memory->count && has_file(region, (address - region->address) / PAGE_SIZE);
+}
+
+int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
+                          uint64_t offset, struct error *error)
+{
+    const struct guest_range range = { .address = address, .size = length };
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+    struct region *region;
+
+    if (result < 0 || length == 0 || address % PAGE_SIZE || length % PAGE_SIZE ||
+        offset % PAGE_SIZE)
+        return error_set(error, EINVAL, "guest memory: no file can stand at 0x%llx",
+                         (unsigned long long)address);
+    region = &memory->regions[region_index(memory, address)];
+    if (!have_bits(region))
+        return error_system(error, ENOMEM, "guest memory");
+    if (mmap(slice.bytes, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+             file, (off_t)offset) == MAP_FAILED) {
+        result = cannot_map(&range, error);
+        /* Some file systems refuse when what was there is gone already. */
+        map_nothing(slice.bytes, length);
+        return result;
     }
-    return false;
+    set_detached(region, (address - region->address) / PAGE_SIZE, length / PAGE_SIZE, false);
+    return 0;
+}
+
+/* ---- giving pages back ----------------------------------------------------- */
+
+/* A file's contents must not come back: anonymous pages take its place. */
+static int discard_pages(const struct region *region, uint8_t *bytes, size_t length)
+{
+    size_t first = (size_t)(bytes - region->host) / PAGE_SIZE, count = length / PAGE_SIZE, page;
+    int result;
+
+    for (page = first; page < first + count; page++)
+        if (has_file(region, page))
+            break;
+    if (page == first + count)
+        return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
+    result = map_nothing(bytes, length);
+    if (result == 0)
+        set_detached(region, first, count, true);
+    return result;
 }
 
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)
@@ -264,9 +360,7 @@ int guest_memory_discard(const struct guest_memory *memory, const struct guest_s
             continue;
         if (slice->length > region->size - (start - host))
             return -EFAULT;
-        if (region->detached)
-            return discard_file_pages(region, slice->bytes, slice->length);
-        return madvise(slice->bytes, slice->length, MADV_DONTNEED) < 0 ? -errno : 0;
+        return discard_pages(region, slice->bytes, slice->length);
     }
     return -EFAULT;
 }

@@ -6,6 +6,12 @@
  * The guest's RAM: a few regions of guest-physical addresses, sorted, disjoint
  * and never empty, each backed by one private mapping: of nothing, or of a
  * snapshot's file, whose pages all VMs restored from it share until they write.
+ * Other files may stand in it, as the constant part of a kernel that all VMs share.
+ *
+ * A file behind guest memory must keep what it has: what is written to it shows
+ * in the guest wherever that did not write itself, and where it was cut short,
+ * KVM_RUN fails with EFAULT and this process's own accesses with SIGBUS, which end
+ * the VM (vmm/vcpu.c, vmm/sandbox/last_words.c).
  *
  * This is the only code that turns a guest address into a pointer.  It never
  * yields a pointer without its length, and an access lies within one region or
@@ -53,8 +59,20 @@ int guest_memory_create_from(struct guest_memory **memory, const struct guest_ra
 void guest_memory_destroy(struct guest_memory *memory);
 
 /*
- * [address, address + length) of a memory with contents, whole pages of one region,
- * gets others: those of FILE from OFFSET on, which is treated as the first.
+ * The size of the pages behind memory without a file.  Huge ones, 2 MiB, make a start
+ * quicker, as each is one fault and not 512, and hold more that nobody uses; which
+ * the host gives unasked its administrator decides (docs/start-time.md).
+ */
+enum guest_pages { GUEST_PAGES_AS_HOST, GUEST_PAGES_HUGE, GUEST_PAGES_SMALL, GUEST_PAGES_COUNT };
+
+/* Before anything is in MEMORY.  -EINVAL for huge ones on a host that has none. */
+int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+                           struct error *error);
+
+/*
+ * [address, address + length), whole pages of one region, gets the contents of FILE
+ * from OFFSET on, a multiple of the page's size.  FILE is not written, and stays the
+ * caller's.  While no vCPU runs.  Where it fails, what was there may be lost.
  */
 int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
                           uint64_t offset, struct error *error);
@@ -85,7 +103,13 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
  */
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice);
 
-/* Whether the page at ADDRESS of guest memory still has a snapshot's file behind it. */
+/*
+ * Makes [address, address + length) of one region, whole pages, the process's own at
+ * once, as if each had been written: -EINVAL on Linux before 5.14, which cannot.
+ */
+int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length);
+
+/* Whether the page at ADDRESS still has a file behind it: a snapshot's or a kernel's. */
 bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address);
 
 #endif

@@ -191,6 +191,14 @@ static void leave(struct vcpus *vcpus)
     pthread_mutex_unlock(&vcpus->lock);
 }
 
+/* Why KVM_RUN failed; EFAULT is a page of memory that the host cannot supply. */
+static const char *run_error(int number)
+{
+    return number == EFAULT ? "the host cannot supply the guest's memory, as if a file behind it "
+                              "was cut short"
+                            : strerror(number);
+}
+
 static void *vcpu_main(void *context)
 {
     struct vcpu *vcpu = context;
@@ -206,7 +214,7 @@ static void *vcpu_main(void *context)
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
             go_on = handle_exit(vcpu);
         else if (errno != EINTR && errno != EAGAIN)
-            go_on = failed(vcpu, strerror(errno), (unsigned long long)errno);
+            go_on = failed(vcpu, run_error(errno), (unsigned long long)errno);
         else if (errno == EINTR && atomic_load(&vcpu->all->parking))
             /* Only here: by now KVM has finished the instruction of the last exit. */
             park(vcpu->all);

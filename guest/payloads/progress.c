@@ -11,6 +11,8 @@
 #define TABLE 4096u
 
 static uint64_t table[TABLE];
+/* Pages of the kernel's file, which it comes to read one after the other. */
+static const uint64_t constants[TABLE] = { [0 ... TABLE - 1] = 1442695040888963407u };
 
 void payload_main(int protocol, const void *argument)
 {
@@ -20,7 +22,7 @@ void payload_main(int protocol, const void *argument)
 
     print("started\n");
     for (uint64_t i = 1; i <= steps; i++) {
-        value = value * 6364136223846793005u + i;
+        value = value * 6364136223846793005u + constants[i * (TABLE - 1) / steps] + i;
         table[value >> 52] ^= value;
         if (i % 500 == 0) {
             print_number(i);

@@ -16,7 +16,7 @@
 
 #include "vmm/image.h"
 
-#define CRAFTED_MAX 8192
+#define CRAFTED_MAX 16384
 
 struct crafted {
     size_t size; /* of the file; what lies beyond CRAFTED_MAX is a hole */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A control socket and its clients: those that ask well, badly, in pieces, all at once, and leave. */
-#include "vmm/boot/control_socket.h"
+#include "vmm/control/control_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -147,9 +147,9 @@ static const struct loading_case cases[] = {
       "give --memory 19M or more" },
 };
 
-static void check_case(void **state)
+/* CONSTANT: the file is one that may be mapped, which makes no difference here. */
+static void check(const struct loading_case *c, bool constant)
 {
-    const struct loading_case *c = *state;
     uint64_t size = c->memory ? c->memory : 64 * MIB;
     struct guest_memory *memory = loading_memory(size, 0);
     struct loaded_kernel kernel = { .entry = 0 };
@@ -161,6 +161,7 @@ static void check_case(void **state)
     craft_elf(&crafted, false);
     loading_apply(c, &crafted);
     image = crafted_open(&crafted, "kernel");
+    image.constant = constant;
     result = boot_elf64.load(&image, memory, &kernel, &error);
     if (c->number) {
         loading_assert_error(result, &error, c->number, c->text);
@@ -173,6 +174,42 @@ static void check_case(void **state)
     }
     /* Whatever the file says, low memory is not the kernel's. */
     loading_assert_zero(memory, 0, size < MIB ? size : MIB);
+    image_close(&image);
+    guest_memory_destroy(memory);
+}
+
+static void check_case(void **state)
+{
+    check(*state, false);
+    check(*state, true);
+}
+
+/* Code is the file's own pages, data are read, and what is behind either is zero. */
+static void maps_what_is_not_written_to(void **state)
+{
+    struct guest_memory *memory = loading_memory(64 * MIB, 0);
+    struct loaded_kernel kernel;
+    struct error error = ERROR_INIT;
+    struct crafted crafted;
+    struct image image;
+
+    (void)state;
+    craft_elf(&crafted, false);
+    crafted.size = 0x8000;
+    craft_poke(&crafted, &(struct poke){ SEGMENT_FIELD(CRAFTED_TEXT, p_filesz), 0x2800 });
+    craft_poke(&crafted, &(struct poke){ SEGMENT_FIELD(CRAFTED_TEXT, p_memsz), 0x2800 });
+    craft_poke(&crafted, &(struct poke){ SEGMENT_FIELD(CRAFTED_DATA, p_offset), 0x4000 });
+    craft_poke(&crafted, &(struct poke){ SEGMENT_FIELD(CRAFTED_DATA, p_filesz), 0x2000 });
+    memset(crafted.bytes + 0x3000, 0x33, 0x1000);
+    image = crafted_open(&crafted, "kernel");
+    image.constant = true;
+    assert_int_equal(boot_elf64.load(&image, memory, &kernel, &error), 0);
+    assert_memory_equal(loading_bytes(memory, CRAFTED_LOAD_ADDRESS, 0x2800),
+                        crafted.bytes + CRAFTED_TEXT_OFFSET, 0x2800);
+    loading_assert_zero(memory, CRAFTED_LOAD_ADDRESS + 0x2800, 0x800);
+    for (uint64_t page = CRAFTED_LOAD_ADDRESS; page < 64 * MIB; page += 4096)
+        assert_int_equal(guest_memory_page_has_file(memory, page),
+                         page < CRAFTED_LOAD_ADDRESS + 0x2000);
     image_close(&image);
     guest_memory_destroy(memory);
 }
@@ -272,11 +309,12 @@ int main(void)
 {
     struct CMUnitTest tests[96] = {
         cmocka_unit_test(loads_each_segment),
+        cmocka_unit_test(maps_what_is_not_written_to),
         cmocka_unit_test(entry_must_be_mapped),
         cmocka_unit_test(shrinking_file_is_truncated),
         cmocka_unit_test(probe_wants_the_entry_inside),
     };
-    size_t count = 4;
+    size_t count = 5;
 
     count += LOADING_ADD(tests + count, cases, check_case);
     return _cmocka_run_group_tests("elf_image", tests, count, NULL, NULL);

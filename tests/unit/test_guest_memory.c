@@ -2,8 +2,13 @@
 #include "tests/support/fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/cleanup.h"
 
 /* 64 KiB at 0, a hole, 16 KiB at 256 KiB, and 8 KiB up at 4 GiB. */
 static const struct guest_range ranges[] = {
@@ -125,6 +130,48 @@ static void test_huge_page_alignment(void **state)
     guest_memory_destroy(memory);
 }
 
+/* Whether FLAG is among the VmFlags of the mapping that holds BYTES (proc(5), smaps). */
+static bool has_flag(const uint8_t *bytes, const char *flag)
+{
+    FILE *stream = fopen("/proc/self/smaps", "re");
+    bool inside = false, found = false;
+    char line[512];
+
+    assert_non_null(stream);
+    while (fgets(line, sizeof(line), stream)) {
+        unsigned long long start, end;
+
+        if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
+            inside = (uintptr_t)bytes >= start && (uintptr_t)bytes < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, flag) != NULL;
+    }
+    fclose(stream);
+    return found;
+}
+
+static void test_sizes_of_pages(void **state)
+{
+    static const struct guest_range range = { 0, 8ull << 20 };
+    bool has_huge = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+
+    (void)state;
+    for (unsigned int pages = 0; pages < GUEST_PAGES_COUNT; pages++) {
+        struct guest_memory *memory;
+        struct guest_slice slice;
+        struct error error = ERROR_INIT;
+        int result;
+
+        assert_int_equal(guest_memory_create(&memory, &range, 1, &error), 0);
+        result = guest_memory_set_pages(memory, (enum guest_pages)pages, &error);
+        assert_int_equal(result, pages == GUEST_PAGES_HUGE && !has_huge ? -EINVAL : 0);
+        assert_int_equal(guest_memory_slice(memory, 0, range.size, &slice), 0);
+        assert_int_equal(has_flag(slice.bytes, " hg"), pages == GUEST_PAGES_HUGE && has_huge);
+        assert_int_equal(has_flag(slice.bytes, " nh"), pages == GUEST_PAGES_SMALL && has_huge);
+        guest_memory_destroy(memory);
+    }
+}
+
 /* Where the model keeps guest address ADDRESS, or -1: byte by byte, no sums. */
 static long model_index(uint64_t address)
 {
@@ -214,6 +261,95 @@ static void test_discard(void **state)
     assert_int_equal(guest_memory_discard(memory, &slice), -EFAULT);
 }
 
+/* Five pages of 1, 2, 3, 4, 5. */
+static int numbered_pages(void)
+{
+    int fd = memfd_create("pages", MFD_CLOEXEC);
+    uint8_t page[4096];
+
+    assert_true(fd >= 0);
+    for (int i = 0; i < 5; i++) {
+        memset(page, i + 1, sizeof(page));
+        assert_int_equal(pwrite(fd, page, sizeof(page), i * 4096), 4096);
+    }
+    return fd;
+}
+
+static void assert_pages(const struct guest_memory *memory, uint64_t address, const char *wanted)
+{
+    struct guest_slice slice;
+
+    assert_int_equal(guest_memory_slice(memory, address, strlen(wanted) * 4096, &slice), 0);
+    for (size_t i = 0; i < slice.length; i++)
+        assert_int_equal(slice.bytes[i], wanted[i / 4096] - '0');
+}
+
+/* A file stands in memory that began with none: its pages are the guest's own once it writes. */
+static void test_file_amid_memory(void **state)
+{
+    cleanup_fd int file = numbered_pages();
+    struct guest_memory *memory = *state;
+    struct error error = ERROR_INIT;
+    uint8_t byte = 9;
+
+    assert_false(guest_memory_page_has_file(memory, 0x42000));
+    assert_int_equal(guest_memory_map_file(memory, 0x41000, 0x2000, file, 0x1000, &error), 0);
+    assert_pages(memory, 0x40000, "0230");
+    assert_int_equal(guest_memory_write(memory, 0x41000, &byte, 1), 0);
+    assert_int_equal(guest_memory_write(memory, 0x43000, &byte, 1), 0);
+    assert_int_equal(pread(file, &byte, 1, 0x1000), 1);
+    assert_int_equal(byte, 2);
+    for (uint64_t address = 0; address < 0x44000; address += 0x1000)
+        assert_int_equal(guest_memory_page_has_file(memory, address),
+                         address == 0x41000 || address == 0x42000);
+    assert_false(guest_memory_page_has_file(memory, UINT64_MAX));
+}
+
+/* What is given back reads as zero, whether it was written to or is the file's still. */
+static void test_discard_of_a_file(void **state)
+{
+    cleanup_fd int file = numbered_pages();
+    struct guest_memory *memory = *state;
+    struct error error = ERROR_INIT;
+    struct guest_slice slice;
+    uint8_t byte = 9;
+
+    assert_int_equal(guest_memory_map_file(memory, 0x1000, 0x5000, file, 0, &error), 0);
+    assert_int_equal(guest_memory_write(memory, 0x2000, &byte, 1), 0);
+    for (uint64_t address = 0x2000; address < 0x4000; address += 0x1000) {
+        assert_int_equal(guest_memory_slice(memory, address, 0x1000, &slice), 0);
+        assert_int_equal(guest_memory_discard(memory, &slice), 0);
+    }
+    assert_pages(memory, 0, "01004500");
+    assert_true(guest_memory_page_has_file(memory, 0x1000));
+    assert_false(guest_memory_page_has_file(memory, 0x2000));
+    /* With neighbours that never had one; and once more, with none left. */
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(guest_memory_slice(memory, 0x4000, 0x4000, &slice), 0);
+        assert_int_equal(guest_memory_write(memory, 0x7000, &byte, 1), 0);
+        assert_int_equal(guest_memory_discard(memory, &slice), 0);
+        assert_pages(memory, 0, "01000000");
+    }
+}
+
+static void test_files_have_their_place(void **state)
+{
+    static const struct { uint64_t address, length, offset; } wrong[] = {
+        { 0x40000, 0, 0 }, { 0x40000, 100, 0 }, { 0x40001, 4096, 0 }, { 0x40000, 4096, 1 },
+        { 0x43000, 0x2000, 0 }, { 0x20000, 4096, 0 }, { 0x44000, 4096, 0 },
+        { UINT64_MAX - 4095, 4096, 0 }, { 0x40000, UINT64_MAX - 4095, 0 },
+    };
+    cleanup_fd int file = numbered_pages();
+    struct error error = ERROR_INIT;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(guest_memory_map_file(*state, wrong[i].address, wrong[i].length, file,
+                                               wrong[i].offset, &error), -EINVAL);
+    assert_false(guest_memory_page_has_file(*state, 0x40000));
+    assert_true(guest_memory_map_file(*state, 0x40000, 4096, -1, 0, &error) < 0);
+    assert_false(guest_memory_page_has_file(*state, 0x40000));
+}
+
 #define MEMORY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -224,9 +360,13 @@ int main(void)
         MEMORY_TEST(test_failed_write_changes_nothing),
         MEMORY_TEST(test_against_a_model),
         MEMORY_TEST(test_discard),
+        MEMORY_TEST(test_file_amid_memory),
+        MEMORY_TEST(test_discard_of_a_file),
+        MEMORY_TEST(test_files_have_their_place),
         cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_more_than_the_host_maps),
         cmocka_unit_test(test_huge_page_alignment),
+        cmocka_unit_test(test_sizes_of_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

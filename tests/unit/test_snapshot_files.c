@@ -20,8 +20,8 @@
 
 #include "devices/registry.h"
 #include "tests/support/loading.h"
+#include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
-#include "tests/support/test_tool.h"
 #include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/filter.h"
@@ -34,30 +34,6 @@
 #define SIZE (LOW + HIGH)
 
 static const uint8_t id[SNAPSHOT_ID_SIZE] = "0123456789abcde", other_id[SNAPSHOT_ID_SIZE] = "another";
-static struct test_directory directory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    test_directory_create(&directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_directory_remove(&directory);
-    return 0;
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[128];
-
-    snprintf(path, sizeof(path), "%s/%s", directory.path, name);
-    return path;
-}
-
 static bool is_there(const char *name)
 {
     return access(path_of(name), F_OK) == 0;
@@ -189,6 +165,35 @@ static void a_restored_memory_is_saved(void **state)
         again = memory_from(file);
         assert_filled(again);
         guest_memory_destroy(again);
+        guest_memory_destroy(restored);
+        guest_memory_destroy(memory);
+    }
+}
+
+/* A kernel's file in the memory of a VM that was booted: also the pages that nobody touched. */
+static void a_mapped_kernel_is_saved(void **state)
+{
+    (void)state;
+    for (int with_map = 0; with_map < 2; with_map++) {
+        struct guest_memory *memory = loading_memory(LOW, HIGH), *restored;
+        cleanup_fd int map = with_map ? page_map() : -1;
+        cleanup_fd int kernel = memfd_create("kernel", MFD_CLOEXEC), file = -1;
+        struct error error = ERROR_INIT;
+        uint8_t pages[0x3000];
+
+        memset(pages, 0x77, sizeof(pages));
+        memset(pages + 0x1000, 0, 0x1000);
+        assert_int_equal(pwrite(kernel, pages, sizeof(pages), 0), sizeof(pages));
+        assert_int_equal(guest_memory_map_file(memory, 0x100000, sizeof(pages), kernel, 0, &error),
+                         0);
+        *loading_bytes(memory, 0x102000, 1) = 0x78;
+        file = written(memory, map, -1);
+        assert_int_equal(allocated(file), 3 * 4096);
+        restored = memory_from(file);
+        assert_memory_equal(loading_bytes(restored, 0x100000, 0x2000), pages, 0x2000);
+        assert_int_equal(*loading_bytes(restored, 0x102000, 1), 0x78);
+        assert_memory_equal(loading_bytes(restored, 0x102001, 0xfff), pages, 0xfff);
+        loading_assert_zero(restored, 0x103000, LOW - 0x103000);
         guest_memory_destroy(restored);
         guest_memory_destroy(memory);
     }
@@ -539,6 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_comes_back),
         cmocka_unit_test(a_restored_memory_is_saved),
+        cmocka_unit_test(a_mapped_kernel_is_saved),
         cmocka_unit_test(broken_memory_is_refused),
         cmocka_unit_test_setup_teardown(finished_or_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unsynced_is_absent, set_up, tear_down),

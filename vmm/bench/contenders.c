@@ -50,7 +50,7 @@ const char *const class_titles[CLASS_COUNT] = {
 #define GET_CLOUD_HYPERVISOR "https://github.com/cloud-hypervisor/cloud-hypervisor/releases"
 #define GET_KVMTOOL "https://git.kernel.org/pub/scm/linux/kernel/git/will/kvmtool.git, make"
 #define GET_QEMU "apt install qemu-system-x86"
-#define GET_RUNSC "https://gvisor.dev/docs/user_guide/install"
+#define GET_RUNSC "apt install runsc"
 
 /*
  * The same VM under each monitor, on the kernel of KIND.  Some cannot unpack one:

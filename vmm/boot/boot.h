@@ -8,7 +8,7 @@
  * the monitor with the VM.  A VM that restarts is a new monitor.
  *
  * They share a socket of messages.  The supervisor sends single bytes, enum
- * boot_wish, and orders, each of which the monitor answers; it says once that it
+ * boot_wish, and orders (control/order.h), which the monitor answers; it says once that it
  * is ready, if the terminal is to be made raw then, that the VM runs, if somebody
  * waits for that, and last sends its report.
  */
@@ -62,32 +62,6 @@ enum boot_wish {
     BOOT_STOP = 's',    /* end the VM: a signal */
     BOOT_END = 'e',     /* end the VM: the control socket */
     BOOT_REFRESH = 'r', /* look at the host side again */
-};
-
-/* From the control socket; of these the answer is awaited, one at a time. */
-enum boot_order_kind {
-    BOOT_ORDER_PAUSE,
-    BOOT_ORDER_RESUME,
-    BOOT_ORDER_SNAPSHOT, /* with descriptors: the state's file and the memory's, then those of a base */
-    BOOT_ORDER_BALLOON,
-    BOOT_ORDER_COUNT,
-};
-
-struct boot_order {
-    uint32_t kind;
-    uint32_t stop;   /* the VM stays paused after its snapshot, for it ends then */
-    uint8_t id[16];  /* the snapshot's */
-    uint32_t base_count; /* memory files of the snapshot that it is to be a difference from */
-    uint8_t base_id[16];
-    uint64_t target; /* the balloon's, bytes */
-};
-
-#define BOOT_ORDER_FDS (2 + SNAPSHOT_CHAIN_MAX)
-
-struct boot_answer {
-    uint32_t paused; /* whether the VM is, after it */
-    int32_t error_number;
-    char message[sizeof(((struct error *)0)->message)];
 };
 
 /* The monitor's messages of one byte. */

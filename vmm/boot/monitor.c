@@ -12,6 +12,7 @@
 #include "vmm/boot/boot.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/control/order.h"
 #include "vmm/event_loop.h"
 #include "vmm/fault_signals.h"
 #include "vmm/vm.h"
@@ -35,108 +36,23 @@ static void obey(struct boot_monitor *monitor, char wish)
         vm_stop(monitor->vm, "control socket");
 }
 
-/* ---- orders ---------------------------------------------------------------- */
-
-static int save(struct boot_monitor *monitor, const struct boot_order *order, const int *fds,
-                struct error *error)
-{
-    struct vm_snapshot_target target = {
-        .state_fd = fds[0], .memory_fd = fds[1], .base_count = order->base_count,
-    };
-    bool was_paused = vm_is_paused(monitor->vm);
-    int result;
-
-    if (target.base_count > SNAPSHOT_CHAIN_MAX || fds[1 + target.base_count] < 0)
-        return error_set(error, EBADF, "snapshot: the VM has as many files open as it may; have its "
-                         "guest close connections");
-    memcpy(target.id, order->id, sizeof(target.id));
-    memcpy(target.base_fds, fds + 2, target.base_count * sizeof(*fds));
-    memcpy(target.base_id, order->base_id, sizeof(target.base_id));
-    /* Not an instruction after it, or the disks would be ahead of the snapshot. */
-    if (order->stop)
-        vm_pause(monitor->vm);
-    result = vm_save(monitor->vm, &target, error);
-    if (result < 0 && !was_paused)
-        vm_resume(monitor->vm);
-    return result;
-}
-
-static void close_all(int *fds)
-{
-    for (int i = 0; i < BOOT_ORDER_FDS; i++) {
-        cleanup_close(&fds[i]);
-        fds[i] = -1;
-    }
-}
-
-static void carry_out(struct boot_monitor *monitor, const struct boot_order *order, int *fds)
-{
-    struct boot_answer answer = { .error_number = 0 };
-    struct error error = ERROR_INIT;
-
-    switch (order->kind) {
-    case BOOT_ORDER_PAUSE:
-        vm_pause(monitor->vm);
-        break;
-    case BOOT_ORDER_RESUME:
-        vm_resume(monitor->vm);
-        break;
-    case BOOT_ORDER_SNAPSHOT:
-        save(monitor, order, fds, &error);
-        break;
-    case BOOT_ORDER_BALLOON:
-        vm_set_balloon(monitor->vm, order->target, &error);
-        break;
-    }
-    /* Before the answer, upon which those in memory may be removed, and their room in the cgroup. */
-    close_all(fds);
-    answer.paused = vm_is_paused(monitor->vm);
-    answer.error_number = error.number;
-    memcpy(answer.message, error.message, sizeof(answer.message));
-    send(monitor->channel, &answer, sizeof(answer), MSG_NOSIGNAL);
-}
-
-/* A message with its descriptors, -1 where there are none; what recvmsg() returned. */
-static ssize_t receive(int channel, struct boot_order *order, int *fds)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(BOOT_ORDER_FDS * sizeof(int))];
-    } control;
-    struct iovec part = { .iov_base = order, .iov_len = sizeof(*order) };
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1,
-        .msg_control = &control, .msg_controllen = sizeof(control),
-    };
-    ssize_t length = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-    for (int i = 0; i < BOOT_ORDER_FDS; i++)
-        fds[i] = -1;
-    /* There is room for the first of them alone where this process has as many open as it may. */
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len <= CMSG_LEN(BOOT_ORDER_FDS * sizeof(int)))
-        memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
-    return length;
-}
-
 static void wish_arrived(void *context, uint32_t events)
 {
     struct boot_monitor *monitor = context;
-    struct boot_order order = { .kind = 0 };
-    int fds[BOOT_ORDER_FDS];
-    ssize_t length = receive(monitor->channel, &order, fds);
+    struct order order = { .kind = 0 };
+    int fds[ORDER_FDS];
+    ssize_t length = order_receive(monitor->channel, &order, fds);
     char wish = BOOT_STOP; /* also where the supervisor is gone */
 
     (void)events;
     if (length == (ssize_t)sizeof(order)) {
-        carry_out(monitor, &order, fds);
+        order_obey(monitor->vm, monitor->channel, &order, fds);
     } else if (length >= 0 || errno != EAGAIN) {
         if (length == 1)
             memcpy(&wish, &order, 1);
         obey(monitor, wish);
     }
-    close_all(fds);
+    order_close_files(fds);
 }
 
 /* A supervisor that does not hear it sees the end of the process. */

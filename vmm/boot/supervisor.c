@@ -13,9 +13,9 @@
 
 #include "devices/registry.h"
 #include "vmm/boot/boot.h"
-#include "vmm/boot/orders.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
 #include "vmm/vm.h"
 
@@ -198,7 +198,7 @@ static void message_arrived(void *context, uint32_t events)
     union {
         char word;
         struct boot_report report;
-        struct boot_answer answer;
+        struct order_answer answer;
     } message;
     ssize_t length = recv(supervisor->channel, &message, sizeof(message), MSG_DONTWAIT);
 
@@ -214,7 +214,7 @@ static void message_arrived(void *context, uint32_t events)
         event_loop_remove(supervisor->loop, supervisor->channel);
     }
 }
-_Static_assert(sizeof(struct boot_report) != sizeof(struct boot_answer), "told apart by their size");
+_Static_assert(sizeof(struct boot_report) != sizeof(struct order_answer), "told apart by their size");
 
 static void monitor_ended(void *context, uint32_t events)
 {
@@ -402,6 +402,18 @@ static void allow_many_files(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static int open_orders(struct supervisor *supervisor, struct error *error)
+{
+    struct orders_owner owner = {
+        .vm = &supervisor->config->vm,
+        .entry = supervisor->config->entry,
+        .stop = told_to_stop,
+        .context = supervisor,
+    };
+
+    return orders_create(&supervisor->orders, &owner, supervisor->loop, error);
+}
+
 static int open_supervisor(struct supervisor *supervisor, struct error *error)
 {
     int result;
@@ -418,8 +430,7 @@ static int open_supervisor(struct supervisor *supervisor, struct error *error)
         result = sandbox_create(&supervisor->sandbox, &supervisor->config->sandbox,
                                 supervisor->log, error);
     if (result == 0 && supervisor->config->entry)
-        result = orders_create(&supervisor->orders, supervisor->config, supervisor->loop,
-                               told_to_stop, supervisor, error);
+        result = open_orders(supervisor, error);
     supervisor->monitor.terminal = supervisor->terminal;
     supervisor->monitor.sandbox = supervisor->sandbox;
     return result;

@@ -237,7 +237,7 @@ void supervisor_send_job(struct supervisor *supervisor)
 static void guest_is_ready(struct supervisor *supervisor, const struct run_hello *hello)
 {
     timeline_mark(supervisor->options->timeline, "guest ready");
-    if (hello->version != RUN_VERSION && warm_distrusts(supervisor))
+    if (hello->version != RUN_VERSION && warm_distrusts(supervisor, "its init is of another version"))
         return;
     if (hello->version != RUN_VERSION) {
         supervisor_complain(supervisor, "the guest's init is of another version of Mote; "
@@ -245,7 +245,7 @@ static void guest_is_ready(struct supervisor *supervisor, const struct run_hello
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
         return;
     }
-    if (!warm_saves_first(supervisor))
+    if (!warm_comes_first(supervisor))
         supervisor_send_job(supervisor);
 }
 
@@ -302,6 +302,7 @@ static void record_came(void *context, const struct record *record)
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;
         supervisor->outcome->began = true;
+        orders_channel(supervisor->orders, supervisor->vm.channel, supervisor->vm.sandbox);
         tell_start(supervisor->options);
         supervisor_send_window(supervisor); /* it may have changed meanwhile */
         break;
@@ -321,7 +322,8 @@ static void control_closed(void *context, int reason)
 {
     struct supervisor *supervisor = context;
 
-    if (supervisor->over || reason != -EPROTO || warm_distrusts(supervisor))
+    if (supervisor->over || reason != -EPROTO ||
+        warm_distrusts(supervisor, "its guest broke the protocol"))
         return; /* SIGCHLD will tell */
     supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
     supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,6 +77,9 @@ static int send_signal(struct supervisor *supervisor, int number)
         { RUN_SIGNAL, sizeof(struct run_signal) }, { (uint32_t)number },
     };
 
+    /* A paused job would not end; others wait, as they do for a process that is stopped. */
+    if (number != SIGUSR1 && number != SIGUSR2)
+        orders_go_on(supervisor->orders);
     return supervisor->control ? control_send(supervisor->control, &record, sizeof(record))
                                : -ENOTCONN;
 }
@@ -231,6 +235,8 @@ static void user_signalled(struct supervisor *supervisor, int number)
 
     if (ends)
         supervisor->ends_wanted++;
+    if (supervisor->over && (ends || number == SIGHUP))
+        warm_hurry(supervisor);
     /* Who asks for the third time means us and not the job. */
     if (supervisor->phase != PHASE_RUNNING || supervisor->ends_wanted >= 3) {
         if (ends || number == SIGHUP)
@@ -296,7 +302,6 @@ static void leave(void *context)
 {
     struct supervisor *supervisor = context;
     const struct supervisor_options *options = supervisor->options;
-    struct store_entry entry = STORE_ENTRY_INIT;
 
     event_loop_destroy(supervisor->loop);
     close(supervisor->signals);
@@ -304,23 +309,40 @@ static void leave(void *context)
     warm_leave(supervisor);
     if (options->started_fd >= 0)
         close(options->started_fd);
-    if (options->entry)
-        entry = *options->entry;
-    store_close(&entry);
+    orders_close(supervisor->orders);
     explicit_bzero(options->job, options->job_length);
+}
+
+/* Its end is told by SIGCHLD. */
+static void answer_came(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+    struct order_answer answer;
+    ssize_t length = recv(supervisor->vm.channel, &answer, sizeof(answer), MSG_DONTWAIT);
+
+    (void)events;
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING)
+        warm_answered(supervisor, &answer);
+    else if (length == (ssize_t)sizeof(answer))
+        orders_answered(supervisor->orders, &answer);
+    else if (length <= 0)
+        event_loop_remove(supervisor->loop, supervisor->vm.channel);
 }
 
 int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
 {
     const struct supervisor_options *options = supervisor->options;
     struct vm_owner owner = { .leave = leave, .context = supervisor };
-    struct vm_saving files;
-    const struct vm_saving *saving = warm_begin(supervisor, &files);
+    bool ordered = warm_begin(supervisor) || supervisor->orders;
     int result;
 
     supervisor->phase = PHASE_WAITING;
-    if ((result = vm_process_start(&supervisor->vm, options->config, saving, &owner,
+    if ((result = vm_process_start(&supervisor->vm, options->config, ordered, &owner,
                                    options->sandbox, options->log, options->timeline, error)) < 0 ||
+        (ordered &&
+         (result = supervisor_watch(supervisor, supervisor->vm.channel, answer_came, error)) < 0) ||
         (result = supervisor_watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
         (result = supervisor_watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
         return result;
@@ -331,9 +353,26 @@ void supervisor_close_vm(struct supervisor *supervisor)
 {
     event_loop_remove(supervisor->loop, supervisor->vm.handoff);
     event_loop_remove(supervisor->loop, supervisor->vm.console);
+    event_loop_remove(supervisor->loop, supervisor->vm.channel);
     control_destroy(supervisor->control);
     supervisor->control = NULL;
     vm_process_close(&supervisor->vm, supervisor->options->config);
+}
+
+static void told_to_stop(void *context)
+{
+    user_signalled(context, SIGTERM);
+}
+
+static int open_orders(struct supervisor *supervisor, struct error *error)
+{
+    const struct supervisor_options *options = supervisor->options;
+    struct orders_owner owner = {
+        .vm = options->config, .entry = options->entry, .is_job = true,
+        .stop = told_to_stop, .context = supervisor,
+    };
+
+    return options->entry ? orders_create(&supervisor->orders, &owner, supervisor->loop, error) : 0;
 }
 
 static int start(struct supervisor *supervisor, struct error *error)
@@ -343,7 +382,8 @@ static int start(struct supervisor *supervisor, struct error *error)
 
     if ((result = log_share(options->log, error)) < 0 ||
         (result = event_loop_create(&supervisor->loop, error)) < 0 ||
-        (result = open_signals(supervisor, error)) < 0)
+        (result = open_signals(supervisor, error)) < 0 ||
+        (result = open_orders(supervisor, error)) < 0)
         return result;
     supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (supervisor->clock < 0)
@@ -360,10 +400,13 @@ static int start(struct supervisor *supervisor, struct error *error)
 
 static void close_all(struct supervisor *supervisor)
 {
-    warm_close(supervisor);
-    vm_process_close(&supervisor->vm, supervisor->options->config);
+    orders_channel(supervisor->orders, -1, NULL);
+    orders_destroy(supervisor->orders);
+    if (supervisor->loop)
+        supervisor_close_vm(supervisor);
     supervisor_close_streams(supervisor);
-    control_destroy(supervisor->control);
+    warm_finish(supervisor);
+    warm_close(supervisor);
     event_loop_destroy(supervisor->loop);
     cleanup_close(&supervisor->signals);
     cleanup_close(&supervisor->clock);
@@ -374,7 +417,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = -1, .clock = -1,
-        .patience = -1, .vm = VM_PROCESS_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = -1, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

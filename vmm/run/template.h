@@ -54,7 +54,7 @@ struct template {
 /* The place of KEY's, which becomes the template's.  After a failure, too: template_close(). */
 int template_open(struct template *template, char *key, struct error *error);
 void template_close(struct template *template);
-/* In the process of a VM that is saved or restored: closes all but the snapshot's own files. */
+/* In the process of a VM: closes all but what is restored; what is to be saved into comes with the order. */
 void template_leave(struct template *template);
 
 /*
@@ -75,7 +75,10 @@ int template_begin(struct template *template, uint64_t memory, struct error *err
 int template_keep(struct template *template, const struct vm_config *config,
                   const struct template_about *about, struct error *error);
 
-/* Nothing begun is fine. */
+/* It was kept by another process: its files are let go of. */
+void template_kept(struct template *template);
+
+/* Nothing begun is fine, and one that is complete stays. */
 void template_drop(struct template *template);
 
 /* ---- all of them ------------------------------------------------------------ */

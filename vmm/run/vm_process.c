@@ -16,6 +16,7 @@
 #include "devices/virtio/vsock.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/control/order.h"
 #include "vmm/vm.h"
 
 #define CONSOLE_DRAIN_MS 100
@@ -38,59 +39,45 @@ static int status_of(enum vm_end_kind kind)
     return STATUS_FAILED;
 }
 
-/* The order to save, and whom it is for. */
-struct saver {
-    int channel;
-    struct vm_saving files;
+/* Whose orders it obeys. */
+struct obeyer {
+    int channel; /* -1: there are none */
     struct vm *vm;
     struct event_loop *loop;
 };
 
-static void save(struct saver *saver, struct error *error)
+/* A job that breaks in here finds nothing of a template that the VM was saved as: its files are closed. */
+static void order_came(void *context, uint32_t events)
 {
-    struct vm_snapshot_target target = {
-        .state_fd = saver->files.state_fd, .memory_fd = saver->files.memory_fd,
-    };
-
-    memcpy(target.id, saver->files.id, sizeof(target.id));
-    vm_save(saver->vm, &target, error);
-    /* A job that breaks in here finds nothing of the template. */
-    close(target.state_fd);
-    close(target.memory_fd);
-}
-
-static void ordered_to_save(void *context, uint32_t events)
-{
-    struct saver *saver = context;
-    struct vm_saved saved = { .error_number = 0 };
-    struct error error = ERROR_INIT;
-    char order;
+    struct obeyer *obeyer = context;
+    struct order order = { .kind = 0 };
+    int fds[ORDER_FDS];
+    ssize_t length = order_receive(obeyer->channel, &order, fds);
 
     (void)events;
-    event_loop_remove(saver->loop, saver->channel);
-    if (read(saver->channel, &order, 1) == 1) {
-        save(saver, &error);
-        saved.error_number = error.number;
-        memcpy(saved.message, error.message, sizeof(saved.message));
-        send(saver->channel, &saved, sizeof(saved), MSG_NOSIGNAL);
+    if (length == (ssize_t)sizeof(order))
+        order_obey(obeyer->vm, obeyer->channel, &order, fds);
+    order_close_files(fds);
+    if (length == 0) {
+        event_loop_remove(obeyer->loop, obeyer->channel);
+        close(obeyer->channel);
     }
-    close(saver->channel);
 }
 
-static int await_order(struct saver *saver, struct vm *vm, struct event_loop *loop,
-                       struct error *error)
+static int await_orders(struct obeyer *obeyer, struct vm *vm, struct event_loop *loop,
+                        struct error *error)
 {
     struct event_source source = {
-        .fd = saver->channel, .events = EPOLLIN, .handler = ordered_to_save, .context = saver,
+        .fd = obeyer->channel, .events = EPOLLIN, .handler = order_came, .context = obeyer,
     };
-    int result = saver->channel < 0 ? 0 : event_loop_add(loop, &source);
+    int result = obeyer->channel < 0 ? 0 : event_loop_add(loop, &source);
 
-    saver->vm = vm;
-    saver->loop = loop;
+    obeyer->vm = vm;
+    obeyer->loop = loop;
     return result < 0 ? error_system(error, -result, "the VM's process") : 0;
 }
 
-static int run_vm(const struct vm_config *config, struct vm_host *host, struct saver *saver,
+static int run_vm(const struct vm_config *config, struct vm_host *host, struct obeyer *obeyer,
                   int console_fd, struct error *error)
 {
     struct console_options console = {
@@ -105,7 +92,7 @@ static int run_vm(const struct vm_config *config, struct vm_host *host, struct s
     if (result == 0)
         result = vm_create(&vm, config, host, error);
     if (result == 0)
-        result = await_order(saver, vm, host->loop, error);
+        result = await_orders(obeyer, vm, host->loop, error);
     if (result == 0)
         result = vm_run(vm, &end, error);
     if (result < 0)
@@ -126,13 +113,13 @@ static int leave_streams(struct error *error)
 }
 
 static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
-                                struct vm_failure *failure, struct saver *saver, int console_fd)
+                                struct vm_failure *failure, struct obeyer *obeyer, int console_fd)
 {
     struct error error = ERROR_INIT;
     int result = leave_streams(&error);
 
     if (result == 0)
-        result = run_vm(config, host, saver, console_fd, &error);
+        result = run_vm(config, host, obeyer, console_fd, &error);
     if (result < 0) {
         snprintf(failure->message, sizeof(failure->message), "%s", error.message);
         result = STATUS_FAILED;
@@ -163,10 +150,10 @@ static int add_vsock(struct vm_config *config, int handoff, struct error *error)
 
 /* What both processes share: *THEIRS are the other's ends. */
 struct shared_ends {
-    int handoff, console, saver;
+    int handoff, console, channel;
 };
 
-static int open_ends(struct vm_process *process, struct shared_ends *theirs, bool saves,
+static int open_ends(struct vm_process *process, struct shared_ends *theirs, bool ordered,
                      struct error *error)
 {
     int ends[2];
@@ -188,12 +175,12 @@ static int open_ends(struct vm_process *process, struct shared_ends *theirs, boo
     process->console = ends[0];
     theirs->console = ends[1];
     fcntl(process->console, F_SETFL, O_NONBLOCK);
-    if (!saves)
+    if (!ordered)
         return 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_system(error, errno, "the VM's process");
-    process->saver = ends[0];
-    theirs->saver = ends[1];
+    process->channel = ends[0];
+    theirs->channel = ends[1];
     return 0;
 }
 
@@ -201,13 +188,12 @@ static void close_ends(struct shared_ends *theirs)
 {
     cleanup_close(&theirs->handoff);
     cleanup_close(&theirs->console);
-    cleanup_close(&theirs->saver);
+    cleanup_close(&theirs->channel);
 }
 
 int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     const struct vm_saving *saving, const struct vm_owner *owner,
-                     const struct sandbox_config *sandbox, struct log *log,
-                     struct timeline *timeline, struct error *error)
+                     bool ordered, const struct vm_owner *owner, const struct sandbox_config *sandbox,
+                     struct log *log, struct timeline *timeline, struct error *error)
 {
     struct vm_host host = { .log = log, .timeline = timeline };
     struct shared_ends theirs = { -1, -1, -1 };
@@ -215,21 +201,19 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
     int result;
 
     *process = (struct vm_process)VM_PROCESS_INIT;
-    if ((result = open_ends(process, &theirs, saving != NULL, error)) == 0 &&
+    if ((result = open_ends(process, &theirs, ordered, error)) == 0 &&
         (result = add_vsock(config, theirs.handoff, error)) == 0 &&
         (result = sandbox_create(&process->sandbox, sandbox, log, error)) == 0)
         result = pid = sandbox_fork(process->sandbox, error);
     if (pid == 0) {
-        struct saver saver = { .channel = theirs.saver };
+        struct obeyer obeyer = { .channel = theirs.channel };
 
-        if (saving)
-            saver.files = *saving;
         close(process->handoff);
         close(process->console);
-        cleanup_close(&process->saver);
+        cleanup_close(&process->channel);
         owner->leave(owner->context);
         host.sandbox = process->sandbox;
-        be_the_vm(config, &host, process->failure, &saver, theirs.console);
+        be_the_vm(config, &host, process->failure, &obeyer, theirs.console);
     }
     close_ends(&theirs);
     if (result < 0)
@@ -238,14 +222,29 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
     return 0;
 }
 
+int vm_process_record(struct vm_process *process, struct error *error)
+{
+    struct order order = { .kind = ORDER_RECORD };
+
+    return order_send(process->channel, &order, NULL, 0, error);
+}
+
 int vm_process_save(struct vm_process *process, const struct vm_config *config,
                     const struct vm_saving *saving, struct error *error)
 {
+    struct order order = { .kind = ORDER_SNAPSHOT };
+    int fds[] = { saving->state_fd, saving->memory_fd };
+
+    memcpy(order.id, saving->id, sizeof(order.id));
     sandbox_allow_file(process->sandbox, saving->state_fd, VM_STATE_ROOM);
     sandbox_allow_file(process->sandbox, saving->memory_fd, config->memory);
-    if (send(process->saver, "s", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-        return 0;
-    return error_system(error, errno, "the VM's process");
+    return order_send(process->channel, &order, fds, ARRAY_LENGTH(fds), error);
+}
+
+void vm_process_close_channel(struct vm_process *process)
+{
+    cleanup_close(&process->channel);
+    process->channel = -1;
 }
 
 static void await(struct vm_process *process)
@@ -292,8 +291,8 @@ void vm_process_close(struct vm_process *process, struct vm_config *config)
     process->sandbox = NULL;
     cleanup_close(&process->handoff);
     cleanup_close(&process->console);
-    cleanup_close(&process->saver);
-    process->handoff = process->console = process->saver = -1;
+    vm_process_close_channel(process);
+    process->handoff = process->console = -1;
     if (process->failure)
         munmap(process->failure, sizeof(*process->failure));
     process->failure = NULL;

@@ -22,16 +22,10 @@ struct vm_failure {
     char message[sizeof(((struct error *)0)->message)];
 };
 
-/* Files that a VM is to be saved into once, before its job arrives; see vm.h. */
+/* Files that a VM is to be saved into; see vm.h. */
 struct vm_saving {
     int state_fd, memory_fd;
     const uint8_t *id; /* 16 bytes, the snapshot's */
-};
-
-/* What came of it. */
-struct vm_saved {
-    int32_t error_number; /* 0: it is saved */
-    char message[sizeof(((struct error *)0)->message)];
 };
 
 /*
@@ -50,31 +44,36 @@ struct vm_process {
     bool runs;      /* not waited for yet */
     int handoff;    /* the guest's connections, by socket_handoff_receive() */
     int console;    /* what the guest's kernel prints; non-blocking */
-    int saver;      /* tells the outcome, a struct vm_saved; -1: there is nothing to save */
+    int channel;    /* for orders (control/order.h); -1: there will be none */
     int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
                        or less than 0, if it did not end by itself */
     struct error error; /* why it failed */
 };
 
-#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1, .saver = -1, .error = ERROR_INIT }
+#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1, .channel = -1, .error = ERROR_INIT }
 
 /*
  * Forks; the child makes a VM of CONFIG, to which a vsock device is added, enters
  * the jail that SANDBOX describes, runs the VM and leaves its error in `failure`.
  * TIMELINE lies in shared memory.  All of the caller's signals are blocked by
- * then.  SAVING, or NULL, is for vm_process_save().
+ * then.  ORDERED: there will be orders.
  */
 int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     const struct vm_saving *saving, const struct vm_owner *owner,
-                     const struct sandbox_config *sandbox, struct log *log,
-                     struct timeline *timeline, struct error *error);
+                     bool ordered, const struct vm_owner *owner, const struct sandbox_config *sandbox,
+                     struct log *log, struct timeline *timeline, struct error *error);
+
+/* Of a template, with a record_fd: has recorded what its guest has written by now, once; `channel` tells when. */
+int vm_process_record(struct vm_process *process, struct error *error);
 
 /*
- * Has the VM saved into the files that it was started with, once.  When `saver`
- * tells what came of it, the VM goes on, and its process has the files no more.
+ * Orders it to save the VM.  When the answer comes from `channel`, the VM goes on,
+ * and its process has the files no more.
  */
 int vm_process_save(struct vm_process *process, const struct vm_config *config,
                     const struct vm_saving *saving, struct error *error);
+
+/* There will be no more orders. */
+void vm_process_close_channel(struct vm_process *process);
 
 /* The VM can do nothing more; vm_process_ended() tells when it has ended. */
 void vm_process_kill(struct vm_process *process);

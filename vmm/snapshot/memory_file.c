@@ -173,18 +173,26 @@ static bool is_own(uint64_t entry)
     return (entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && !(entry & PAGE_OF_FILE));
 }
 
-/* Whether it still is the page of the files that the memory came from. */
-static bool is_of_source(const struct writing *writing, const struct stretch *stretch, size_t i)
+/* Whether it still is a page of a file, touched or not. */
+static bool is_of_file(const struct writing *writing, const struct stretch *stretch, size_t i)
 {
-    return writing->saving->source && !is_own(stretch->entries[i]) &&
+    return !is_own(stretch->entries[i]) &&
            guest_memory_page_has_file(writing->memory, stretch->address + i * PAGE_SIZE);
 }
 
+/* Whether it still is the page of the files that the memory came from. */
+static bool is_of_source(const struct writing *writing, const struct stretch *stretch, size_t i)
+{
+    return writing->saving->source && is_of_file(writing, stretch, i);
+}
+
+/* A VM that was booted may have its kernel's file in memory, of which every page counts. */
 static bool has_contents(const struct writing *writing, const struct stretch *stretch, size_t i)
 {
+    struct memory_chain *source = writing->saving->source;
     bool may_have = is_own(stretch->entries[i]) ||
-                    (is_of_source(writing, stretch, i) &&
-                     memory_chain_has_data(writing->saving->source, stretch->first + i));
+                    (is_of_file(writing, stretch, i) &&
+                     (!source || memory_chain_has_data(source, stretch->first + i)));
 
     return may_have && !memory_page_is_zero(stretch->bytes + i * PAGE_SIZE);
 }
@@ -193,7 +201,6 @@ static bool has_contents(const struct writing *writing, const struct stretch *st
 static int is_changed(const struct writing *writing, const struct stretch *stretch, size_t i,
                       bool has, bool *changed, struct error *error)
 {
-    static const uint8_t zeros[PAGE_SIZE];
     struct memory_chain *base = writing->saving->base;
     const uint8_t *bytes;
     int result;
@@ -203,7 +210,8 @@ static int is_changed(const struct writing *writing, const struct stretch *stret
         return 0;
     result = memory_chain_page(base, stretch->first + i, &bytes, error);
     if (result == 0)
-        *changed = memcmp(bytes, has ? stretch->bytes + i * PAGE_SIZE : zeros, PAGE_SIZE) != 0;
+        *changed = has ? memcmp(bytes, stretch->bytes + i * PAGE_SIZE, PAGE_SIZE) != 0
+                       : !memory_page_is_zero(bytes);
     return result;
 }
 

@@ -135,6 +135,20 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
     return 0;
 }
 
+/*
+ * Code and constants stay as in the file but for what Linux patches; what is written
+ * to would only cost a fault and a copy for each page.
+ */
+static int load_segment(const struct image *image, const Elf64_Phdr *segment,
+                        struct guest_memory *memory, struct error *error)
+{
+    if (segment->p_flags & PF_W)
+        return image_load(image, segment->p_offset, segment->p_filesz, memory, segment->p_paddr,
+                          error);
+    return image_place(image, segment->p_offset, segment->p_filesz, memory, segment->p_paddr,
+                       error);
+}
+
 int elf_load(const struct image *image, const struct elf_image *elf, struct guest_memory *memory,
              struct guest_range *range, struct error *error)
 {
@@ -150,8 +164,7 @@ int elf_load(const struct image *image, const struct elf_image *elf, struct gues
             continue;
         if (offset >= ram.size || segment->p_memsz > ram.size - offset)
             return boot_needs_memory(image, memory, segment->p_paddr + segment->p_memsz, error);
-        result = image_load(image, segment->p_offset, segment->p_filesz, memory, segment->p_paddr,
-                            error);
+        result = load_segment(image, segment, memory, error);
         if (result < 0)
             return result;
         if (segment->p_paddr < start)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/boot/control_socket.h"
+#include "vmm/control/control_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/boot/orders.h"
+#include "vmm/control/orders.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vmm/boot/aside.h"
-#include "vmm/boot/control_socket.h"
+#include "vmm/control/aside.h"
+#include "vmm/control/control_socket.h"
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/snapshot/folder.h"
@@ -22,14 +22,13 @@
 #define MOMENTS 32
 
 struct orders {
-    const struct boot_config *config;
-    void (*stop)(void *context);
-    void *context;
+    struct orders_owner owner;
     struct control_socket *control;
     int channel;
     struct sandbox *sandbox; /* of the monitor behind it */
     bool in_flight;
-    struct boot_order order; /* in flight */
+    struct order order; /* in flight */
+    bool went_on;            /* has been told so since */
     struct error failure;    /* met while another order makes up for it */
     struct snapshot_folder folder;
     struct aside keeping; /* FOLDER, once it is written */
@@ -43,28 +42,16 @@ struct orders {
 
 /* ---- to the monitor -------------------------------------------------------- */
 
-/* FD_COUNT descriptors, at most BOOT_ORDER_FDS, go with it. */
-static int send_order(struct orders *orders, const struct boot_order *order, const int *fds,
+static int send_order(struct orders *orders, const struct order *order, const int *fds,
                       size_t fd_count, struct error *error)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(BOOT_ORDER_FDS * sizeof(int))];
-    } control = { .bytes = { 0 } };
-    struct iovec part = { .iov_base = (void *)(uintptr_t)order, .iov_len = sizeof(*order) };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    int result;
 
-    if (fd_count > 0) {
-        control.header = (struct cmsghdr){
-            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-            .cmsg_len = CMSG_LEN(fd_count * sizeof(int)),
-        };
-        memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-    }
-    if (orders->channel < 0 || sendmsg(orders->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
+    if (orders->channel < 0)
+        return error_set(error, EAGAIN, "is being started, or ends; see 'mote ps', and try again");
+    result = order_send(orders->channel, order, fds, fd_count, error);
+    if (result < 0)
+        return result;
     orders->order = *order;
     orders->in_flight = true;
     return 0;
@@ -91,7 +78,7 @@ static int check_base(const struct orders *orders, const struct vm_snapshot_sour
 
 /* ORDER's snapshot, which was begun, is to be the difference from BASE. */
 static int set_base(struct orders *orders, const struct control_request *request,
-                    const struct vm_snapshot_source *base, struct boot_order *order,
+                    const struct vm_snapshot_source *base, struct order *order,
                     struct error *error)
 {
     int result = check_base(orders, base, request->base, error);
@@ -106,21 +93,21 @@ static int set_base(struct orders *orders, const struct control_request *request
     return snapshot_folder_set_base(&orders->folder, request->folder, request->base, base->id, error);
 }
 
-static int send_snapshot(struct orders *orders, const struct boot_order *order,
+static int send_snapshot(struct orders *orders, const struct order *order,
                          const struct vm_snapshot_source *base, struct error *error)
 {
-    int fds[BOOT_ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
+    int fds[ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
 
     memcpy(fds + 3, base->base_fds, base->base_count * sizeof(int));
     sandbox_allow_file(orders->sandbox, orders->folder.state_fd, VM_STATE_ROOM);
-    sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->config->vm.memory);
+    sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->owner.vm->memory);
     return send_order(orders, order, fds, 2 + order->base_count, error);
 }
 
 static int begin_snapshot(struct orders *orders, const struct control_request *request,
                           struct error *error)
 {
-    struct boot_order order = { .kind = BOOT_ORDER_SNAPSHOT, .stop = request->stop };
+    struct order order = { .kind = ORDER_SNAPSHOT, .stop = request->stop };
     struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;
     int result = 0;
 
@@ -129,7 +116,7 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
     if (request->base)
         result = snapshot_folder_open_sealed(&base, request->base, error);
     if (result == 0)
-        result = snapshot_folder_begin(&orders->folder, request->folder, orders->config->vm.memory,
+        result = snapshot_folder_begin(&orders->folder, request->folder, orders->owner.vm->memory,
                                        order.id, error);
     if (result == 0 && request->base)
         result = set_base(orders, request, &base, &order, error);
@@ -148,7 +135,7 @@ static int begin_snapshot(struct orders *orders, const struct control_request *r
 /* The VM stands still for an end that does not come. */
 static void go_on_after(struct orders *orders, const struct error *failure)
 {
-    struct boot_order order = { .kind = BOOT_ORDER_RESUME };
+    struct order order = { .kind = ORDER_RESUME };
     struct error error = ERROR_INIT;
 
     if (send_order(orders, &order, NULL, 0, &error) < 0)
@@ -161,7 +148,7 @@ static void go_on_after(struct orders *orders, const struct error *failure)
 static int keep_snapshot(void *context, struct error *error)
 {
     struct orders *orders = context;
-    int result = snapshot_folder_seal_state(&orders->folder, &orders->config->vm, error);
+    int result = snapshot_folder_seal_state(&orders->folder, orders->owner.vm, error);
 
     if (result == 0)
         return snapshot_folder_finish(&orders->folder, error);
@@ -181,7 +168,7 @@ static void snapshot_kept(void *context, const struct error *error)
         remember(orders, orders->order.id);
         control_socket_answer(orders->control, NULL);
         if (stop)
-            orders->stop(orders->context);
+            orders->owner.stop(orders->owner.context);
     } else if (stop && !orders->was_paused) {
         go_on_after(orders, error);
     } else {
@@ -205,10 +192,10 @@ static int set_paused(struct orders *orders, bool paused, struct error *error)
     bool was = orders->paused;
 
     orders->paused = paused;
-    return was == paused ? 0 : store_set_paused(orders->config->entry, paused, error);
+    return was == paused ? 0 : store_set_paused(orders->owner.entry, paused, error);
 }
 
-void orders_answered(struct orders *orders, const struct boot_answer *answer)
+void orders_answered(struct orders *orders, const struct order_answer *answer)
 {
     struct error error = ERROR_INIT;
 
@@ -218,22 +205,22 @@ void orders_answered(struct orders *orders, const struct boot_answer *answer)
     orders->in_flight = false;
     orders->was_paused = orders->paused;
     /* No reason to lose a snapshot, though. */
-    if (set_paused(orders, answer->paused != 0, &error) < 0 &&
-        orders->order.kind == BOOT_ORDER_SNAPSHOT)
+    if (set_paused(orders, answer->paused != 0 && !orders->went_on, &error) < 0 &&
+        orders->order.kind == ORDER_SNAPSHOT)
         error = (struct error)ERROR_INIT;
+    orders->went_on = false;
     if (orders->failure.number) {
         error = orders->failure;
         orders->failure = (struct error)ERROR_INIT;
-    } else if (answer->error_number) {
-        error_set(&error, answer->error_number > 0 ? answer->error_number : EIO, "%.*s",
-                  (int)sizeof(answer->message) - 1, answer->message);
+    } else {
+        order_take_error(answer, &error);
     }
-    if (!error.number && orders->order.kind == BOOT_ORDER_SNAPSHOT) {
+    if (!error.number && orders->order.kind == ORDER_SNAPSHOT) {
         snapshot_saved(orders);
         return;
     }
     snapshot_folder_drop(&orders->folder);
-    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+    if (orders->order.kind == ORDER_SNAPSHOT)
         sandbox_files_written(orders->sandbox, false);
     if (error.number)
         control_socket_refuse(orders->control, &error);
@@ -248,10 +235,10 @@ static void give_up_order(struct orders *orders)
 
     if (!orders->in_flight)
         return;
-    orders->in_flight = false;
+    orders->in_flight = orders->went_on = false;
     orders->failure = (struct error)ERROR_INIT;
     snapshot_folder_drop(&orders->folder);
-    if (orders->order.kind == BOOT_ORDER_SNAPSHOT)
+    if (orders->order.kind == ORDER_SNAPSHOT)
         sandbox_files_written(orders->sandbox, false);
     error_set(&error, ESRCH, "the VM ended before it was done");
     control_socket_refuse(orders->control, &error);
@@ -264,10 +251,26 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
     if (!orders)
         return;
     set_paused(orders, false, &error);
+    /* First of all: the next client is asked for its order before that returns. */
+    orders->channel = channel;
     if (channel < 0)
         give_up_order(orders);
-    orders->channel = channel;
     orders->sandbox = sandbox;
+}
+
+void orders_go_on(struct orders *orders)
+{
+    struct order order = { .kind = ORDER_RESUME, .silent = true };
+    struct error error = ERROR_INIT;
+
+    if (!orders || (!orders->paused && !orders->in_flight))
+        return;
+    /* One that does not listen has ended, or is ended by its owner's patience. */
+    if (order_send(orders->channel, &order, NULL, 0, &error) < 0)
+        return;
+    orders->went_on = orders->in_flight;
+    /* Nobody asked who could be told of an error: `mote ps` is wrong then. */
+    set_paused(orders, false, &error);
 }
 
 void orders_abandon(struct orders *orders)
@@ -288,10 +291,10 @@ int orders_end(struct orders *orders, struct error *error)
 
 static struct json_object *status_of(const struct orders *orders)
 {
-    const struct vm_config *vm = &orders->config->vm;
+    const struct vm_config *vm = orders->owner.vm;
     struct json_object *reply = json_object_new_object();
 
-    json_object_object_add(reply, "name", json_object_new_string(orders->config->entry->name));
+    json_object_object_add(reply, "name", json_object_new_string(orders->owner.entry->name));
     json_object_object_add(reply, "state", json_object_new_string(orders->paused ? "paused" : "running"));
     json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
     json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
@@ -299,34 +302,52 @@ static struct json_object *status_of(const struct orders *orders)
     return reply;
 }
 
+/* What makes no sense for a job. */
+static int refuse_for_job(const struct orders *orders, enum control_command command,
+                          struct error *error)
+{
+    if (!orders->owner.is_job)
+        return 0;
+    if (command == CONTROL_SNAPSHOT)
+        return error_set(error, ENOTSUP, "is a job, whose copies would have nobody to talk to; save a VM of "
+                         "'mote boot --name', or start jobs from a saved guest by 'mote run --warm'");
+    if (command == CONTROL_BALLOON)
+        return error_set(error, ENODEV, "is a job, which has no balloon; limit it by --memory");
+    return 0;
+}
+
 static void asked(void *context, const struct control_request *request)
 {
     struct orders *orders = context;
-    struct boot_order order = { .kind = 0 };
+    struct order order = { .kind = 0 };
     struct error error = ERROR_INIT;
-    int result = 0;
+    int result = refuse_for_job(orders, (enum control_command)request->command, &error);
 
+    if (result < 0) {
+        control_socket_refuse(orders->control, &error);
+        return;
+    }
     switch ((enum control_command)request->command) {
     case CONTROL_STATUS:
         control_socket_answer(orders->control, status_of(orders));
         return;
     case CONTROL_STOP:
         control_socket_answer(orders->control, NULL);
-        orders->stop(orders->context);
+        orders->owner.stop(orders->owner.context);
         return;
     case CONTROL_SNAPSHOT:
         result = begin_snapshot(orders, request, &error);
         break;
     case CONTROL_PAUSE:
-        order.kind = BOOT_ORDER_PAUSE;
+        order.kind = ORDER_PAUSE;
         result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_RESUME:
-        order.kind = BOOT_ORDER_RESUME;
+        order.kind = ORDER_RESUME;
         result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_BALLOON:
-        order = (struct boot_order){ .kind = BOOT_ORDER_BALLOON, .target = request->target };
+        order = (struct order){ .kind = ORDER_BALLOON, .target = request->target };
         result = send_order(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_COMMAND_COUNT:
@@ -338,27 +359,26 @@ static void asked(void *context, const struct control_request *request)
 
 /* ---- life ------------------------------------------------------------------ */
 
-int orders_create(struct orders **orders, const struct boot_config *config, struct event_loop *loop,
-                  void (*stop)(void *context), void *context, struct error *error)
+int orders_create(struct orders **orders, const struct orders_owner *owner,
+                  struct event_loop *loop, struct error *error)
 {
     struct orders *created = calloc(1, sizeof(*created));
-    struct control_owner owner = { .asked = asked, .context = created };
+    struct control_owner asker = { .asked = asked, .context = created };
     int result;
 
     if (!created)
         return error_system(error, ENOMEM, "--name");
-    created->config = config;
-    created->stop = stop;
-    created->context = context;
+    created->owner = *owner;
     created->channel = -1;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
     created->keeping = (struct aside)ASIDE_INIT;
     created->loop = loop;
-    if (config->vm.snapshot)
-        remember(created, config->vm.snapshot->id);
+    if (owner->vm->snapshot)
+        remember(created, owner->vm->snapshot->id);
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
-    signal(SIGXFSZ, SIG_IGN);
-    result = control_socket_create(&created->control, config->entry->folder, loop, &owner, error);
+    if (!owner->is_job)
+        signal(SIGXFSZ, SIG_IGN);
+    result = control_socket_create(&created->control, owner->entry->folder, loop, &asker, error);
     if (result < 0) {
         free(created);
         return result;
@@ -369,10 +389,13 @@ int orders_create(struct orders **orders, const struct boot_config *config, stru
 
 void orders_close(struct orders *orders)
 {
+    struct store_entry entry;
+
     if (!orders)
         return;
+    entry = *orders->owner.entry;
     control_socket_close(orders->control);
-    store_close(orders->config->entry);
+    store_close(&entry);
     snapshot_folder_leave(&orders->folder);
     cleanup_close(&orders->keeping.fd);
 }
@@ -383,7 +406,7 @@ void orders_destroy(struct orders *orders)
         return;
     aside_end(&orders->keeping);
     control_socket_destroy(orders->control);
-    unlinkat(orders->config->entry->folder, "control", 0);
+    unlinkat(orders->owner.entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);
     free(orders);
 }

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vmm/boot/control_socket.h"
+#include "vmm/control/control_socket.h"
 #include "vmm/cleanup.h"
 
 #define WAITING_MS 100
@@ -114,7 +114,7 @@ int control_socket_ask_long(int folder, struct json_object *request, struct json
         result = error_system(error, errno, "control socket");
     else if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
         result = error_set(error, errno, errno == ENOENT || errno == ECONNREFUSED
-                           ? "has no control socket: it is no VM of 'mote boot --name', or has ended"
+                           ? "is being started, or has ended; see 'mote ps'"
                            : "control socket: %s", strerror(errno));
     else
         result = ask(fd, request, reply, waiting, error);

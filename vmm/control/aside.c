@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/boot/aside.h"
+#include "vmm/control/aside.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients of a job's control socket get its VM's process to do, and what that process may answer. */
+#include "vmm/control/orders.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/support/fixture.h"
+#include "tests/support/test_tool.h"
+#include "vmm/cleanup.h"
+#include "vmm/control/control_socket.h"
+
+static struct test_directory directory;
+static struct event_loop *loop;
+static struct store_entry entry;
+static struct vm_config config;
+static struct orders *orders;
+static int ends[2]; /* the supervisor's, and that of the VM's process, which is the test */
+static unsigned int stopped;
+
+static void owner_stop(void *context)
+{
+    (void)context;
+    stopped++;
+}
+
+static void open_orders(bool is_job)
+{
+    struct orders_owner owner = {
+        .vm = &config, .entry = &entry, .is_job = is_job, .stop = owner_stop,
+    };
+    struct error error = ERROR_INIT;
+
+    if (orders_create(&orders, &owner, loop, &error) < 0)
+        fail_msg("%s", error.message);
+}
+
+static int set_up(void **state)
+{
+    char word[] = "true", *words[] = { word };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    stopped = 0;
+    config = (struct vm_config){ .cpus = 2, .memory = 64 << 20 };
+    test_directory_create(&directory);
+    setenv("XDG_RUNTIME_DIR", directory.path, 1);
+    assert_int_equal(store_create(&entry, "job", words, 1, &error), 0);
+    assert_int_equal(store_claim(&entry, &error), 0);
+    assert_int_equal(event_loop_create(&loop, &error), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    open_orders(true);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    orders_destroy(orders);
+    close(ends[0]);
+    close(ends[1]);
+    event_loop_destroy(loop);
+    assert_int_equal(store_remove(&entry, &error), 0);
+    store_close(&entry);
+    test_directory_remove(&directory);
+    return 0;
+}
+
+/* ---- a client --------------------------------------------------------------- */
+
+static int ask(const char *request)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/control", entry.folder);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    run_loop_for(loop, 20);
+    return fd;
+}
+
+/* The answer so far, NULL where there will be none. */
+static const char *heard(int fd)
+{
+    static char text[CONTROL_LINE_MAX];
+    ssize_t length;
+
+    run_loop_for(loop, 20);
+    length = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+    if (length <= 0)
+        return length < 0 && errno == EAGAIN ? "" : NULL;
+    text[length] = '\0';
+    return text;
+}
+
+static void answers(const char *request, const char *wanted)
+{
+    cleanup_fd int fd = ask(request);
+    const char *text = heard(fd);
+
+    if (!text || !strstr(text, wanted))
+        fail_msg("%s was answered by %s, wanted %s", request, text ? text : "nothing", wanted);
+}
+
+#define STATUS "{\"command\":\"status\"}\n"
+#define PAUSE "{\"command\":\"pause\"}\n"
+#define RESUME "{\"command\":\"resume\"}\n"
+#define OK "{\"ok\":true}\n"
+
+/* ---- the VM's process -------------------------------------------------------- */
+
+/* An order has come, and this is it; or there is none: -1. */
+static int ordered(bool *silent)
+{
+    struct order order;
+    int fds[ORDER_FDS];
+    ssize_t length = order_receive(ends[1], &order, fds);
+
+    order_close_files(fds);
+    if (length != (ssize_t)sizeof(order))
+        return -1;
+    *silent = order.silent != 0;
+    return (int)order.kind;
+}
+
+static void expect_order(enum order_kind kind, bool silent)
+{
+    bool was_silent = false;
+
+    assert_int_equal(ordered(&was_silent), (int)kind);
+    assert_int_equal(was_silent, silent);
+}
+
+static void expect_no_order(void)
+{
+    bool silent;
+
+    assert_int_equal(ordered(&silent), -1);
+}
+
+static void reply(bool paused, int error_number, const char *message)
+{
+    struct order_answer answer = { .paused = paused, .error_number = error_number };
+
+    snprintf(answer.message, sizeof(answer.message), "%s", message);
+    orders_answered(orders, &answer);
+}
+
+/* A client has it paused. */
+static void pause_it(void)
+{
+    cleanup_fd int fd = ask(PAUSE);
+
+    expect_order(ORDER_PAUSE, false);
+    assert_string_equal(heard(fd), "");
+    reply(true, 0, "");
+    assert_string_equal(heard(fd), OK);
+    assert_true(store_is_paused(&entry));
+}
+
+/* ---- the tests --------------------------------------------------------------- */
+
+static void a_job_that_has_not_begun(void **state)
+{
+    (void)state;
+    answers(PAUSE, "is being started");
+    answers(STATUS, "\"state\":\"running\"");
+    answers(STATUS, "\"name\":\"job\"");
+    answers(STATUS, "\"cpus\":2,\"memory\":67108864");
+    orders_channel(orders, ends[0], NULL);
+    pause_it();
+}
+
+static void paused_and_resumed(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    pause_it();
+    answers(STATUS, "\"state\":\"paused\"");
+    fd = ask(RESUME);
+    expect_order(ORDER_RESUME, false);
+    reply(false, 0, "");
+    assert_string_equal(heard(fd), OK);
+    assert_false(store_is_paused(&entry));
+    answers(STATUS, "\"state\":\"running\"");
+}
+
+static void what_a_job_has_not(void **state)
+{
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    answers("{\"command\":\"snapshot\",\"folder\":\"/nowhere/x\"}\n", "mote boot --name");
+    answers("{\"command\":\"balloon\",\"target\":1}\n", "no balloon");
+    expect_no_order();
+    answers("{\"command\":\"stop\"}\n", "\"ok\":true");
+    assert_int_equal(stopped, 1);
+}
+
+/* Its supervisor wants something of the job, which has to go on for that. */
+static void goes_on_for_its_end(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    orders_go_on(orders);
+    orders_channel(orders, ends[0], NULL);
+    orders_go_on(orders);
+    expect_no_order();
+    pause_it();
+    orders_go_on(orders);
+    expect_order(ORDER_RESUME, true);
+    assert_false(store_is_paused(&entry));
+    answers(STATUS, "\"state\":\"running\"");
+    /* Amid a pause: that was carried out first. */
+    fd = ask(PAUSE);
+    orders_go_on(orders);
+    expect_order(ORDER_PAUSE, false);
+    expect_order(ORDER_RESUME, true);
+    reply(true, 0, "");
+    assert_string_equal(heard(fd), OK);
+    assert_false(store_is_paused(&entry));
+    /* And not the next one. */
+    pause_it();
+}
+
+static void ends_amid_a_request(void **state)
+{
+    cleanup_fd int fd = -1, other = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    pause_it();
+    fd = ask(RESUME);
+    other = ask(PAUSE);
+    orders_channel(orders, -1, NULL);
+    assert_non_null(strstr(heard(fd), "the VM ended before it was done"));
+    assert_non_null(strstr(heard(other), "is being started, or ends"));
+    assert_false(store_is_paused(&entry));
+    reply(true, 0, "");
+    assert_false(store_is_paused(&entry));
+}
+
+/* Its guest may have taken it over. */
+static void hostile_answers(void **state)
+{
+    char longest[sizeof(((struct order_answer *)0)->message)];
+    struct order_answer answer = { .paused = 7, .error_number = INT32_MIN };
+    cleanup_fd int fd = -1, other = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    /* Which nobody waits for. */
+    reply(true, 0, "");
+    assert_false(store_is_paused(&entry));
+    answers(STATUS, "\"state\":\"running\"");
+    fd = ask(PAUSE);
+    memset(answer.message, '\x1b', sizeof(answer.message));
+    orders_answered(orders, &answer);
+    assert_non_null(strstr(heard(fd), "{\"ok\":false,\"error\":\"?"));
+    memset(longest, 'x', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
+    other = ask(PAUSE);
+    reply(false, EIO, longest);
+    assert_non_null(strstr(heard(other), "\"error\":\"xxx"));
+    assert_false(store_is_paused(&entry));
+}
+
+/* It reads no orders: who asks hears of that, and the supervisor goes on. */
+static void a_process_that_does_not_listen(void **state)
+{
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    while (send(ends[0], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        continue;
+    answers(PAUSE, "does not listen");
+    answers(STATUS, "\"ok\":true");
+    orders_go_on(orders);
+}
+
+static void clients_of_a_job_that_is_gone(void **state)
+{
+    cleanup_fd int waiting = -1, idle = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    waiting = ask(PAUSE);
+    idle = ask("{\"comm");
+    orders_destroy(orders);
+    assert_null(heard(waiting));
+    assert_null(heard(idle));
+    /* Another job has the name. */
+    open_orders(true);
+    answers(STATUS, "\"ok\":true");
+}
+
+static void a_vm_is_no_job(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    orders_destroy(orders);
+    open_orders(false);
+    orders_channel(orders, ends[0], NULL);
+    fd = ask("{\"command\":\"balloon\",\"target\":4096}\n");
+    expect_order(ORDER_BALLOON, false);
+    reply(false, 0, "");
+    assert_string_equal(heard(fd), OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_job_that_has_not_begun, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(paused_and_resumed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_job_has_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(goes_on_for_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ends_amid_a_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostile_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_process_that_does_not_listen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clients_of_a_job_that_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_vm_is_no_job, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
