@@ -3,24 +3,29 @@
 #
 # What copies of an idle VM take, and how fast they are made.
 
-# memory_of PID…: what these processes and their children have, a line of smaps_rollup each.
+# memory_of PID…: sets smaps to what tells of these supervisors' memory and of their monitors', one after the other. No
+# program is started for it: where processors are emulated, so many would take minutes.
 memory_of() {
-    local pid
-    for pid; do echo "$pid"; pgrep -P "$pid"; done | while read -r pid; do cat "/proc/$pid/smaps_rollup"; done
+    local pid child
+    smaps=()
+    for pid; do
+        read -r child _ <"/proc/$pid/task/$pid/children" || [[ -n $child ]] # no newline at its end
+        smaps+=("/proc/$pid/smaps_rollup" "/proc/$child/smaps_rollup")
+    done
 }
 
 # measure_copies SNAPSHOT COUNT [WORD…]: private memory of `mote restore` side by side: what no other process shares.
 measure_copies() {
-    local pids=() count=$2 i
+    local pids=() count=$2 i smaps
     for ((i = 0; i < count; i++)); do
         build/mote restore "$1" --log-level warn "${@:3}" </dev/null >/dev/null &
         pids+=($!)
     done
     sleep 2
-    memory_of "${pids[@]}" |
-        awk -v copies="$count" '/^Private_(Clean|Dirty):/ { private += $2 } /^Pss:/ { pss += $2 }
-            END { printf "a copy of an idle VM of 128 MiB: %d KiB private, %d KiB PSS, both processes\n",
-                  private / copies, pss / copies }'
+    memory_of "${pids[@]}"
+    awk -v copies="$count" '/^Private_(Clean|Dirty):/ { private += $2 } /^Pss:/ { pss += $2 }
+        END { printf "a copy of an idle VM of 128 MiB: %d KiB private, %d KiB PSS, both processes\n",
+              private / copies, pss / copies }' "${smaps[@]}"
     kill -TERM "${pids[@]}"
     wait "${pids[@]}" || true
 }
@@ -34,7 +39,7 @@ milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 # measure_clones SNAPSHOT COUNT [WORD…]: all from one command. The PSS of all processes, a supervisor and a monitor
 # each, has what is shared counted once.
 measure_clones() {
-    local count=$2 before start took left i list names
+    local count=$2 before start took left i list names pids=() smaps
     list=$(mktemp)
     before=$(available)
     start=$(milliseconds)
@@ -45,19 +50,19 @@ measure_clones() {
     mapfile -t names <"$list"
     rm "$list"
     for i in "${names[@]}"; do
-        i=$(<"$XDG_RUNTIME_DIR/mote/$i/lock")
-        sed 's/^/supervisor /' "/proc/$i/smaps_rollup"
-        cat "/proc/$(pgrep -P "$i")/smaps_rollup"
-    done | awk -v clones="$count" -v took="$took" -v left="$left" '
-        /^Pss:/ { pss += $2 }
-        /^supervisor Pss:/ { supervisors += $3 }
-        /^Private_(Clean|Dirty):/ { private += $2 }
+        read -r i <"$XDG_RUNTIME_DIR/mote/$i/lock" || [[ -n $i ]]
+        pids+=("$i")
+    done
+    memory_of "${pids[@]}"
+    awk -v clones="$count" -v took="$took" -v left="$left" '
+        FNR == 1 { monitor = files++ % 2 }
+        /^Pss:/ { pss += $2; if (!monitor) supervisors += $2 }
+        /^Private_(Clean|Dirty):/ && monitor { private += $2 }
         END {
             printf "%d clones of an idle VM of 128 MiB: %d ms, %.1f a second\n", clones, took, clones * 1000 / took
             printf "all their processes: %.0f MiB PSS, of that the supervisors %.0f; a clone: %d KiB PSS, its monitor %d KiB private\n",
-                (pss + supervisors) / 1024, supervisors / 1024, (pss + supervisors) / clones, private / clones
+                pss / 1024, supervisors / 1024, pss / clones, private / clones
             printf "the host has %.0f MiB less, %d KiB a clone\n", left / 1024, left / clones
-        }'
-    build/mote stop "${names[@]}"
-    build/mote rm "${names[@]}"
+        }' "${smaps[@]}"
+    build/mote rm --force "${names[@]}"
 }

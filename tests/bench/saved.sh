@@ -64,14 +64,12 @@ add_mote_restore() {
 # memory, and from the state, with the memory as a private view of its file.
 add_qemu_incoming() {
     # shellcheck disable=SC2016 # for that shell
-    local label=$1 folder=$2 input=$3 mib=$4 fed='exec "$@" <"$0.in" 9<"$0"' common
+    local label=$1 folder=$2 input=$3 mib=$4 fed='saved=$1; shift; exec "$@" <"$0" 9<"$saved"' common
     shift 4
-    cp "$input" "$folder/stream.in"
-    cp "$input" "$folder/state.in"
     common=("${qemu[@]}" -M "$microvm,isa-serial=on,memory-backend=ram" -m "$mib" -serial stdio "$@")
-    add "$label" sh -c "$fed" "$folder/stream" "${common[@]}" \
+    add "$label" sh -c "$fed" "$input" "$folder/stream" "${common[@]}" \
         -object "memory-backend-ram,id=ram,size=${mib}M" -incoming fd:9
-    add "$label, mapped" sh -c "$fed" "$folder/state" "${common[@]}" \
+    add "$label, mapped" sh -c "$fed" "$input" "$folder/state" "${common[@]}" \
         -object "memory-backend-file,id=ram,size=${mib}M,mem-path=$folder/memory,share=off" -incoming defer \
         -chardev "pipe,id=load,path=$folder/load" -mon load
 }
