@@ -38,10 +38,6 @@ static const char *const describe_names[] = {
     [DESCRIBE_CMDLINE] = "cmdline",
     [DESCRIBE_COUNT] = NULL,
 };
-static const char *const log_level_names[] = {
-    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
-    [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
-};
 static const char *const on_reboot_names[] = { "exit", "restart", NULL };
 
 static int set_cpus(void *target, const struct option_row *row, const char *value,

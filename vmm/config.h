@@ -46,6 +46,7 @@ struct vm_snapshot_source {
     uint64_t size; /* of RAM, bytes */
     int touched_fd; /* what its VMs need first, or -1: vmm/snapshot/touched.h */
     int record_fd;  /* where to record that, or -1 */
+    bool awaits_job; /* a template: what it writes before its job is recorded at an order, and copied beforehand */
 };
 
 #define SNAPSHOT_SOURCE_INIT \
@@ -102,9 +103,6 @@ void vm_config_close_host(struct vm_config *config);
 
 /* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);
-
-/* The command line of a config that names none: it depends on the console. */
-const char *vm_config_default_command_line(const struct vm_config *config);
 
 /* Whether the values make a VM together; the message names what does not. */
 int vm_config_check(const struct vm_config *config, struct error *error);

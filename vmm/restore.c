@@ -12,11 +12,6 @@
 
 /* ---- options --------------------------------------------------------------- */
 
-static const char *const log_level_names[] = {
-    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
-    [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
-};
-
 static int add_override(void *target, const struct option_row *row, const char *value,
                         struct error *error)
 {
