@@ -211,6 +211,29 @@ some_fail() {
     nothing_left
 }
 
+# passt_of NAME: that of the VM's monitor.
+passt_of() { pgrep -P "$(pgrep -P "$(<"$XDG_RUNTIME_DIR/mote/$1/lock")")" passt || true; }
+
+# The saved VM's port is forwarded to none of them, as only one could have it.
+own_passt() {
+    local port=$((20000 + $$ % 20000)) first i
+    command -v passt >/dev/null || return 0
+    save end end=halt --net "user,forward=tcp:$port:80"
+    cloned 2
+    first=$(passt_of snap-1)
+    [[ $(wc -w <<<"$first $(passt_of snap-2)") == 2 ]] || fail "passt: '$first', '$(passt_of snap-2)'"
+    [[ $(tr '\0' ' ' <"/proc/$first/cmdline") != *"$port"* ]] || fail 'a clone has the forwarded port'
+    "$mote" stop snap-1
+    for ((i = 0; i < 100; i++)); do
+        [[ -e /proc/$first ]] || break
+        sleep 0.05
+    done
+    ((i < 100)) || fail 'passt goes on without its VM'
+    [[ $(passt_of snap-2) ]] || fail 'the passt of the other ended, too'
+    forget
+    nothing_left
+}
+
 # Nobody can be told of the first: it runs, and there are no others.
 untold() {
     local status=0
@@ -253,5 +276,6 @@ a_test 'a generation ID of its own for each clone' own_generations
 a_test 'the supervisor of a clone is killed' one_killed
 a_test 'clones that are refused' not_any
 a_test 'one of three clones fails' some_fail
+a_test 'clones with a passt each' own_passt
 a_test 'a clone that nobody can be told of' untold
 a_test 'the command that makes clones is ended' command_ended
