@@ -21,9 +21,10 @@ $(BUILD)/tests/test_init: $(patsubst %,$(BUILD)/obj/guest/init/%.o,channel tar u
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
-# This one refuses io_uring, and refills a queue as it is served.
-$(BUILD)/tests/test_block_faults: LDFLAGS += \
-    -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=virtqueue_push
+# This one refuses io_uring.
+$(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit
+# This one refills a queue as it is served.
+$(BUILD)/tests/test_block_in_flight: LDFLAGS += -Wl,--wrap=virtqueue_push
 # This one writes to a file when it was just read.
 $(BUILD)/tests/test_snapshot_seal: LDFLAGS += -Wl,--wrap=memory_sum
 # And this one has a file system with reflinks.

@@ -38,10 +38,6 @@ static const char *const describe_names[] = {
     [DESCRIBE_CMDLINE] = "cmdline",
     [DESCRIBE_COUNT] = NULL,
 };
-static const char *const log_level_names[] = {
-    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
-    [LOG_DEBUG] = "debug", [LOG_LEVEL_COUNT] = NULL,
-};
 static const char *const on_reboot_names[] = { "exit", "restart", NULL };
 
 static int set_cpus(void *target, const struct option_row *row, const char *value,
@@ -89,6 +85,8 @@ static const struct option_row machine_rows[] = {
     { "Machine", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
     { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
       option_set_size, FIELD(boot.vm.memory) },
+    { NULL, "huge-pages", "HOW", "on, off or host (default: as the host has it)", option_set_choice,
+      FIELD(boot.vm.pages), .choices = guest_pages_names },
     { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
       "acpi (default), fdt or cmdline", option_set_choice, FIELD(boot.vm.describe),
       .choices = describe_names },

@@ -13,6 +13,11 @@
 /* Below this not even the entry state has room. */
 #define MEMORY_MIN (2ull << 20)
 
+const char *const guest_pages_names[] = {
+    [GUEST_PAGES_AS_HOST] = "host", [GUEST_PAGES_HUGE] = "on", [GUEST_PAGES_SMALL] = "off",
+    [GUEST_PAGES_COUNT] = NULL,
+};
+
 struct vm_config vm_config_default(void)
 {
     return (struct vm_config){
@@ -96,15 +101,11 @@ static const struct virtio_row *row_of(uint32_t id)
     return NULL;
 }
 
-const char *vm_config_default_command_line(const struct vm_config *config)
-{
-    return config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1" : "console=ttyS0 panic=-1";
-}
-
 /* The default, and which disk is the root where the configuration knows it. */
 static int choose_command_line(struct vm_config *config, struct error *error)
 {
-    config->command_line = vm_config_default_command_line(config);
+    config->command_line = config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1"
+                                                             : "console=ttyS0 panic=-1";
     if (!config->root)
         return 0;
     if (asprintf(&config->made_command_line, "%s %s", config->command_line, config->root) < 0) {

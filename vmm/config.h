@@ -10,6 +10,7 @@
 
 #include "vmm/error.h"
 #include "vmm/event_loop.h"
+#include "vmm/guest_memory.h"
 #include "vmm/log.h"
 #include "vmm/machine.h"
 
@@ -63,6 +64,7 @@ struct vm_config {
     const char *kvm_path;
     unsigned int cpus;
     uint64_t memory; /* bytes */
+    unsigned int pages; /* enum guest_pages */
     unsigned int console;  /* enum console_kind */
     unsigned int describe; /* enum describe */
     size_t device_count;
@@ -72,6 +74,9 @@ struct vm_config {
     const struct vm_snapshot_source *snapshot;  /* NULL: boot KERNEL */
     bool may_be_saved; /* keep at hand what saving needs and the jail does not give */
 };
+
+/* What --huge-pages takes, by enum guest_pages; ends in NULL. */
+extern const char *const guest_pages_names[];
 
 /* One CPU, 256 MiB, a serial console, ACPI. */
 struct vm_config vm_config_default(void);
@@ -98,9 +103,6 @@ void vm_config_close_host(struct vm_config *config);
 
 /* Releases the devices' options and the command line that was made. */
 void vm_config_release(struct vm_config *config);
-
-/* The command line of a config that names none: it depends on the console. */
-const char *vm_config_default_command_line(const struct vm_config *config);
 
 /* Whether the values make a VM together; the message names what does not. */
 int vm_config_check(const struct vm_config *config, struct error *error);

@@ -154,6 +154,25 @@ void guest_memory_destroy(struct guest_memory *memory)
     free(memory);
 }
 
+int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+                           struct error *error)
+{
+    int advice = pages == GUEST_PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+
+    if (pages == GUEST_PAGES_AS_HOST)
+        return 0;
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct region *region = &memory->regions[i];
+
+        /* Where there are no huge pages, all are small. */
+        if (madvise(region->host, region->size, advice) < 0 &&
+            (errno != EINVAL || pages == GUEST_PAGES_HUGE))
+            return error_set(error, errno, "--huge-pages on: this host's kernel has none (%s); "
+                             "leave it out", strerror(errno));
+    }
+    return 0;
+}
+
 size_t guest_memory_region_count(const struct guest_memory *memory)
 {
     return memory->count;
@@ -255,6 +274,15 @@ static bool have_bits(struct region *region)
     return region->detached != NULL;
 }
 
+/* Fresh pages take the place of whatever was at BYTES; -errno. */
+static int map_nothing(uint8_t *bytes, size_t length)
+{
+    return mmap(bytes, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+               ? -errno
+               : 0;
+}
+
 int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length)
 {
     struct guest_slice slice;
@@ -289,8 +317,12 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
     if (!have_bits(region))
         return error_system(error, ENOMEM, "guest memory");
     if (mmap(slice.bytes, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
-             file, (off_t)offset) == MAP_FAILED)
-        return cannot_map(&range, error);
+             file, (off_t)offset) == MAP_FAILED) {
+        result = cannot_map(&range, error);
+        /* Some file systems refuse when what was there is gone already. */
+        map_nothing(slice.bytes, length);
+        return result;
+    }
     set_detached(region, (address - region->address) / PAGE_SIZE, length / PAGE_SIZE, false);
     return 0;
 }
@@ -301,17 +333,17 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
 static int discard_pages(const struct region *region, uint8_t *bytes, size_t length)
 {
     size_t first = (size_t)(bytes - region->host) / PAGE_SIZE, count = length / PAGE_SIZE, page;
+    int result;
 
     for (page = first; page < first + count; page++)
         if (has_file(region, page))
             break;
     if (page == first + count)
         return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
-    if (mmap(bytes, length, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -errno;
-    set_detached(region, first, count, true);
-    return 0;
+    result = map_nothing(bytes, length);
+    if (result == 0)
+        set_detached(region, first, count, true);
+    return result;
 }
 
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)

@@ -59,9 +59,20 @@ int guest_memory_create_from(struct guest_memory **memory, const struct guest_ra
 void guest_memory_destroy(struct guest_memory *memory);
 
 /*
+ * The size of the pages behind memory without a file.  Huge ones, 2 MiB, make a start
+ * quicker, as each is one fault and not 512, and hold more that nobody uses; which
+ * the host gives unasked its administrator decides (docs/start-time.md).
+ */
+enum guest_pages { GUEST_PAGES_AS_HOST, GUEST_PAGES_HUGE, GUEST_PAGES_SMALL, GUEST_PAGES_COUNT };
+
+/* Before anything is in MEMORY.  -EINVAL for huge ones on a host that has none. */
+int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+                           struct error *error);
+
+/*
  * [address, address + length), whole pages of one region, gets the contents of FILE
  * from OFFSET on, a multiple of the page's size.  FILE is not written, and stays the
- * caller's.  While no vCPU runs.
+ * caller's.  While no vCPU runs.  Where it fails, what was there may be lost.
  */
 int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_t length, int file,
                           uint64_t offset, struct error *error);

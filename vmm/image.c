@@ -12,6 +12,9 @@
 
 #define PAGE_SIZE 4096u
 
+/* From this length on, it pays to ask where a file's holes are. */
+#define HOLES_FROM (1u << 20)
+
 /* What stands in the user's way, in their words. */
 static int open_failed(const char *role, const char *path, int number, struct error *error)
 {
@@ -102,6 +105,47 @@ int image_read(const struct image *image, uint64_t offset, void *bytes, size_t l
     return result < 0 ? error_system(error, -result, "%s %s: read", image->role, image->path) : 0;
 }
 
+/*
+ * Where the next data of [offset, end) begins, and in *STOP where it ends; END
+ * and nothing if only a hole is left.  A file system that knows no holes says
+ * that all is data; an answer that makes no sense is taken for the same.
+ */
+static uint64_t next_data(const struct image *image, uint64_t offset, uint64_t end, uint64_t *stop)
+{
+    off_t data = lseek(image->fd, (off_t)offset, SEEK_DATA), hole;
+
+    *stop = end;
+    if (data < 0)
+        return errno == ENXIO ? end : offset;
+    if ((uint64_t)data < offset)
+        return offset;
+    if ((uint64_t)data >= end)
+        return end;
+    hole = lseek(image->fd, data, SEEK_HOLE);
+    if (hole > data && (uint64_t)hole < end)
+        *stop = (uint64_t)hole;
+    return (uint64_t)data;
+}
+
+/* Reads [offset, offset + length), the holes left out: BYTES are zero. */
+static int read_data(const struct image *image, uint64_t offset, uint8_t *bytes, uint64_t length,
+                     struct error *error)
+{
+    uint64_t end = offset + length, at = offset, stop;
+    uint8_t last;
+
+    for (; at < end; at = stop) {
+        int result;
+
+        at = next_data(image, at, end, &stop);
+        result = image_read(image, at, bytes + (at - offset), stop - at, error);
+        if (result < 0)
+            return result;
+    }
+    /* A file that shrank meanwhile must not look like one that ends in a hole. */
+    return image_read(image, end - 1, &last, 1, error);
+}
+
 int image_load(const struct image *image, uint64_t offset, uint64_t length,
                struct guest_memory *memory, uint64_t address, struct error *error)
 {
@@ -113,13 +157,18 @@ int image_load(const struct image *image, uint64_t offset, uint64_t length,
                          "give it more --memory",
                          image->role, image->path, (unsigned long long)length,
                          (unsigned long long)address);
-    return image_read(image, offset, slice.bytes, slice.length, error);
+    if (offset > image->size || length > image->size - offset)
+        return truncated(image, error);
+    if (length < HOLES_FROM)
+        return image_read(image, offset, slice.bytes, slice.length, error);
+    return read_data(image, offset, slice.bytes, length, error);
 }
 
 int image_place(const struct image *image, uint64_t offset, uint64_t length,
                 struct guest_memory *memory, uint64_t address, struct error *error)
 {
     uint64_t head = -address % PAGE_SIZE, pages;
+    struct error ignored = ERROR_INIT;
     int result = 0;
 
     if (!image->constant || address % PAGE_SIZE != offset % PAGE_SIZE || length < head + PAGE_SIZE)
@@ -127,11 +176,11 @@ int image_place(const struct image *image, uint64_t offset, uint64_t length,
     if (offset > image->size || length > image->size - offset)
         return truncated(image, error);
     pages = (length - head) & ~(uint64_t)(PAGE_SIZE - 1);
+    /* A file of a kind that cannot be mapped can be read still. */
+    if (guest_memory_map_file(memory, address + head, pages, image->fd, offset + head, &ignored) < 0)
+        return image_load(image, offset, length, memory, address, error);
     if (head)
         result = image_load(image, offset, head, memory, address, error);
-    if (result == 0)
-        result = guest_memory_map_file(memory, address + head, pages, image->fd, offset + head,
-                                       error);
     if (result == 0 && length > head + pages)
         result = image_load(image, offset + head + pages, length - head - pages, memory,
                             address + head + pages, error);

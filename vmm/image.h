@@ -40,7 +40,11 @@ void image_close(struct image *image);
 int image_read(const struct image *image, uint64_t offset, void *bytes, size_t length,
                struct error *error);
 
-/* Copies [offset, offset + length) of the file to guest ADDRESS. */
+/*
+ * Copies [offset, offset + length) of the file to guest ADDRESS, where memory is
+ * still as it was made: zero.  The holes of a large file are not written, so
+ * that they take none.
+ */
 int image_load(const struct image *image, uint64_t offset, uint64_t length,
                struct guest_memory *memory, uint64_t address, struct error *error);
 

@@ -11,27 +11,12 @@
 
 #define LINES_PER_LIMIT 10
 
-static const char *const level_names[] = {
+const char *const log_level_names[LOG_LEVEL_COUNT + 1] = {
     [LOG_ERROR] = "error",
     [LOG_WARN] = "warn",
     [LOG_INFO] = "info",
     [LOG_DEBUG] = "debug",
 };
-_Static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVEL_COUNT,
-               "every level has a name");
-
-const char *log_level_name(enum log_level level)
-{
-    return level < LOG_LEVEL_COUNT ? level_names[level] : "?";
-}
-
-int log_level_parse(const char *name)
-{
-    for (int level = 0; level < LOG_LEVEL_COUNT; level++)
-        if (strcmp(name, level_names[level]) == 0)
-            return level;
-    return -1;
-}
 
 __attribute__((format(printf, 3, 0))) static void
 write_line(struct log *log, enum log_level level, const char *format, va_list arguments)
@@ -41,7 +26,7 @@ write_line(struct log *log, enum log_level level, const char *format, va_list ar
     size_t length;
     ssize_t written;
 
-    length = (size_t)snprintf(line, room, "mote: %s", level <= LOG_WARN ? level_names[level] : "");
+    length = (size_t)snprintf(line, room, "mote: %s", level <= LOG_WARN ? log_level_names[level] : "");
     if (level <= LOG_WARN)
         length += (size_t)snprintf(line + length, room - length, ": ");
     vsnprintf(line + length, room - length, format, arguments);

@@ -47,9 +47,8 @@ struct log_limit {
 
 #define LOG_INIT { .fd = 2, .level = LOG_WARN }
 
-/* The level's name as the command line spells it, and back; -1 if unknown. */
-const char *log_level_name(enum log_level level);
-int log_level_parse(const char *name);
+/* As the command line spells them; NULL behind the last. */
+extern const char *const log_level_names[LOG_LEVEL_COUNT + 1];
 
 void log_line(struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -88,9 +88,12 @@ static int create_memory(struct vm *vm, struct error *error)
 {
     struct guest_range ranges[2];
     size_t count = arch_memory_layout(vm->config->memory, ranges);
+    int result = guest_memory_create_from(&vm->memory, ranges, count,
+                                          memory_file(vm->config->snapshot), error);
 
-    return guest_memory_create_from(&vm->memory, ranges, count,
-                                    memory_file(vm->config->snapshot), error);
+    if (result < 0 || vm->config->snapshot)
+        return result;
+    return guest_memory_set_pages(vm->memory, (enum guest_pages)vm->config->pages, error);
 }
 
 static int show_memory(struct vm *vm, struct error *error)

@@ -262,7 +262,6 @@ static int check_header(const struct header *found, const struct header *expecte
 static int read_map(struct disk_overlay *overlay)
 {
     _Alignas(uint64_t) uint8_t page[PAGE];
-    static const uint8_t zeroes[PAGE];
     uint64_t sectors = overlay->size / SECTOR;
 
     for (size_t at = 0; at < overlay->map_size; at += PAGE) {
@@ -270,7 +269,7 @@ static int read_map(struct disk_overlay *overlay)
 
         if (result < 0)
             return result;
-        if (memcmp(page, zeroes, PAGE) != 0)
+        if (page[0] != 0 || memcmp(page, page + 1, PAGE - 1) != 0)
             memcpy((uint8_t *)overlay->map + at, page, PAGE);
     }
     /* Nothing lies beyond the disk's end. */

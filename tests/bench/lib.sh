@@ -16,3 +16,23 @@ take_number() {
     [[ ${2:-} =~ ^[1-9][0-9]{0,6}$ ]] || die "$1: give a whole number above 0"
     echo "$2"
 }
+
+# A race takes a lone -- for the next contender, so no command has one.
+contenders=()
+add() { contenders+=(-- "$@"); }
+
+# race RUNS WARMUPS [first-output]: of all that were added since the last one.
+race() {
+    build/bench/race "$@" "${contenders[@]}" 2> >(grep -v "host doesn.t support requested feature" >&2)
+    contenders=()
+}
+
+# tell_ratio TABLE LABEL OTHER [AIM]: of the p50 of two contenders, if both are in the table: in the last one of the file.
+tell_ratio() {
+    awk -v a="$2" -v b="$3" -v aim="${4:-}" '
+        NF > 7 { label = substr($0, 1, 28); sub(/ +$/, "", label); p50[label] = $(NF - 6) }
+        END {
+            if (p50[a] && p50[b])
+                printf "%s to %s: %.2f%s\n", a, b, p50[a] / p50[b], aim ? " (aim: at most " aim ")" : ""
+        }' "$1"
+}

@@ -14,6 +14,7 @@
 
 #define RULES_MAX 128
 
+#define CALL(number, name) [number] = #name,
 static const char *const call_names[] = {
 #include "vmm/sandbox/call_names.inc"
 };
@@ -59,8 +60,6 @@ static void tell(size_t kind, size_t index)
            filter_lists[kind].name, call_names[rule->call]);
     for (size_t i = 0; i < FILTER_CONDITIONS_MAX && rule->conditions[i].argument; i++)
         printf(", argument %u is 0x%x", rule->conditions[i].argument, rule->conditions[i].value);
-    if (!used[kind][index] && rule->rare)
-        printf(" (%s)", rule->rare);
     putchar('\n');
 }
 

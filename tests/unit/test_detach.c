@@ -53,19 +53,44 @@ static void check_gone(struct detached *detached)
     store_close(&entry);
 }
 
+/* Forks one that does ACTS in the background; what is awaited of it. */
+static int run(struct detached *detached, void (*acts)(int fd), struct error *error)
+{
+    int fd = -1, result;
+
+    make(detached);
+    result = detach_fork(detached, NULL, 0, &fd, error);
+    if (result == 0) {
+        acts(fd);
+        _exit(STATUS_FAILED);
+    }
+    assert_int_equal(result, 1);
+    return detach_await(detached, error);
+}
+
+static void begin(int fd)
+{
+    _exit(write(fd, "", 1) == 1 ? 0 : 1);
+}
+
+static void fail_early(int fd)
+{
+    (void)fd;
+}
+
+static void be_killed(int fd)
+{
+    (void)fd;
+    kill(getpid(), SIGKILL);
+}
+
 static void test_one_that_begins(void **state)
 {
     struct detached detached;
     struct error error = ERROR_INIT;
-    int fd = -1, result;
 
     (void)state;
-    make(&detached);
-    result = detach_fork(&detached, NULL, 0, &fd, &error);
-    if (result == 0)
-        _exit(write(fd, "", 1) == 1 ? 0 : 1);
-    assert_int_equal(result, 1);
-    assert_int_equal(detach_await(&detached, &error), STATUS_OK);
+    assert_int_equal(run(&detached, begin, &error), STATUS_OK);
     assert_int_equal(store_remove(&detached.entry, &error), 0);
     check_gone(&detached);
 }
@@ -74,14 +99,9 @@ static void test_one_that_fails(void **state)
 {
     struct detached detached;
     struct error error = ERROR_INIT;
-    int fd = -1, result;
 
     (void)state;
-    make(&detached);
-    result = detach_fork(&detached, NULL, 0, &fd, &error);
-    if (result == 0)
-        _exit(STATUS_FAILED);
-    assert_int_equal(detach_await(&detached, &error), STATUS_FAILED);
+    assert_int_equal(run(&detached, fail_early, &error), STATUS_FAILED);
     check_gone(&detached);
 }
 
@@ -89,14 +109,9 @@ static void test_one_that_is_killed(void **state)
 {
     struct detached detached;
     struct error error = ERROR_INIT;
-    int fd = -1, result;
 
     (void)state;
-    make(&detached);
-    result = detach_fork(&detached, NULL, 0, &fd, &error);
-    if (result == 0)
-        kill(getpid(), SIGKILL);
-    assert_int_equal(detach_await(&detached, &error), -ECHILD);
+    assert_int_equal(run(&detached, be_killed, &error), -ECHILD);
     assert_non_null(strstr(error.message, "vm: its process was killed"));
     check_gone(&detached);
 }

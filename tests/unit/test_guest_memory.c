@@ -2,6 +2,7 @@
 #include "tests/support/fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,6 +128,48 @@ static void test_huge_page_alignment(void **state)
     assert_int_equal((uintptr_t)slice.bytes % (2u << 20), 0);
     slice.bytes[range.size - 1] = 1;
     guest_memory_destroy(memory);
+}
+
+/* Whether FLAG is among the VmFlags of the mapping that holds BYTES (proc(5), smaps). */
+static bool has_flag(const uint8_t *bytes, const char *flag)
+{
+    FILE *stream = fopen("/proc/self/smaps", "re");
+    bool inside = false, found = false;
+    char line[512];
+
+    assert_non_null(stream);
+    while (fgets(line, sizeof(line), stream)) {
+        unsigned long long start, end;
+
+        if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
+            inside = (uintptr_t)bytes >= start && (uintptr_t)bytes < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, flag) != NULL;
+    }
+    fclose(stream);
+    return found;
+}
+
+static void test_sizes_of_pages(void **state)
+{
+    static const struct guest_range range = { 0, 8ull << 20 };
+    bool has_huge = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+
+    (void)state;
+    for (unsigned int pages = 0; pages < GUEST_PAGES_COUNT; pages++) {
+        struct guest_memory *memory;
+        struct guest_slice slice;
+        struct error error = ERROR_INIT;
+        int result;
+
+        assert_int_equal(guest_memory_create(&memory, &range, 1, &error), 0);
+        result = guest_memory_set_pages(memory, (enum guest_pages)pages, &error);
+        assert_int_equal(result, pages == GUEST_PAGES_HUGE && !has_huge ? -EINVAL : 0);
+        assert_int_equal(guest_memory_slice(memory, 0, range.size, &slice), 0);
+        assert_int_equal(has_flag(slice.bytes, " hg"), pages == GUEST_PAGES_HUGE && has_huge);
+        assert_int_equal(has_flag(slice.bytes, " nh"), pages == GUEST_PAGES_SMALL && has_huge);
+        guest_memory_destroy(memory);
+    }
 }
 
 /* Where the model keeps guest address ADDRESS, or -1: byte by byte, no sums. */
@@ -323,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_more_than_the_host_maps),
         cmocka_unit_test(test_huge_page_alignment),
+        cmocka_unit_test(test_sizes_of_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,6 +226,67 @@ static void loads_only_into_ram(void **state)
     guest_memory_destroy(memory);
 }
 
+/* 16 MiB of which PAGES hold their letter; returns the opened file. */
+static void make_sparse(struct image *image, const char *pages, size_t count)
+{
+    struct error error = ERROR_INIT;
+    int fd = open(path_of("sparse"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 16 * MIB), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(pwrite(fd, &pages[i], 1, (off_t)MIB * (pages[i] - 'a')), 1);
+    close(fd);
+    assert_int_equal(image_open(image, "kernel", path_of("sparse"), &error), 0);
+}
+
+static void holes_are_not_written(void **state)
+{
+    struct guest_memory *memory = loading_memory(16 * MIB, MIB);
+    uint8_t *bytes = loading_bytes(memory, 0, 16 * MIB);
+    struct image image;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make_sparse(&image, "adh", 3);
+    memset(bytes, 'x', 16 * MIB);
+    assert_int_equal(image_load(&image, 0, 16 * MIB, memory, 0, &error), 0);
+    assert_int_equal(bytes[0], 'a');
+    assert_int_equal(bytes[3 * MIB], 'd');
+    assert_int_equal(bytes[7 * MIB], 'h');
+    /* Around what is there, where file systems place blocks of up to 64 KiB. */
+    assert_int_equal(bytes[MIB], 'x');
+    assert_int_equal(bytes[16 * MIB - 1], 'x');
+    assert_int_equal(bytes[1], 0);
+
+    /* From the middle of a hole to the middle of the next, and a hole alone. */
+    memset(bytes, 'x', 16 * MIB);
+    assert_int_equal(image_load(&image, 2 * MIB, 4 * MIB, memory, 0, &error), 0);
+    assert_int_equal(bytes[MIB], 'd');
+    assert_int_equal(bytes[4 * MIB - 1], 'x');
+    assert_int_equal(image_load(&image, 9 * MIB, 5 * MIB, memory, 5 * MIB, &error), 0);
+    assert_int_equal(bytes[5 * MIB], 'x');
+    image_close(&image);
+    guest_memory_destroy(memory);
+}
+
+static void sparse_file_that_shrinks_is_truncated(void **state)
+{
+    struct guest_memory *memory = loading_memory(16 * MIB, MIB);
+    struct image image;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    make_sparse(&image, "ah", 2);
+    assert_int_equal(truncate(path_of("sparse"), 4 * MIB), 0);
+    loading_assert_error(image_load(&image, 0, 16 * MIB, memory, 0, &error), &error, EINVAL,
+                         "truncated");
+    loading_assert_error(image_load(&image, 16 * MIB, 2 * MIB, memory, 0, &error), &error, EINVAL,
+                         "truncated");
+    image_close(&image);
+    guest_memory_destroy(memory);
+}
+
 /* A file of five pages, none of which is like another. */
 #define PLACED (5 * 4096)
 static void make_placed(uint8_t bytes[PLACED])
@@ -297,8 +358,8 @@ static void places_are_bounded(void **state)
         { 0, PLACED + 1, 0, "truncated" },           { 4096, PLACED, 0, "truncated" },
         { PLACED + 4096, 4096, 0, "truncated" },     { 4096, UINT64_MAX - 4096, 0, "truncated" },
         { 1ull << 63, 4096, 0, "truncated" },        { UINT64_MAX - 4095, 4096, 0, "truncated" },
-        { 0, 8192, 2 * MIB - 4096, "no file can stand" }, { 0, 4096, 2 * MIB, "no file can stand" },
-        { 0, 4096, UINT64_MAX - 4095, "no file can stand" },
+        { 0, 8192, 2 * MIB - 4096, "do not lie in" }, { 0, 4096, 2 * MIB, "do not lie in" },
+        { 0, 4096, UINT64_MAX - 4095, "do not lie in" },
     };
     struct guest_memory *memory = loading_memory(2 * MIB, 0);
     uint8_t bytes[PLACED];
@@ -314,6 +375,26 @@ static void places_are_bounded(void **state)
                              &error, EINVAL, places[i].text);
     image_close(&image);
     unlink(path_of("placed"));
+    guest_memory_destroy(memory);
+}
+
+/* A file that has no pages: procfs does not map. */
+static void unmappable_is_read(void **state)
+{
+    struct guest_memory *memory = loading_memory(2 * MIB, 0);
+    int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+    struct image image = { .role = "kernel", .path = "x", .fd = fd, .size = MIB, .constant = true };
+    struct error error = ERROR_INIT;
+    uint8_t bytes[8192];
+
+    (void)state;
+    if (image_read(&image, 0, bytes, sizeof(bytes), &error) == 0) {
+        assert_int_equal(image_place(&image, 0, sizeof(bytes), memory, 0x10000, &error), 0);
+        assert_memory_equal(loading_bytes(memory, 0x10000, sizeof(bytes)), bytes, sizeof(bytes));
+        assert_placed(memory, 0x10000, sizeof(bytes), false);
+    }
+    if (fd >= 0)
+        close(fd);
     guest_memory_destroy(memory);
 }
 
@@ -342,11 +423,14 @@ int main(void)
         cmocka_unit_test(file_that_shrinks_is_truncated),
         cmocka_unit_test(read_error_is_reported),
         cmocka_unit_test(loads_only_into_ram),
+        cmocka_unit_test(holes_are_not_written),
+        cmocka_unit_test(sparse_file_that_shrinks_is_truncated),
         cmocka_unit_test(whole_pages_are_shared),
         cmocka_unit_test(places_are_bounded),
+        cmocka_unit_test(unmappable_is_read),
         cmocka_unit_test(written_to_is_not_constant),
     };
-    size_t count = 9;
+    size_t count = 12;
 
     count += LOADING_ADD(tests + count, open_cases, check_open);
     return _cmocka_run_group_tests("image", tests, count, set_up, tear_down);

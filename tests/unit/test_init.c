@@ -16,9 +16,8 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "tests/support/test_tool.h"
+#include "tests/support/own_directory.h"
 
-static struct test_directory directory;
 static jmp_buf failed;
 static char failure[512];
 
@@ -37,20 +36,6 @@ _Noreturn void init_failed(int number, const char *format, ...)
 _Noreturn void init_end(void)
 {
     abort();
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    test_directory_create(&directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_directory_remove(&directory);
-    return 0;
 }
 
 static void write_text(const char *name, const char *text)

@@ -20,8 +20,8 @@
 
 #include "devices/registry.h"
 #include "tests/support/loading.h"
+#include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
-#include "tests/support/test_tool.h"
 #include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/filter.h"
@@ -34,30 +34,6 @@
 #define SIZE (LOW + HIGH)
 
 static const uint8_t id[SNAPSHOT_ID_SIZE] = "0123456789abcde", other_id[SNAPSHOT_ID_SIZE] = "another";
-static struct test_directory directory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    test_directory_create(&directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_directory_remove(&directory);
-    return 0;
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[128];
-
-    snprintf(path, sizeof(path), "%s/%s", directory.path, name);
-    return path;
-}
-
 static bool is_there(const char *name)
 {
     return access(path_of(name), F_OK) == 0;

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "tests/support/loading.h"
+#include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
-#include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
 #include "vmm/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
@@ -23,33 +23,6 @@
 #include "vmm/snapshot/merge.h"
 
 #define SIZE (1ull << 20)
-
-static struct test_directory directory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    test_directory_create(&directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_directory_remove(&directory);
-    return 0;
-}
-
-/* Of three paths at once. */
-static const char *path_of(const char *name)
-{
-    static char paths[3][160];
-    static unsigned int next;
-    char *path = paths[next++ % 3];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", directory.path, name);
-    return path;
-}
 
 static void id_of(const char *name, uint8_t id[SNAPSHOT_ID_SIZE])
 {

@@ -12,37 +12,13 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "tests/support/test_tool.h"
+#include "tests/support/own_directory.h"
 #include "vmm/cleanup.h"
 #include "vmm/config.h"
 #include "vmm/run/job.h"
 #include "vmm/run/kernel_choice.h"
 #include "vmm/run/rootfs.h"
 #include "vmm/run/template_key.h"
-
-static struct test_directory directory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    test_directory_create(&directory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_directory_remove(&directory);
-    return 0;
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[300];
-
-    snprintf(path, sizeof(path), "%s/%s", directory.path, name);
-    return path;
-}
 
 /* A guest of files that are there. */
 struct guest {

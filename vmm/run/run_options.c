@@ -122,6 +122,8 @@ static const struct option_row rows[] = {
     { "Limits", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
     { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
       option_set_size, FIELD(vm.memory), .letter = 'm' },
+    { NULL, "huge-pages", "HOW", "on, off or host (default: as the host has it)", option_set_choice,
+      FIELD(vm.pages), .choices = guest_pages_names },
     { NULL, "pids", "N", "processes and threads at a time", set_pids },
     { NULL, "timeout", "TIME", "wall time: seconds, or with ms, s, m, h, d;\nthen SIGTERM, SIGKILL, "
       "and the VM's end", set_timeout },

@@ -13,6 +13,7 @@
  */
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,9 +27,9 @@ struct filter_condition {
 };
 
 struct filter_rule {
-    int call;     /* SYS_… */
-    int refusal;  /* the errno, 0 to allow */
-    const char *rare; /* when it is needed, of a rule that no test uses; else NULL */
+    int16_t call;    /* SYS_… */
+    uint8_t refusal; /* the errno, 0 to allow */
+    bool rare;       /* no test uses it */
     struct filter_condition conditions[FILTER_CONDITIONS_MAX];
 };
 
@@ -39,8 +40,9 @@ struct filter_rule {
 
 #define ALLOW(name) { .call = SYS_##name }
 #define ALLOW_IF(name, ...) { .call = SYS_##name, .conditions = { __VA_ARGS__ } }
-#define RARE(name, when) { .call = SYS_##name, .rare = when }
-#define RARE_IF(name, when, ...) { .call = SYS_##name, .rare = when, .conditions = { __VA_ARGS__ } }
+/* WHEN such a rule is needed stands in the list for its readers; the program has no use for it. */
+#define RARE(name, when) { .call = SYS_##name, .rare = true }
+#define RARE_IF(name, when, ...) { .call = SYS_##name, .rare = true, .conditions = { __VA_ARGS__ } }
 #define REFUSE(name, number) { .call = SYS_##name, .refusal = number }
 #define REFUSE_IF(name, number, ...)                                                               \
     { .call = SYS_##name, .refusal = number, .conditions = { __VA_ARGS__ } }

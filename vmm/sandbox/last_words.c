@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,9 +23,11 @@
 static int words_fd = -1;
 static _Thread_local uint32_t thread_kind = SANDBOX_THREAD_COUNT;
 
-static const char *const call_names[] = {
+/* "number name" of each, then NUL: a table of pointers would be larger, and relocated at each start. */
+#define CALL(number, name) #number " " #name "\0"
+static const char call_names[] =
 #include "vmm/sandbox/call_names.inc"
-};
+    ;
 
 static void say(const struct last_words *words)
 {
@@ -72,8 +75,12 @@ void last_words_prepare(int fd)
 
 static const char *call_name(int32_t number, char *buffer, size_t size)
 {
-    if (number >= 0 && (size_t)number < ARRAY_LENGTH(call_names) && call_names[number])
-        return call_names[number];
+    for (const char *entry = call_names; *entry; entry += strlen(entry) + 1) {
+        char *name;
+
+        if (strtol(entry, &name, 10) == number)
+            return name + 1;
+    }
     snprintf(buffer, size, "system call %d", number);
     return buffer;
 }

@@ -201,7 +201,6 @@ static bool has_contents(const struct writing *writing, const struct stretch *st
 static int is_changed(const struct writing *writing, const struct stretch *stretch, size_t i,
                       bool has, bool *changed, struct error *error)
 {
-    static const uint8_t zeros[PAGE_SIZE];
     struct memory_chain *base = writing->saving->base;
     const uint8_t *bytes;
     int result;
@@ -211,7 +210,8 @@ static int is_changed(const struct writing *writing, const struct stretch *stret
         return 0;
     result = memory_chain_page(base, stretch->first + i, &bytes, error);
     if (result == 0)
-        *changed = memcmp(bytes, has ? stretch->bytes + i * PAGE_SIZE : zeros, PAGE_SIZE) != 0;
+        *changed = has ? memcmp(bytes, stretch->bytes + i * PAGE_SIZE, PAGE_SIZE) != 0
+                       : !memory_page_is_zero(bytes);
     return result;
 }
 

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests/native: kernels that are mapped into the guest's memory, as nobody may write to their files. The guest is
-# "progress" again, whose one segment is said not to be written to; it writes there all the same.
+# For tests/native: what is behind a guest's memory. Kernels are mapped if nobody may write to their files; the guest is
+# "progress" again, whose one segment is said not to be written to, and it writes there all the same. Pages are huge or
+# small, as --huge-pages says.
 
 # shellcheck disable=SC2154 # payloads, mote, work, snap and steps are the runner's
 
@@ -80,9 +81,30 @@ cut_short() {
     says "$work/err" 'the VM failed (KVM stopped the vCPU)'
 }
 
+# huge_kib HOW: KiB of huge pages of a guest with --huge-pages HOW, as $huge.
+huge_kib() {
+    begin --huge-pages "$1"
+    huge=$(awk '/^AnonHugePages:/ { sum += $2 } END { print sum + 0 }' "/proc/$(pgrep -P "$pid" | head -n 1)/smaps")
+    ended 0
+    same "$work/out"
+}
+
+huge_pages() {
+    local huge
+    huge_kib off
+    ((huge == 0)) || fail "$huge KiB of huge pages, though they are off"
+    huge_kib on
+    ((huge > 0)) || fail 'no huge page'
+}
+
 a_test 'a constant kernel is mapped, and the guest writes to its own copy' mapped_and_whole
 a_test 'a kernel that may be written to is read' written_to_is_read
 a_test 'saved and restored with a mapped kernel' mapped_and_saved
 a_test 'saved in steps with a mapped kernel' mapped_and_saved_in_steps
 a_test 'a mapped kernel is cut short' cut_short
 a_test 'a mapped kernel is cut short, without a jail' cut_short --sandbox off
+if [[ $(id -u) != 0 ]] || ! grep -qs '\[\(always\|madvise\)\]' /sys/kernel/mm/transparent_hugepage/enabled; then
+    skipped=$((skipped + 1))
+else
+    a_test 'huge pages, on and off' huge_pages
+fi
