@@ -211,6 +211,41 @@ some_fail() {
     nothing_left
 }
 
+# Nobody can be told of the first: it runs, and there are no others.
+untold() {
+    local status=0
+    save end end=halt
+    "$mote" clone "$snap" --count 3 --name u --log-level error >/dev/full 2>"$work/err" || status=$?
+    ((status == 125)) || fail "status $status, wanted 125"
+    says "$work/err" '1 of 3 clones run'
+    [[ $(entries) == u-1 ]] || fail "$("$mote" ps)"
+    (($(running) == 1)) || fail "$(running) run"
+    forget
+    nothing_left
+}
+
+# Who ends the command amid its work ends no clone: those that were told of run.
+command_ended() {
+    local status=0 name
+    save end end=halt
+    : >"$work/names"
+    "$mote" clone "$snap" --count 60 --name i --log-level error >"$work/names" 2>"$work/err" &
+    pid=$!
+    for ((i = 0; i < 400; i++)); do
+        [[ ! -s $work/names ]] || break
+        sleep 0.02
+    done
+    [[ -s $work/names ]] || fail 'no name was told'
+    kill -TERM "$pid"
+    wait "$pid" || status=$?
+    ((status == 143)) || fail "status $status: $(<"$work/err")"
+    while read -r name; do
+        "$mote" ps | grep -q "^$name .* running " || fail "$name does not run"
+    done <"$work/names"
+    forget
+    nothing_left
+}
+
 a_test 'VMs in the background' detached
 a_test 'eight clones: each its own, and nothing left' eight
 a_test 'clones go on with the same work' same_work
@@ -218,3 +253,5 @@ a_test 'a generation ID of its own for each clone' own_generations
 a_test 'the supervisor of a clone is killed' one_killed
 a_test 'clones that are refused' not_any
 a_test 'one of three clones fails' some_fail
+a_test 'a clone that nobody can be told of' untold
+a_test 'the command that makes clones is ended' command_ended

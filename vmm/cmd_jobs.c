@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote ps`, `logs`, `wait`, `stop`, `kill` and `rm`: jobs that have a name. */
+/* `mote ps`, `logs`, `wait`, `stop`, `kill` and `rm`: jobs and VMs that have a name. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -92,10 +92,7 @@ int cmd_restore(int argc, char **argv)
     bool helped;
 
     timeline_mark(&timeline, "main");
-    for (size_t i = 0; i < ARRAY_LENGTH(own_rows); i++)
-        rows[i] = own_rows[i];
-    table.rows = rows;
-    table.count = restore_option_rows(rows, ARRAY_LENGTH(own_rows));
+    restore_option_rows(&table, rows, own_rows, ARRAY_LENGTH(own_rows));
     result = options_parse_mixed(&table, &options, argc, argv, &folder, names, 1, &helped, &error);
     if (result == 0 && helped)
         return STATUS_OK;

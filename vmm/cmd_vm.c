@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote pause`, `resume` and `snapshot`: VMs that have a name, by their control socket. */
+/* `mote pause`, `resume` and `snapshot`: VMs and jobs that have a name, by their control socket. */
 
 #include <errno.h>
 #include <json-c/json_object.h>
@@ -78,7 +78,7 @@ static int plain_request(const struct option_table *table, const char *command, 
 int cmd_pause(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote pause NAME", "Has the VM of 'mote boot --name NAME' stand still, until it is resumed.",
+        "mote pause NAME", "Has the VM or job NAME stand still, until it is resumed.",
         "  mote pause web\n", NULL, 0,
     };
 
@@ -88,7 +88,7 @@ int cmd_pause(int argc, char **argv)
 int cmd_resume(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote resume NAME", "Has a paused VM go on.", "  mote resume web\n", NULL, 0,
+        "mote resume NAME", "Has a paused VM or job go on.", "  mote resume web\n", NULL, 0,
     };
 
     return plain_request(&table, "resume", argc, argv);

@@ -46,6 +46,7 @@ struct vm_snapshot_source {
     uint64_t size; /* of RAM, bytes */
     int touched_fd; /* what its VMs need first, or -1: vmm/snapshot/touched.h */
     int record_fd;  /* where to record that, or -1 */
+    bool awaits_job; /* a template: what it writes before its job is recorded at an order, and copied beforehand */
 };
 
 #define SNAPSHOT_SOURCE_INIT \

@@ -8,6 +8,9 @@
 
 #define PAGE_SIZE 4096u
 #define HUGE_PAGE_SIZE (2ull << 20)
+#ifndef MADV_POPULATE_WRITE /* older C libraries do not have it */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct region {
     uint64_t address;
@@ -278,6 +281,16 @@ static int map_nothing(uint8_t *bytes, size_t length)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
                ? -errno
                : 0;
+}
+
+int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length)
+{
+    struct guest_slice slice;
+    int result = guest_memory_slice(memory, address, length, &slice);
+
+    if (result == 0 && madvise(slice.bytes, slice.length, MADV_POPULATE_WRITE) < 0)
+        result = -errno;
+    return result;
 }
 
 bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address)

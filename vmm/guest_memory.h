@@ -103,6 +103,12 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
  */
 int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice);
 
+/*
+ * Makes [address, address + length) of one region, whole pages, the process's own at
+ * once, as if each had been written: -EINVAL on Linux before 5.14, which cannot.
+ */
+int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length);
+
 /* Whether the page at ADDRESS still has a file behind it: a snapshot's or a kernel's. */
 bool guest_memory_page_has_file(const struct guest_memory *memory, uint64_t address);
 

@@ -10,8 +10,8 @@
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
     { "run", "run a command in a microVM of its own", cmd_run },
-    { "pause", "have a VM stand still", cmd_pause },
-    { "resume", "have a paused VM go on", cmd_resume },
+    { "pause", "have a VM or job stand still", cmd_pause },
+    { "resume", "have what is paused go on", cmd_resume },
     { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
     { "restore", "go on with a VM from its snapshot", cmd_restore },
     { "clone", "go on with many VMs from one snapshot", cmd_clone },

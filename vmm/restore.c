@@ -38,11 +38,14 @@ static const struct option_row last_rows[] = {
     SANDBOX_OPTION_ROWS(struct restore_options, boot.sandbox),
 };
 
-size_t restore_option_rows(struct option_row *rows, size_t count)
+void restore_option_rows(struct option_table *table, struct option_row *rows, const struct option_row *own,
+                         size_t count)
 {
     size_t device_count;
     const struct virtio_row *devices = virtio_registry(&device_count);
 
+    for (size_t i = 0; i < count; i++)
+        rows[i] = own[i];
     for (size_t i = 0; i < ARRAY_LENGTH(first_rows); i++)
         rows[count++] = first_rows[i];
     for (size_t i = 0; i < device_count && count < RESTORE_ROWS_MAX; i++)
@@ -56,7 +59,8 @@ size_t restore_option_rows(struct option_row *rows, size_t count)
         };
     for (size_t i = 0; i < ARRAY_LENGTH(last_rows) && count < RESTORE_ROWS_MAX; i++)
         rows[count++] = last_rows[i];
-    return count;
+    table->rows = rows;
+    table->count = count;
 }
 
 /* ---- the machine ----------------------------------------------------------- */

@@ -32,10 +32,11 @@ struct restore_options {
 #define RESTORE_ROWS_MAX 32
 
 /*
- * The rows of both commands into ROWS, behind the COUNT that are there; returns how many they are then.  The target
- * of all is a structure whose first member is a struct restore_options.
+ * TABLE's rows become the command's OWN, COUNT of them, and those of both commands, in ROWS, of RESTORE_ROWS_MAX.  The
+ * target of all is a structure whose first member is a struct restore_options.
  */
-size_t restore_option_rows(struct option_row *rows, size_t count);
+void restore_option_rows(struct option_table *table, struct option_row *rows, const struct option_row *own,
+                         size_t count);
 
 /* The machine's section of SOURCE, whose memory has to belong to it; the caller releases it. */
 int restore_read(const struct vm_snapshot_source *source, struct machine_state *machine,

@@ -13,8 +13,8 @@
  *   command  as it was given, for `mote ps`
  *   stdout, stderr   of a detached job
  *   verdict  once it has ended (run/verdict.h); of a VM, its status alone
- *   control  a VM's socket (control/control_socket.h)
- *   paused   while a VM is: whoever lists hundreds asks none of them
+ *   control  its socket (control/control_socket.h)
+ *   paused   while it is: whoever lists hundreds asks none of them
  *
  * A supervisor that was killed leaves its folder; that it is dead shows by the
  * lock, and `mote rm` or the next job of that name takes it away.

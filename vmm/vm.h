@@ -78,6 +78,12 @@ struct vm_snapshot_target {
 /* Saves a VM that runs or is paused, and is so again afterwards, whatever came of it. */
 int vm_save(struct vm *vm, const struct vm_snapshot_target *target, struct error *error);
 
+/*
+ * Of a template: records which pages its guest has written by now, in the source's
+ * record_fd, and closes that: a job that breaks in later finds nothing to write to.
+ */
+void vm_record(struct vm *vm);
+
 /* Ends a running VM; HOW is a literal.  Any thread. */
 void vm_stop(struct vm *vm, const char *how);
 

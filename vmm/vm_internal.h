@@ -32,6 +32,7 @@ struct vm {
     int page_map; /* /proc/self/pagemap, or -1: where a snapshot learns which pages were touched */
     bool paused;  /* by vm_pause() */
     int record_timer; /* when what the guest touched is recorded; -1: that was done, or is not wanted */
+    bool recorded; /* by vm_record() */
     bool ending; /* no vCPU is left: what devices asked of KVM goes with the VM */
 
     pthread_mutex_t lock; /* guards what follows; innermost */

@@ -119,6 +119,9 @@ struct process {
 void process_start(const struct job *job, const struct user *user, struct process *process);
 /* How the kernel chooses whom to kill when memory is used up: from "-1000", never, to "1000". */
 void process_spare(const char *score);
+/* Starts and ends a process as the job's will be, so that its like is known to the monitor: no job is there yet. */
+#define REHEARSAL "rehearsal"
+void process_rehearse(void);
 /* 0 once the command runs, else the errno of execve(2). */
 int process_exec_result(const struct process *process);
 

@@ -18,6 +18,9 @@
  *     HELLO  ------------------->         version
  *            <-------------------  PREPARE   of a guest that is to be saved
  *     PREPARED ----------------->
+ *            <-------------------  PREPARE   of one that goes on from there, the first of its kind:
+ *                                         it rehearses a job's start
+ *     PREPARED ----------------->
  *            <-------------------  JOB    and SIGNAL, WINDOW from now on
  *     (connects its streams)
  *     STARTED or FAILED -------->
@@ -48,7 +51,7 @@ enum run_port {
 enum run_record_type {
     RUN_HELLO = 1, /* guest: struct run_hello */
     RUN_PREPARE,   /* host: as JOB, but without what is one job's alone */
-    RUN_PREPARED,  /* guest: nothing; the root is mounted */
+    RUN_PREPARED,  /* guest: nothing; the root is mounted, and a start rehearsed */
     RUN_JOB,       /* host: struct run_job and its text */
     RUN_SIGNAL,    /* host: struct run_signal */
     RUN_WINDOW,    /* host: struct run_window */

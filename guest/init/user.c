@@ -62,7 +62,7 @@ static bool find_user(const char *folder, const char *name, struct user *user)
 {
     char line[LINE_SIZE], *fields[FIELDS_MAX];
     FILE *file = open_file(folder, "passwd");
-    uint32_t id, uid, gid;
+    uint32_t id = 0, uid, gid;
     bool by_id = read_id(name, &id), found = false;
     size_t count;
 

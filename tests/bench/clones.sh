@@ -40,7 +40,7 @@ measure_clones() {
     start=$(milliseconds)
     build/mote clone "$1" --count "$count" --log-level warn "${@:3}" >"$list"
     took=$(($(milliseconds) - start))
-    sleep 2
+    sleep 5 # until they are at rest
     left=$((before - $(available)))
     mapfile -t names <"$list"
     rm "$list"

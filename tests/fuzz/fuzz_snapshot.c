@@ -151,8 +151,10 @@ static void chain(struct fuzz_input *input)
 static void touched(struct fuzz_input *input)
 {
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    const struct guest_range ram = { .address = 0, .size = SIZE };
     uint8_t bytes[2 * PAGE_SIZE] = { 0 };
     struct error error = ERROR_INIT;
+    struct guest_memory *memory;
     struct memory_chain chain;
     uint64_t sum;
 
@@ -172,7 +174,10 @@ static void touched(struct fuzz_input *input)
     source.touched_fd = file_of(bytes, sizeof(bytes));
     fuzz_require(memory_file_begin(source.memory_fd, SIZE, id, MEMORY_FULL, &error) == 0);
     fuzz_require(memory_chain_open_source(&chain, &source, SIZE, &error) == 0);
-    touched_read_ahead(&source, &chain);
+    fuzz_require(guest_memory_create_from(&memory, &ram, 1, source.memory_fd, &error) == 0);
+    source.awaits_job = true;
+    touched_read_ahead(&source, &chain, memory);
+    guest_memory_destroy(memory);
     memory_chain_close(&chain);
     close(source.memory_fd);
     close(source.touched_fd);

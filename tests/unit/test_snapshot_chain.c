@@ -398,12 +398,54 @@ static void what_was_touched(void **state)
     touched_keep(&source, directory.path);
     assert_int_equal(access(path, F_OK), 0);
     source.touched_fd = open(path, O_RDONLY | O_CLOEXEC);
-    touched_read_ahead(&source, &chain);
+    touched_read_ahead(&source, &chain, memory);
     close(source.touched_fd);
     close(source.record_fd);
     guest_memory_destroy(memory);
     memory_chain_close(&chain);
     test_directory_remove(&directory);
+}
+
+static bool is_own(struct guest_memory *memory, int map, uint64_t page)
+{
+    uint64_t entry;
+    off_t at = (off_t)((uintptr_t)page_of(memory, page) / 4096 * sizeof(entry));
+
+    assert_int_equal(pread(map, &entry, sizeof(entry), at), sizeof(entry));
+    return (entry >> 63 & 1) && !(entry >> 61 & 1);
+}
+
+/* Of a template those that were written; the next VM has them for its own, with what they had. */
+static void what_was_written(void **state)
+{
+    struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    cleanup_fd int map = page_map(), file = new_file(MEMORY_FULL), record = memfd_create("touched", MFD_CLOEXEC);
+    struct memory_chain chain = chain_of(&file, 1);
+    struct guest_memory *memory = restored(&chain);
+    uint8_t bytes[4096], before = page_of(memory, 101)[5];
+
+    (void)state;
+    memcpy(source.id, id, sizeof(id));
+    source.size = SIZE;
+    source.awaits_job = true;
+    source.record_fd = source.touched_fd = record;
+    page_of(memory, 100)[0] = 1;
+    page_of(memory, 101)[5] = (uint8_t)~before;
+    page_of(memory, PAGES - 1)[0] = 1;
+    assert_true(page_of(memory, 600)[0] <= UINT8_MAX); /* read */
+    touched_record(&source, memory, map);
+    assert_int_equal(pread(record, bytes, sizeof(bytes), 4096), 4096);
+    for (uint64_t page = 0; page < PAGES; page++)
+        assert_int_equal(memory_map_has(bytes, page), page == 100 || page == 101 || page == PAGES - 1);
+    guest_memory_destroy(memory);
+    memory = restored(&chain);
+    touched_read_ahead(&source, &chain, memory);
+    for (uint64_t page = 99; page <= 102; page++)
+        assert_int_equal(is_own(memory, map, page), page == 100 || page == 101);
+    assert_true(is_own(memory, map, PAGES - 1));
+    assert_int_equal(page_of(memory, 101)[5], before);
+    guest_memory_destroy(memory);
+    memory_chain_close(&chain);
 }
 
 int main(void)
@@ -417,6 +459,7 @@ int main(void)
         cmocka_unit_test(cut_short_meanwhile),
         cmocka_unit_test(mapped_at_the_right_place),
         cmocka_unit_test(what_was_touched),
+        cmocka_unit_test(what_was_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

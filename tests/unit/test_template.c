@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* After those that it needs. */
 #include <cmocka.h>
@@ -428,6 +429,27 @@ static void test_pruned_partials(void **state)
     assert_true(is_there("templates/file"));
 }
 
+/* Kept by a process aside, whose last word is lost: what is complete is not dropped any more. */
+static void test_kept_aside(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct template template;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    open_one(&template, "a guest");
+    assert_int_equal(template_begin(&template, MEMORY, &error), 0);
+    write_state(&template, MEMORY);
+    pid = fork();
+    if (pid == 0)
+        _exit(keep(&template, &error) < 0);
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+    template_drop(&template);
+    template_close(&template);
+    assert_int_equal(find_one("a guest", &error), 1);
+}
+
 /* Who has one open goes on with it. */
 static void test_removed_in_use(void **state)
 {
@@ -455,6 +477,7 @@ int main(void)
         TEST(test_two_at_once), TEST(test_another_machine), TEST(test_faults),
         TEST(test_key_of_another), TEST(test_abouts_that_are_none), TEST(test_folder_of_others),
         TEST(test_swept), TEST(test_pruned), TEST(test_pruned_partials), TEST(test_removed_in_use),
+        TEST(test_kept_aside),
     };
 
     return cmocka_run_group_tests_name("templates", tests, NULL, NULL);

@@ -237,7 +237,7 @@ void supervisor_send_job(struct supervisor *supervisor)
 static void guest_is_ready(struct supervisor *supervisor, const struct run_hello *hello)
 {
     timeline_mark(supervisor->options->timeline, "guest ready");
-    if (hello->version != RUN_VERSION && warm_distrusts(supervisor))
+    if (hello->version != RUN_VERSION && warm_distrusts(supervisor, "its init is of another version"))
         return;
     if (hello->version != RUN_VERSION) {
         supervisor_complain(supervisor, "the guest's init is of another version of Mote; "
@@ -245,7 +245,7 @@ static void guest_is_ready(struct supervisor *supervisor, const struct run_hello
         supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
         return;
     }
-    if (!warm_saves_first(supervisor))
+    if (!warm_comes_first(supervisor))
         supervisor_send_job(supervisor);
 }
 
@@ -322,7 +322,8 @@ static void control_closed(void *context, int reason)
 {
     struct supervisor *supervisor = context;
 
-    if (supervisor->over || reason != -EPROTO || warm_distrusts(supervisor))
+    if (supervisor->over || reason != -EPROTO ||
+        warm_distrusts(supervisor, "its guest broke the protocol"))
         return; /* SIGCHLD will tell */
     supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
     supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);

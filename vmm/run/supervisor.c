@@ -235,6 +235,8 @@ static void user_signalled(struct supervisor *supervisor, int number)
 
     if (ends)
         supervisor->ends_wanted++;
+    if (supervisor->over && (ends || number == SIGHUP))
+        warm_hurry(supervisor);
     /* Who asks for the third time means us and not the job. */
     if (supervisor->phase != PHASE_RUNNING || supervisor->ends_wanted >= 3) {
         if (ends || number == SIGHUP)
@@ -322,7 +324,7 @@ static void answer_came(void *context, uint32_t events)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING)
-        warm_saved(supervisor, &answer);
+        warm_answered(supervisor, &answer);
     else if (length == (ssize_t)sizeof(answer))
         orders_answered(supervisor->orders, &answer);
     else if (length <= 0)
@@ -398,12 +400,13 @@ static int start(struct supervisor *supervisor, struct error *error)
 
 static void close_all(struct supervisor *supervisor)
 {
-    warm_close(supervisor);
     orders_channel(supervisor->orders, -1, NULL);
     orders_destroy(supervisor->orders);
-    vm_process_close(&supervisor->vm, supervisor->options->config);
+    if (supervisor->loop)
+        supervisor_close_vm(supervisor);
     supervisor_close_streams(supervisor);
-    control_destroy(supervisor->control);
+    warm_finish(supervisor);
+    warm_close(supervisor);
     event_loop_destroy(supervisor->loop);
     cleanup_close(&supervisor->signals);
     cleanup_close(&supervisor->clock);
@@ -414,7 +417,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = -1, .clock = -1,
-        .patience = -1, .vm = VM_PROCESS_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = -1, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 
 #include "vmm/control/orders.h"
+#include "vmm/control/aside.h"
 #include "vmm/event_loop.h"
 #include "vmm/run/console_tail.h"
 #include "vmm/run/control.h"
@@ -22,8 +23,8 @@
 /* How far the conversation has come. */
 enum phase {
     PHASE_WAITING,  /* for the control connection and HELLO */
-    PHASE_PREPARING, /* the guest mounts what it can before its job comes */
-    PHASE_SAVING,   /* the guest waits for its job, and becomes a template */
+    PHASE_PREPARING, /* the guest does what it can before its job comes */
+    PHASE_SAVING,   /* the guest waits for its job, and becomes a template; or what it wrote is recorded */
     PHASE_STARTING, /* the job was sent; its streams connect */
     PHASE_RUNNING,
     PHASE_ENDED,    /* the guest told how; streams may still have something */
@@ -52,6 +53,8 @@ struct supervisor {
     int signals, clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
+    struct aside keeping; /* of the template, while the job runs */
+    const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
     int patience;     /* a clock for a guest that was restored; -1: none */
     enum phase phase;
     bool over;        /* the outcome stands */
@@ -97,14 +100,17 @@ void supervisor_send_job(struct supervisor *supervisor);
 bool warm_begin(struct supervisor *supervisor);
 int warm_started(struct supervisor *supervisor, struct error *error);
 /* The guest is ready; whether its job has to wait.  And once it is prepared, too. */
-bool warm_saves_first(struct supervisor *supervisor);
+bool warm_comes_first(struct supervisor *supervisor);
 void warm_prepared(struct supervisor *supervisor);
 /* What the order came to. */
-void warm_saved(struct supervisor *supervisor, const struct order_answer *answer);
-/* A guest that was restored is not what it should be, and its job not sent: it is ended. */
-bool warm_distrusts(struct supervisor *supervisor);
+void warm_answered(struct supervisor *supervisor, const struct order_answer *answer);
+/* A guest that was restored is not what it should be, and its job not sent: it is ended, and WHY told. */
+bool warm_distrusts(struct supervisor *supervisor, const char *why);
 /* The VM has ended; whether another has taken its place. */
 bool warm_starts_anew(struct supervisor *supervisor);
+/* The job is over: its template is waited for, by the loop; or that is given up, as the user wants to end. */
+void warm_finish(struct supervisor *supervisor);
+void warm_hurry(struct supervisor *supervisor);
 void warm_close(struct supervisor *supervisor);
 /* In the VM's process: closes what is not for it. */
 void warm_leave(struct supervisor *supervisor);

@@ -67,13 +67,17 @@ static bool is_as_saved(const struct template *template, struct json_object *abo
 
 static int check(struct template *template, struct json_object *about, struct error *error)
 {
+    int result;
+
     if (strcmp(template_text(about, "key"), template->key) != 0)
         return error_set(error, EINVAL, "template %s: is of another guest", template->name);
     if (!is_as_saved(template, about, TEMPLATE_STATE) ||
         !is_as_saved(template, about, TEMPLATE_MEMORY))
         return error_set(error, EINVAL, "template %s: was altered since it was saved",
                          template->name);
-    return snapshot_folder_open(&template->source, template->path, error);
+    result = snapshot_folder_open(&template->source, template->path, error);
+    template->source.awaits_job = true;
+    return result;
 }
 
 int template_find(struct template *template, struct error *error)
@@ -179,9 +183,14 @@ int template_keep(struct template *template, const struct vm_config *config,
     return result;
 }
 
+void template_kept(struct template *template)
+{
+    snapshot_folder_leave(&template->saving);
+}
+
 void template_drop(struct template *template)
 {
-    if (template->saving.folder >= 0)
+    if (template->saving.folder >= 0 && snapshot_folder_is_partial(&template->saving))
         unlinkat(template->saving.folder, TEMPLATE_ABOUT, 0);
     snapshot_folder_drop(&template->saving);
 }

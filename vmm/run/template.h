@@ -75,7 +75,10 @@ int template_begin(struct template *template, uint64_t memory, struct error *err
 int template_keep(struct template *template, const struct vm_config *config,
                   const struct template_about *about, struct error *error);
 
-/* Nothing begun is fine. */
+/* It was kept by another process: its files are let go of. */
+void template_kept(struct template *template);
+
+/* Nothing begun is fine, and one that is complete stays. */
 void template_drop(struct template *template);
 
 /* ---- all of them ------------------------------------------------------------ */

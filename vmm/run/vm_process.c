@@ -222,6 +222,13 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
     return 0;
 }
 
+int vm_process_record(struct vm_process *process, struct error *error)
+{
+    struct order order = { .kind = ORDER_RECORD };
+
+    return order_send(process->channel, &order, NULL, 0, error);
+}
+
 int vm_process_save(struct vm_process *process, const struct vm_config *config,
                     const struct vm_saving *saving, struct error *error)
 {

@@ -62,6 +62,9 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
                      bool ordered, const struct vm_owner *owner, const struct sandbox_config *sandbox,
                      struct log *log, struct timeline *timeline, struct error *error);
 
+/* Of a template, with a record_fd: has recorded what its guest has written by now, once; `channel` tells when. */
+int vm_process_record(struct vm_process *process, struct error *error);
+
 /*
  * Orders it to save the VM.  When the answer comes from `channel`, the VM goes on,
  * and its process has the files no more.

@@ -14,9 +14,10 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/run/supervisor_internal.h"
+#include "vmm/snapshot/touched.h"
 
 /* From the fork of the VM to HELLO, which takes milliseconds. */
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 20 /* as it is told below */
 
 static struct template *template_of(const struct supervisor *supervisor)
 {
@@ -47,10 +48,12 @@ bool warm_begin(struct supervisor *supervisor)
     supervisor->warm = WARM_NONE;
     if (!template || !template->key)
         return false;
-    if (supervisor->options->config->snapshot)
+    if (supervisor->options->config->snapshot) {
         supervisor->warm = WARM_RESTORED;
-    else
-        begin_saving(supervisor);
+        touched_prepare(&template->source, template->path);
+        return template->source.record_fd >= 0;
+    }
+    begin_saving(supervisor);
     return supervisor->warm == WARM_SAVES;
 }
 
@@ -71,21 +74,58 @@ static void not_saved(struct supervisor *supervisor, const struct error *error)
     log_warn(supervisor->options->log, "--warm: the next job boots, too: %s", error->message);
 }
 
-void warm_saved(struct supervisor *supervisor, const struct order_answer *answer)
+/* Aside, as a disk may take its time: neither the job nor Ctrl-C waits for it. */
+static int keep(void *context, struct error *error)
 {
+    struct supervisor *supervisor = context;
     const struct supervisor_options *options = supervisor->options;
+
+    return template_keep(template_of(supervisor), options->config, &options->warm->about, error);
+}
+
+static void kept(void *context, const struct error *error)
+{
+    struct supervisor *supervisor = context;
+
+    if (error->number) {
+        not_saved(supervisor, error); /* also what is left by a child that was killed */
+    } else {
+        template_kept(template_of(supervisor));
+        timeline_mark(supervisor->options->timeline, "template saved");
+    }
+    if (supervisor->over)
+        event_loop_stop(supervisor->loop);
+}
+
+/* The VM's process has closed the file: the job can come. */
+static void recorded(struct supervisor *supervisor)
+{
+    struct template *template = template_of(supervisor);
+
+    close_channel(supervisor);
+    supervisor_send_job(supervisor);
+    touched_keep(&template->source, template->path);
+}
+
+static void saved(struct supervisor *supervisor, const struct order_answer *answer)
+{
     struct error error = ERROR_INIT;
 
     order_take_error(answer, &error);
-    if (!error.number)
-        template_keep(template_of(supervisor), options->config, &options->warm->about, &error);
+    /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
-    if (error.number)
+    if (error.number || aside_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
         not_saved(supervisor, &error);
-    else
-        timeline_mark(options->timeline, "template saved");
     close_channel(supervisor);
     supervisor_send_job(supervisor);
+}
+
+void warm_answered(struct supervisor *supervisor, const struct order_answer *answer)
+{
+    if (supervisor->warm == WARM_SAVES)
+        saved(supervisor, answer);
+    else
+        recorded(supervisor);
 }
 
 /* Whether its job has to wait. */
@@ -106,14 +146,33 @@ static bool save(struct supervisor *supervisor)
     return true;
 }
 
-bool warm_saves_first(struct supervisor *supervisor)
+/* The same.  Without a record the next job's VM makes one. */
+static bool record(struct supervisor *supervisor)
+{
+    if (vm_process_record(&supervisor->vm, &(struct error)ERROR_INIT) < 0)
+        return false;
+    supervisor->phase = PHASE_SAVING;
+    return true;
+}
+
+static bool save_or_record(struct supervisor *supervisor)
+{
+    return supervisor->warm == WARM_SAVES ? save(supervisor) : record(supervisor);
+}
+
+static bool records(const struct supervisor *supervisor)
+{
+    return supervisor->warm == WARM_RESTORED && template_of(supervisor)->source.record_fd >= 0;
+}
+
+bool warm_comes_first(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
 
-    if (supervisor->warm != WARM_SAVES)
+    if (supervisor->warm != WARM_SAVES && !records(supervisor))
         return false;
     if (!options->prepare)
-        return save(supervisor);
+        return save_or_record(supervisor);
     supervisor->phase = PHASE_PREPARING;
     supervisor_send(supervisor, options->prepare, options->prepare_length);
     return true;
@@ -122,16 +181,23 @@ bool warm_saves_first(struct supervisor *supervisor)
 void warm_prepared(struct supervisor *supervisor)
 {
     /* One that nobody asked for changes nothing. */
-    if (supervisor->phase == PHASE_PREPARING && !save(supervisor))
+    if (supervisor->phase == PHASE_PREPARING && !save_or_record(supervisor))
         supervisor_send_job(supervisor);
 }
 
 /* ---- distrust --------------------------------------------------------------- */
 
-bool warm_distrusts(struct supervisor *supervisor)
+/* Restored, and its job not sent. */
+static bool is_on_trial(const struct supervisor *supervisor)
 {
-    if (supervisor->warm != WARM_RESTORED || supervisor->phase != PHASE_WAITING)
+    return supervisor->warm == WARM_RESTORED && supervisor->phase < PHASE_STARTING;
+}
+
+bool warm_distrusts(struct supervisor *supervisor, const char *why)
+{
+    if (!is_on_trial(supervisor))
         return false;
+    supervisor->distrust = why;
     vm_process_kill(&supervisor->vm);
     return true;
 }
@@ -142,7 +208,7 @@ static void patience_ended(void *context, uint32_t events)
 
     (void)events;
     event_loop_remove(supervisor->loop, supervisor->patience);
-    warm_distrusts(supervisor);
+    warm_distrusts(supervisor, "its guest said nothing for 20 seconds");
 }
 
 int warm_started(struct supervisor *supervisor, struct error *error)
@@ -157,8 +223,24 @@ int warm_started(struct supervisor *supervisor, struct error *error)
     return supervisor_watch(supervisor, supervisor->patience, patience_ended, error);
 }
 
+void warm_finish(struct supervisor *supervisor)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (!aside_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
+        return;
+    event_loop_remove(supervisor->loop, supervisor->clock);
+    event_loop_run(supervisor->loop, &ignored);
+}
+
+void warm_hurry(struct supervisor *supervisor)
+{
+    aside_abandon(&supervisor->keeping, "the command was ended while it was saved");
+}
+
 void warm_close(struct supervisor *supervisor)
 {
+    aside_end(&supervisor->keeping);
     if (supervisor->patience >= 0)
         event_loop_remove(supervisor->loop, supervisor->patience);
     cleanup_close(&supervisor->patience);
@@ -181,6 +263,8 @@ static const char *reason(const struct supervisor *supervisor)
 {
     const struct vm_process *vm = &supervisor->vm;
 
+    if (supervisor->distrust)
+        return supervisor->distrust;
     if (vm->error.message[0])
         return vm->error.message;
     return vm->status == STATUS_PANIC ? "its guest panicked" : "its guest ended";
@@ -189,7 +273,7 @@ static const char *reason(const struct supervisor *supervisor)
 bool warm_starts_anew(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
-    bool restored = supervisor->warm == WARM_RESTORED && supervisor->phase == PHASE_WAITING;
+    bool restored = is_on_trial(supervisor);
     struct error error = ERROR_INIT;
     int result = 0;
 
@@ -199,6 +283,7 @@ bool warm_starts_anew(struct supervisor *supervisor)
              template_of(supervisor)->name, reason(supervisor));
     supervisor_close_vm(supervisor);
     warm_close(supervisor);
+    supervisor->distrust = NULL;
     supervisor->tail = (struct console_tail){ .line = "" };
     if (restored) {
         template_remove(template_of(supervisor));

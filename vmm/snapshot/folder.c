@@ -127,7 +127,7 @@ static int check_replaced(const struct snapshot_folder *folder, const char *path
 }
 
 /* Whether the folder, now locked, still has the partial name: who held it may have finished, or who has it, too. */
-static bool is_still_partial(const struct snapshot_folder *folder)
+bool snapshot_folder_is_partial(const struct snapshot_folder *folder)
 {
     struct stat status, named;
 
@@ -159,7 +159,7 @@ static int claim(struct snapshot_folder *folder, const char *path, struct error 
     if (flock(folder->folder, LOCK_EX | LOCK_NB) < 0)
         return error_set(error, errno, "snapshot %s: is being saved by another mote; wait for that, "
                          "or choose another name", path);
-    if (!is_still_partial(folder))
+    if (!snapshot_folder_is_partial(folder))
         return error_set(error, EEXIST, "snapshot %s: was saved by another mote just now; choose "
                          "another name", path);
     remove_files(folder);
@@ -333,7 +333,7 @@ int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error)
 
 void snapshot_folder_drop(struct snapshot_folder *folder)
 {
-    if (folder->folder >= 0 && is_still_partial(folder)) {
+    if (folder->folder >= 0 && snapshot_folder_is_partial(folder)) {
         remove_files(folder);
         unlinkat(folder->parent, folder->partial, AT_REMOVEDIR);
     }

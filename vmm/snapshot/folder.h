@@ -53,6 +53,8 @@ int snapshot_folder_seal_state(struct snapshot_folder *folder, const struct vm_c
                                struct error *error);
 /* Everything is written: seals it and has it on the disk under its own name.  An error drops it. */
 int snapshot_folder_finish(struct snapshot_folder *folder, struct error *error);
+/* Whether it is begun, and neither finished nor taken over by another process. */
+bool snapshot_folder_is_partial(const struct snapshot_folder *folder);
 /* Removes what there is.  Nothing begun is fine. */
 void snapshot_folder_drop(struct snapshot_folder *folder);
 /* Lets go of it and leaves its files to another process that has it open, too. */

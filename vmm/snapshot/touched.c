@@ -15,8 +15,9 @@
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 #define ENTRIES 512u
-/* /proc/PID/pagemap: present, or swapped. */
+/* /proc/PID/pagemap: present, or swapped; and of a file, not the process's own. */
 #define PAGE_IS_MAPPED (3ull << 62)
+#define PAGE_OF_FILE (1ull << 61)
 /* Pages that are asked for; where all of them are in the cache, the rest is too. */
 #define SAMPLES 64u
 
@@ -109,9 +110,9 @@ void touched_keep(struct vm_snapshot_source *source, const char *path)
 
 /* ---- recording ------------------------------------------------------------- */
 
-/* The region's pages are those from FIRST on of the map. */
+/* The region's pages are those from FIRST on of the map, which gets those WRITTEN, or all. */
 static bool look_up(const struct guest_memory *memory, const struct guest_range *region, int page_map,
-                    uint8_t *map, uint64_t first)
+                    bool written, uint8_t *map, uint64_t first)
 {
     uint64_t entries[ENTRIES], pages = region->size / PAGE_SIZE;
     struct guest_slice slice;
@@ -126,7 +127,7 @@ static bool look_up(const struct guest_memory *memory, const struct guest_range 
         if (memory_file_get(page_map, entries, count * sizeof(*entries), offset, &ignored) < 0)
             return false;
         for (size_t i = 0; i < count; i++)
-            if (entries[i] & PAGE_IS_MAPPED)
+            if (entries[i] & PAGE_IS_MAPPED && !(written && entries[i] & PAGE_OF_FILE))
                 map[(first + at + i) / 8] |= (uint8_t)(1u << (first + at + i) % 8);
     }
     return true;
@@ -145,7 +146,7 @@ void touched_record(const struct vm_snapshot_source *source, const struct guest_
     for (size_t i = 0; i < guest_memory_region_count(memory); i++) {
         struct guest_range region = guest_memory_region(memory, i);
 
-        if (!look_up(memory, &region, page_map, map, first))
+        if (!look_up(memory, &region, page_map, source->awaits_job, map, first))
             return;
         first += region.size / PAGE_SIZE;
     }
@@ -155,6 +156,14 @@ void touched_record(const struct vm_snapshot_source *source, const struct guest_
 }
 
 /* ---- reading ahead --------------------------------------------------------- */
+
+/* The first of the map's PAGES from PAGE on; PAGES for none.  Most of them are not in it. */
+static uint64_t next_in(const uint8_t *map, uint64_t page, uint64_t pages)
+{
+    while (page < pages && !memory_map_has(map, page))
+        page += page % 8 == 0 && map[page / 8] == 0 ? 8 : 1;
+    return page < pages ? page : pages;
+}
 
 /* Whether PAGE is at hand; also where that cannot be told without reading it. */
 static bool is_cached(struct memory_chain *chain, uint64_t page)
@@ -171,23 +180,16 @@ static bool all_is_cached(struct memory_chain *chain, const uint8_t *map)
 {
     uint64_t pages = chain->size / PAGE_SIZE, step = pages / SAMPLES + 1;
 
-    for (uint64_t page = 0, next = 0; page < pages; page++) {
-        if (page < next || !memory_map_has(map, page))
-            continue;
+    for (uint64_t page = next_in(map, 0, pages); page < pages; page = next_in(map, page + step, pages))
         if (!is_cached(chain, page))
             return false;
-        next = page + step;
-    }
     return true;
 }
 
-void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain)
+static void read_ahead(struct memory_chain *chain, const uint8_t *map)
 {
     uint64_t pages = chain->size / PAGE_SIZE;
-    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
 
-    if (!map || all_is_cached(chain, map))
-        return;
     for (uint64_t page = 0, run; page < pages; page += run) {
         const struct memory_layer *layer = memory_chain_layer(chain, page);
 
@@ -199,4 +201,44 @@ void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_c
             posix_fadvise(layer->fd, (off_t)(page * PAGE_SIZE), (off_t)(run * PAGE_SIZE),
                           POSIX_FADV_WILLNEED);
     }
+}
+
+/* The pages of REGION, from FIRST on of the map, that the guest writes; at most LEFT, of which it takes what it copies. */
+static void copy_region(const struct guest_memory *memory, const struct guest_range *region,
+                        const uint8_t *map, uint64_t first, uint64_t *left)
+{
+    uint64_t end = first + region->size / PAGE_SIZE, page = next_in(map, first, end), run;
+
+    for (; page < end && *left > 0; page = next_in(map, page + run, end)) {
+        for (run = 1; page + run < end && run < *left && memory_map_has(map, page + run); run++)
+            ;
+        if (guest_memory_own(memory, region->address + (page - first) * PAGE_SIZE, run * PAGE_SIZE) < 0)
+            return; /* each when it is written, then */
+        *left -= run;
+    }
+}
+
+static void copy_pages(const struct guest_memory *memory, const uint8_t *map)
+{
+    uint64_t first = 0, left = TOUCHED_COPIES_MAX;
+
+    for (size_t i = 0; i < guest_memory_region_count(memory); i++) {
+        struct guest_range region = guest_memory_region(memory, i);
+
+        copy_region(memory, &region, map, first, &left);
+        first += region.size / PAGE_SIZE;
+    }
+}
+
+void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
+                        const struct guest_memory *memory)
+{
+    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
+
+    if (!map)
+        return;
+    if (!all_is_cached(chain, map))
+        read_ahead(chain, map);
+    if (source->awaits_job && guest_memory_size(memory) == source->size)
+        copy_pages(memory, map);
 }

@@ -11,6 +11,11 @@
  * a map as in a difference (memory_file.h), of the pages that the first VM of it
  * had touched a second after it began, or at its end.  Little-endian.
  *
+ * Of a template the map has the pages alone that its guest had written when its
+ * job was to be sent: each VM of it writes them, and none waits for what is not its
+ * own.  They are copied in one go before the guest runs, as a write to a page that
+ * was read before costs two exits, of which the second takes KVM's entry back.
+ *
  * It is advice: the VM's process writes it, into a file without a name, which the
  * supervisor gives one if it is sound; what is wrong with it is no error.  Where
  * the folder cannot be written, nothing is recorded.
@@ -19,6 +24,9 @@
 #include "vmm/config.h"
 #include "vmm/guest_memory.h"
 #include "vmm/snapshot/memory_chain.h"
+
+/* Pages that are copied beforehand, at most: some milliseconds, whatever a file says. */
+#define TOUCHED_COPIES_MAX 2048u
 
 /* After the restore, ms: starting is over, and what the guest then works on is not for others. */
 #define TOUCHED_AFTER_MS 1000
@@ -31,7 +39,8 @@ void touched_keep(struct vm_snapshot_source *source, const char *path);
 /* In the VM's process: into SOURCE's file, once; PAGE_MAP is its /proc/self/pagemap. */
 void touched_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
                     int page_map);
-/* And at the next restore: has read ahead what was recorded. */
-void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain);
+/* And at the next restore, before it runs: has read ahead what was recorded, and of a template copied into MEMORY. */
+void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
+                        const struct guest_memory *memory);
 
 #endif

@@ -110,7 +110,7 @@ static int load_memory(struct vm *vm, const uint8_t id[SNAPSHOT_ID_SIZE], struct
         return result;
     result = memory_chain_open_source(&chain, source, size, error);
     if (result == 0)
-        touched_read_ahead(source, &chain);
+        touched_read_ahead(source, &chain, vm->memory);
     if (result == 0 && source->base_count > 0)
         result = memory_chain_map(&chain, vm->memory, error);
     memory_chain_close(&chain);
@@ -155,6 +155,17 @@ int vm_load(struct vm *vm, struct error *error)
 
 /* ---- what it needs first --------------------------------------------------- */
 
+void vm_record(struct vm *vm)
+{
+    const struct vm_snapshot_source *source = vm->config->snapshot;
+
+    if (vm->recorded || !source || source->record_fd < 0)
+        return;
+    vm->recorded = true;
+    touched_record(source, vm->memory, vm->page_map);
+    close(source->record_fd);
+}
+
 void vm_record_end(struct vm *vm)
 {
     if (vm->record_timer < 0)
@@ -179,7 +190,7 @@ int vm_record_begin(struct vm *vm, struct error *error)
     struct event_source source = { .events = EPOLLIN, .handler = time_has_come, .context = vm };
     int result = 0;
 
-    if (vm->config->snapshot->record_fd < 0)
+    if (vm->config->snapshot->record_fd < 0 || vm->config->snapshot->awaits_job)
         return 0;
     vm->record_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (vm->record_timer < 0 || timerfd_settime(vm->record_timer, 0, &when, NULL) < 0)
