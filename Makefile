@@ -31,7 +31,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 WARNINGS += -Wno-gnu-variable-sized-type-not-at-end
 CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.
 # A start runs nearly all code once: little code is quick code.  What each exit, descriptor, page or file goes through is HOT.
-OPTIMISE := -Os
+OPTIMISE := -Oz
 HOT      := vmm/vcpu vmm/bus vmm/guest_memory vmm/snapshot/memory_% vmm/images/% \
             devices/virtio/queue devices/virtio/chain devices/virtio/mmio
 CFLAGS   ?= $(OPTIMISE) -g
