@@ -319,6 +319,7 @@ int main(int count, char **arguments)
     }
     mounts_early();
     open_console();
+    machine_let_idle();
     modules_load();
     signal(SIGPIPE, SIG_IGN);
     process_spare("-1000");

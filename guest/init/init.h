@@ -77,6 +77,7 @@ int mounts_make_directory(const char *path, mode_t mode);
 
 /* ---- machine.c: host name, network, entropy ---- */
 
+void machine_let_idle(void);
 void machine_seed(const uint8_t *seed, size_t length);
 void machine_set_clock(uint64_t nanoseconds);
 void machine_set_up(const struct job *job);

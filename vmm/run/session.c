@@ -28,11 +28,13 @@
  * - a search for PCI devices, of which there are none: two thirds of the exits
  *   for ports until the init;
  * - 2 MiB, zeroed first, for one CPU's 172 KiB of variables;
- * - 64 MiB of bounce buffers in a guest that has memory above 4 GiB.
+ * - 64 MiB of bounce buffers in a guest that has memory above 4 GiB;
+ * - a look twice a second whether the TSC goes as KVM's clock does, for which an
+ *   idle guest wakes.
  */
 #define COMMAND_LINE                                                                               \
     "console=ttyS0 panic=-1 pty.legacy_count=0 cryptomgr.notests noreplace-smp pci=off "           \
-    "percpu_alloc=page swiotlb=noforce"
+    "percpu_alloc=page swiotlb=noforce tsc=nowatchdog"
 
 /* ---- the VM --------------------------------------------------------------- */
 
