@@ -429,6 +429,35 @@ static void test_pruned_partials(void **state)
     assert_true(is_there("templates/file"));
 }
 
+/* Whose key nobody has any more; but not the one that somebody is at. */
+static void test_swept_partials(void **state)
+{
+    struct error error = ERROR_INIT;
+    char left[64], name[TEMPLATE_NAME_SIZE];
+    struct template killed, busy;
+
+    (void)state;
+    open_one(&killed, "an old guest");
+    open_one(&busy, "another guest");
+    assert_int_equal(template_begin(&killed, MEMORY, &error), 0);
+    assert_int_equal(template_begin(&busy, MEMORY, &error), 0);
+    snprintf(left, sizeof(left), "templates/%s.partial", killed.name);
+    /* As a kill leaves it. */
+    close(killed.saving.folder);
+    killed.saving.folder = -1;
+    template_close(&killed);
+    assert_int_equal(mkdir(path_of("templates/not-ours.partial"), 0700), 0);
+    assert_true(is_there(left));
+    save_one("a guest", name);
+    assert_false(is_there(left));
+    assert_true(is_there("templates/not-ours.partial"));
+    write_state(&busy, MEMORY);
+    assert_int_equal(keep(&busy, &error), 0);
+    template_close(&busy);
+    assert_int_equal(find_one("another guest", &error), 1);
+    assert_int_equal(find_one("a guest", &error), 1);
+}
+
 /* Kept by a process aside, whose last word is lost: what is complete is not dropped any more. */
 static void test_kept_aside(void **state)
 {
@@ -476,8 +505,8 @@ int main(void)
         TEST(test_kept_and_found), TEST(test_half_saved), TEST(test_dropped),
         TEST(test_two_at_once), TEST(test_another_machine), TEST(test_faults),
         TEST(test_key_of_another), TEST(test_abouts_that_are_none), TEST(test_folder_of_others),
-        TEST(test_swept), TEST(test_pruned), TEST(test_pruned_partials), TEST(test_removed_in_use),
-        TEST(test_kept_aside),
+        TEST(test_swept), TEST(test_pruned), TEST(test_pruned_partials),
+        TEST(test_swept_partials), TEST(test_removed_in_use), TEST(test_kept_aside),
     };
 
     return cmocka_run_group_tests_name("templates", tests, NULL, NULL);

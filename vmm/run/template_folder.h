@@ -22,7 +22,7 @@ struct json_object *template_read_about(int folder, const char *name);
 /* Of the template NAME in FOLDER; what is not there is removed. */
 void template_remove_name(int folder, const char *name);
 
-/* Removes those used least recently but for TEMPLATES_KEPT. */
+/* Removes those used least recently but for TEMPLATES_KEPT, and what a kill left by half. */
 void template_sweep(int folder);
 
 #endif

@@ -160,6 +160,24 @@ int template_list(void (*each)(void *context, const struct template_entry *entry
 
 /* ---- sweeping --------------------------------------------------------------- */
 
+static bool is_partial(const char *name)
+{
+    size_t length = strlen(name), tail = strlen(PARTIAL);
+
+    return length == TEMPLATE_NAME_SIZE - 1 + tail && strcmp(name + length - tail, PARTIAL) == 0;
+}
+
+/* A half one whose writer is gone: those who write hold a lock. */
+static bool remove_left(int folder, const char *name)
+{
+    cleanup_fd int lock = is_partial(name) ? openat(folder, name, OPEN_FOLDER) : -1;
+
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
+        return false;
+    template_remove_name(folder, name);
+    return true;
+}
+
 struct found {
     char name[TEMPLATE_NAME_SIZE];
     time_t used;
@@ -171,12 +189,14 @@ struct sweep {
     size_t count;
 };
 
+/* What a kill left by half is of no use to anybody. */
 static void note_one(void *context, int folder, const char *name)
 {
     struct sweep *sweep = context;
     struct template_entry entry;
 
-    if (!template_name_is_good(name) || sweep->count == ARRAY_LENGTH(sweep->found))
+    if (remove_left(folder, name) || !template_name_is_good(name) ||
+        sweep->count == ARRAY_LENGTH(sweep->found))
         return;
     measure_all(folder, name, &entry);
     strcpy(sweep->found[sweep->count].name, name);
@@ -208,27 +228,18 @@ struct pruning {
     int count;
 };
 
-static bool is_partial(const char *name)
-{
-    size_t length = strlen(name), tail = strlen(PARTIAL);
-
-    return length == TEMPLATE_NAME_SIZE - 1 + tail && strcmp(name + length - tail, PARTIAL) == 0;
-}
-
 static void prune_one(void *context, int folder, const char *name)
 {
     struct pruning *pruning = context;
-    bool partial = is_partial(name);
-    cleanup_fd int lock = partial ? openat(folder, name, OPEN_FOLDER) : -1;
     struct template_entry entry;
 
-    if (!partial && !template_name_is_good(name))
+    if (!is_partial(name) && !template_name_is_good(name))
         return;
     measure_all(folder, name, &entry);
-    /* Those who write hold a lock. */
-    if (partial ? lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 : entry.used >= pruning->before)
+    if (!is_partial(name) && entry.used < pruning->before)
+        template_remove_name(folder, name);
+    else if (!remove_left(folder, name))
         return;
-    template_remove_name(folder, name);
     pruning->disk += entry.disk;
     pruning->count++;
 }
