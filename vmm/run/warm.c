@@ -97,14 +97,14 @@ static void kept(void *context, const struct error *error)
         event_loop_stop(supervisor->loop);
 }
 
-/* The VM's process has closed the file: the job can come. */
+/* Kept before the job comes: afterwards a monitor that its guest has broken could write of the job there. */
 static void recorded(struct supervisor *supervisor)
 {
     struct template *template = template_of(supervisor);
 
+    touched_keep(&template->source, template->path);
     close_channel(supervisor);
     supervisor_send_job(supervisor);
-    touched_keep(&template->source, template->path);
 }
 
 static void saved(struct supervisor *supervisor, const struct order_answer *answer)

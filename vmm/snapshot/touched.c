@@ -58,6 +58,16 @@ static uint8_t *read_map(const struct vm_snapshot_source *source, int fd)
     return memcmp(&header, &wanted, sizeof(header)) == 0 ? steal_pointer(&map) : NULL;
 }
 
+/* The header last: without it there is none. */
+static int write_map(const struct vm_snapshot_source *source, const uint8_t *map, int fd)
+{
+    struct header header = header_of(source, map);
+    struct error ignored = ERROR_INIT;
+    int result = memory_file_put(fd, map, memory_file_map_length(source->size), PAGE_SIZE, &ignored);
+
+    return result < 0 ? result : memory_file_put(fd, &header, sizeof(header), 0, &ignored);
+}
+
 /* ---- in the supervisor ----------------------------------------------------- */
 
 /* One that is of another snapshot, or damaged, would stand in the way of one that is of use. */
@@ -92,17 +102,25 @@ static void remove_unsound(struct vm_snapshot_source *source, int folder)
         unlinkat(folder, "touched", 0);
 }
 
+/* A new file with MAP, the caller's; -1: there can be none.  What the VM's process recorded to it may still write to. */
+static int write_anew(const struct vm_snapshot_source *source, const uint8_t *map, int folder)
+{
+    cleanup_fd int fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
+
+    return fd >= 0 && write_map(source, map, fd) == 0 && fsync(fd) == 0 ? steal_fd(&fd) : -1;
+}
+
 void touched_keep(struct vm_snapshot_source *source, const char *path)
 {
-    cleanup_fd int folder = -1;
+    cleanup_fd int folder = -1, fd = -1;
     cleanup_free uint8_t *map = source->record_fd >= 0 ? read_map(source, source->record_fd) : NULL;
     char name[32];
 
     if (map)
         folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", source->record_fd);
-    if (folder < 0 || fsync(source->record_fd) < 0)
+    if (folder < 0 || (fd = write_anew(source, map, folder)) < 0)
         return;
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     remove_unsound(source, folder);
     if (linkat(AT_FDCWD, name, folder, "touched", AT_SYMLINK_FOLLOW) < 0)
         return; /* another VM was first, or it cannot be */
@@ -136,10 +154,8 @@ static bool look_up(const struct guest_memory *memory, const struct guest_range 
 void touched_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
                     int page_map)
 {
-    uint64_t length = memory_file_map_length(source->size), first = 0;
-    cleanup_free uint8_t *map = calloc(1, length);
-    struct error ignored = ERROR_INIT;
-    struct header header;
+    cleanup_free uint8_t *map = calloc(1, memory_file_map_length(source->size));
+    uint64_t first = 0;
 
     if (!map || page_map < 0 || guest_memory_size(memory) != source->size)
         return;
@@ -150,9 +166,7 @@ void touched_record(const struct vm_snapshot_source *source, const struct guest_
             return;
         first += region.size / PAGE_SIZE;
     }
-    header = header_of(source, map);
-    if (memory_file_put(source->record_fd, map, length, PAGE_SIZE, &ignored) == 0)
-        memory_file_put(source->record_fd, &header, sizeof(header), 0, &ignored);
+    write_map(source, map, source->record_fd);
 }
 
 /* ---- reading ahead --------------------------------------------------------- */
