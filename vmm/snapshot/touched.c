@@ -102,12 +102,17 @@ static void remove_unsound(struct vm_snapshot_source *source, int folder)
         unlinkat(folder, "touched", 0);
 }
 
-/* A new file with MAP, the caller's; -1: there can be none.  What the VM's process recorded to it may still write to. */
+/*
+ * A new file with MAP, the caller's; -1: there can be none.  What the VM's process recorded to it may still write to.
+ * Where a job waits nobody waits for a disk: a power cut leaves one that is not sound, and is recorded anew.
+ */
 static int write_anew(const struct vm_snapshot_source *source, const uint8_t *map, int folder)
 {
     cleanup_fd int fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
 
-    return fd >= 0 && write_map(source, map, fd) == 0 && fsync(fd) == 0 ? steal_fd(&fd) : -1;
+    if (fd < 0 || write_map(source, map, fd) < 0 || (!source->awaits_job && fsync(fd) < 0))
+        return -1;
+    return steal_fd(&fd);
 }
 
 void touched_keep(struct vm_snapshot_source *source, const char *path)
