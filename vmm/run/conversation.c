@@ -171,8 +171,8 @@ void supervisor_send_window(struct supervisor *supervisor)
     } record = { { RUN_WINDOW, sizeof(struct run_window) }, { 0, 0 } };
     struct winsize size;
 
-    if (!(supervisor->options->flags & RUN_TTY) || supervisor->phase != PHASE_RUNNING ||
-        ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+    if (supervisor->over || !supervisor->control || !(supervisor->options->flags & RUN_TTY) ||
+        supervisor->phase != PHASE_RUNNING || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
         return;
     record.window = (struct run_window){ size.ws_row, size.ws_col };
     control_send(supervisor->control, &record, sizeof(record));

@@ -235,8 +235,11 @@ static void user_signalled(struct supervisor *supervisor, int number)
 
     if (ends)
         supervisor->ends_wanted++;
-    if (supervisor->over && (ends || number == SIGHUP))
-        warm_hurry(supervisor);
+    if (supervisor->over) { /* all that is left is the template */
+        if (ends || number == SIGHUP)
+            warm_hurry(supervisor);
+        return;
+    }
     /* Who asks for the third time means us and not the job. */
     if (supervisor->phase != PHASE_RUNNING || supervisor->ends_wanted >= 3) {
         if (ends || number == SIGHUP)
@@ -402,6 +405,7 @@ static void close_all(struct supervisor *supervisor)
 {
     orders_channel(supervisor->orders, -1, NULL);
     orders_destroy(supervisor->orders);
+    supervisor->orders = NULL; /* the loop runs once more, below */
     if (supervisor->loop)
         supervisor_close_vm(supervisor);
     supervisor_close_streams(supervisor);
