@@ -2,6 +2,7 @@
 /* What a guest gets its job's supervisor to do by what it says, and when it says it. */
 #include "vmm/run/supervisor_internal.h"
 
+#include <errno.h>
 #include <pty.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,9 @@ static struct log quiet = { .fd = -1 };
 static struct timeline timeline;
 static struct vm_config config;
 static struct supervisor_options options;
+static struct template template;
+static struct warm_start warm = { .template = &template };
+static uint8_t job[sizeof(struct run_header) + sizeof(struct run_job)];
 static struct outcome outcome;
 static struct supervisor supervisor;
 static int guest; /* its end of the control connection */
@@ -27,7 +31,9 @@ static int set_up(void **state)
     (void)state;
     options = (struct supervisor_options){
         .config = &config, .command = "true", .started_fd = -1, .log = &quiet, .timeline = &timeline,
+        .warm = &warm, .job = job, .job_length = sizeof(job),
     };
+    template = (struct template)TEMPLATE_INIT;
     outcome = (struct outcome){ .status = STATUS_FAILED };
     supervisor = (struct supervisor){
         .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT,
@@ -80,10 +86,124 @@ static void a_window_after_the_end(void **state)
     assert_true(dup2(input, STDIN_FILENO) == STDIN_FILENO);
 }
 
+/* ---- before the job was sent ------------------------------------------------- */
+
+static void say(uint32_t type, const void *payload, size_t size)
+{
+    struct run_header header = { type, (uint32_t)size };
+
+    assert_int_equal(send(guest, &header, sizeof(header), MSG_NOSIGNAL), sizeof(header));
+    if (size > 0)
+        assert_int_equal(send(guest, payload, size, MSG_NOSIGNAL), (ssize_t)size);
+    run_loop_for(supervisor.loop, 5);
+}
+
+/* The guest says HELLO, and is asked to prepare itself. */
+static void prepare(enum warm kind)
+{
+    struct run_header request;
+
+    options.prepare = (const uint8_t *)&(struct run_header){ RUN_PREPARE, 0 };
+    options.prepare_length = sizeof(request);
+    supervisor.warm = kind;
+    template.source.record_fd = STDERR_FILENO; /* there will be a record */
+    say(RUN_HELLO, &(struct run_hello){ RUN_VERSION }, sizeof(struct run_hello));
+    assert_int_equal(supervisor.phase, PHASE_PREPARING);
+    assert_int_equal(recv(guest, &request, sizeof(request), 0), sizeof(request));
+}
+
+/* It is ended, and another boots: none of it is the job's outcome. */
+static void expect_distrust(const char *why)
+{
+    uint8_t byte;
+
+    assert_non_null(supervisor.distrust);
+    assert_string_equal(supervisor.distrust, why);
+    assert_false(supervisor.over || outcome.began || outcome.restored);
+    assert_string_equal(outcome.message, "");
+    assert_true(supervisor.phase < PHASE_STARTING);
+    assert_true(recv(guest, &byte, sizeof(byte), MSG_DONTWAIT) <= 0);
+}
+
+static void a_restored_guest_that_has_started(void **state)
+{
+    (void)state;
+    prepare(WARM_RESTORED);
+    say(RUN_STARTED, NULL, 0);
+    expect_distrust("its guest broke the protocol");
+    say(RUN_ENDED, &(struct run_ended){ .exited = 1 }, sizeof(struct run_ended));
+    expect_distrust("its guest broke the protocol");
+}
+
+static void a_restored_guest_that_has_failed(void **state)
+{
+    struct run_failed failed = { RUN_FAILED_EXEC, ENOENT };
+
+    (void)state;
+    prepare(WARM_RESTORED);
+    say(RUN_FAILED, &failed, sizeof(failed));
+    expect_distrust("its guest broke the protocol");
+}
+
+/* The order to record was sent before it was distrusted. */
+static void an_answer_of_one_that_is_distrusted(void **state)
+{
+    struct order_answer answer = { .error_number = 0 };
+
+    (void)state;
+    prepare(WARM_RESTORED);
+    supervisor.phase = PHASE_SAVING;
+    say(RUN_STARTED, NULL, 0);
+    warm_answered(&supervisor, &answer);
+    expect_distrust("its guest broke the protocol");
+}
+
+static void a_restored_guest_that_hung_up(void **state)
+{
+    (void)state;
+    prepare(WARM_RESTORED);
+    shutdown(guest, SHUT_RDWR);
+    run_loop_for(supervisor.loop, 5);
+    supervisor_send_job(&supervisor);
+    expect_distrust("its guest hung up");
+}
+
+static void a_guest_that_boots_and_has_started(void **state)
+{
+    (void)state;
+    prepare(WARM_SAVES);
+    say(RUN_STARTED, NULL, 0);
+    assert_true(supervisor.over && !outcome.began);
+    assert_int_equal(outcome.cause, CAUSE_GUEST_PANIC);
+    assert_int_equal(outcome.status, STATUS_FAILED);
+}
+
+/* As when it cannot mount its disks: that is its word for the user. */
+static void a_guest_that_cannot_prepare_itself(void **state)
+{
+    char payload[sizeof(struct run_failed) + 4];
+    struct run_failed failed = { RUN_FAILED_SETUP, 0 };
+
+    (void)state;
+    memcpy(payload, &failed, sizeof(failed));
+    memcpy(payload + sizeof(failed), "root", 4);
+    prepare(WARM_SAVES);
+    say(RUN_FAILED, payload, sizeof(payload));
+    assert_true(supervisor.over);
+    assert_int_equal(outcome.cause, CAUSE_NOT_STARTED);
+    assert_string_equal(outcome.message, "the guest could not make ready for the job: root");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_window_after_the_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_restored_guest_that_has_started, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_restored_guest_that_has_failed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_of_one_that_is_distrusted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_restored_guest_that_hung_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_that_boots_and_has_started, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_that_cannot_prepare_itself, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,26 +212,30 @@ void output_check(struct supervisor *supervisor)
 
 /* ---- records -------------------------------------------------------------- */
 
-void supervisor_send(struct supervisor *supervisor, const void *record, size_t length)
+bool supervisor_send(struct supervisor *supervisor, const void *record, size_t length)
 {
     int result = control_send(supervisor->control, record, length);
 
     if (result >= 0)
-        return;
+        return true;
+    if (result == -ENOTCONN && warm_distrusts(supervisor, "its guest hung up"))
+        return false;
     if (result == -ENOTCONN)
         supervisor_complain(supervisor, "the guest hung up before it had its job; --verbose "
                             "shows its kernel's messages");
     else
         supervisor_complain(supervisor, "the job cannot be sent to the guest: %s", strerror(-result));
     supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+    return false;
 }
 
 void supervisor_send_job(struct supervisor *supervisor)
 {
+    job_set_clock(supervisor->options->job);
+    if (!supervisor_send(supervisor, supervisor->options->job, supervisor->options->job_length))
+        return;
     supervisor->outcome->restored = supervisor->warm == WARM_RESTORED;
     supervisor->phase = PHASE_STARTING;
-    job_set_clock(supervisor->options->job);
-    supervisor_send(supervisor, supervisor->options->job, supervisor->options->job_length);
 }
 
 static void guest_is_ready(struct supervisor *supervisor, const struct run_hello *hello)
@@ -285,12 +289,33 @@ static void tell_start(const struct supervisor_options *options)
         log_warn(options->log, "nobody waits any more for the job to begin");
 }
 
+static void protocol_broke(struct supervisor *supervisor)
+{
+    if (warm_distrusts(supervisor, "its guest broke the protocol"))
+        return; /* SIGCHLD will tell */
+    supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
+    supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);
+}
+
+/* Of a job that was not sent.  One that boots may well fail before, as when it cannot mount its disks. */
+static bool is_too_early(const struct supervisor *supervisor, const struct record *record)
+{
+    bool of_job = record->type == RUN_STARTED || record->type == RUN_ENDED ||
+                  (record->type == RUN_FAILED && supervisor->warm == WARM_RESTORED);
+
+    return of_job && supervisor->phase < PHASE_STARTING;
+}
+
 static void record_came(void *context, const struct record *record)
 {
     struct supervisor *supervisor = context;
 
-    if (supervisor->over)
+    if (supervisor->over || supervisor->distrust)
         return;
+    if (is_too_early(supervisor, record)) {
+        protocol_broke(supervisor);
+        return;
+    }
     switch (record->type) {
     case RUN_HELLO:
         guest_is_ready(supervisor, &record->hello);
@@ -322,11 +347,9 @@ static void control_closed(void *context, int reason)
 {
     struct supervisor *supervisor = context;
 
-    if (supervisor->over || reason != -EPROTO ||
-        warm_distrusts(supervisor, "its guest broke the protocol"))
-        return; /* SIGCHLD will tell */
-    supervisor_complain(supervisor, "the guest broke the protocol; its job is ended");
-    supervisor_end(supervisor, CAUSE_GUEST_PANIC, STATUS_FAILED);
+    if (!supervisor->over && reason == -EPROTO)
+        protocol_broke(supervisor);
+    /* Else SIGCHLD will tell. */
 }
 
 static bool accept_control(struct supervisor *supervisor, int fd)

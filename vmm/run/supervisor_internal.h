@@ -91,8 +91,8 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error);
 void supervisor_close_vm(struct supervisor *supervisor);
 int supervisor_watch(struct supervisor *supervisor, int fd, event_handler handler,
                      struct error *error);
-/* A record to a guest that is ready; what cannot be sent is told and ends the supervisor. */
-void supervisor_send(struct supervisor *supervisor, const void *record, size_t length);
+/* A record to a guest that is ready; false: it cannot be sent, which was told and ends the supervisor, or the trial. */
+bool supervisor_send(struct supervisor *supervisor, const void *record, size_t length);
 void supervisor_send_job(struct supervisor *supervisor);
 
 /* ---- warm.c ---- */

@@ -122,6 +122,8 @@ static void saved(struct supervisor *supervisor, const struct order_answer *answ
 
 void warm_answered(struct supervisor *supervisor, const struct order_answer *answer)
 {
+    if (supervisor->distrust)
+        return; /* it was killed meanwhile: no job is for it */
     if (supervisor->warm == WARM_SAVES)
         saved(supervisor, answer);
     else
