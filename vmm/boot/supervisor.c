@@ -210,8 +210,9 @@ static void message_arrived(void *context, uint32_t events)
     } else if (length == 1) {
         word_arrived(supervisor, message.word);
     } else if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
-        /* Its end is told by the sandbox's descriptor. */
+        /* Its end is told by the sandbox's descriptor; until then it answers nobody who waits. */
         event_loop_remove(supervisor->loop, supervisor->channel);
+        orders_channel(supervisor->orders, -1, NULL);
     }
 }
 _Static_assert(sizeof(struct boot_report) != sizeof(struct order_answer), "told apart by their size");

@@ -316,7 +316,7 @@ static void leave(void *context)
     explicit_bzero(options->job, options->job_length);
 }
 
-/* Its end is told by SIGCHLD. */
+/* Its end is told by SIGCHLD; until then it answers nobody who waits. */
 static void answer_came(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
@@ -330,8 +330,10 @@ static void answer_came(void *context, uint32_t events)
         warm_answered(supervisor, &answer);
     else if (length == (ssize_t)sizeof(answer))
         orders_answered(supervisor->orders, &answer);
-    else if (length <= 0)
-        event_loop_remove(supervisor->loop, supervisor->vm.channel);
+    if (length > 0)
+        return;
+    event_loop_remove(supervisor->loop, supervisor->vm.channel);
+    orders_channel(supervisor->orders, -1, NULL);
 }
 
 int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
