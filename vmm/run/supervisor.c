@@ -109,7 +109,8 @@ static void clock_rang(void *context, uint32_t events)
     switch (supervisor->alarm) {
     case ALARM_TIMEOUT:
         if (supervisor->phase == PHASE_ENDED) {
-            /* In time, says the guest; but its streams have to end some day, too. */
+            /* In time, says the guest; but its streams have to end some day, too, and are in a VM that may be paused. */
+            orders_go_on(supervisor->orders);
             supervisor->alarm = ALARM_LAST;
             set_clock(supervisor, LAST_WORDS_MS);
             break;
@@ -140,6 +141,7 @@ static void clock_rang(void *context, uint32_t events)
 
 void supervisor_await_output(struct supervisor *supervisor)
 {
+    orders_go_on(supervisor->orders); /* it may have been paused as its job ended */
     supervisor->alarm = ALARM_OUTPUT;
     set_clock(supervisor, OUTPUT_MS);
 }
