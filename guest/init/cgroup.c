@@ -122,10 +122,19 @@ pid_t cgroup_fork(void)
     return pid;
 }
 
+static uint64_t rehearsal_us;
+
+void cgroup_count_anew(void)
+{
+    rehearsal_us = read_number(GROUP "/cpu.stat", "usage_usec ");
+}
+
 struct usage cgroup_usage(void)
 {
+    uint64_t cpu_us = read_number(GROUP "/cpu.stat", "usage_usec ");
+
     return (struct usage){
-        .cpu_us = read_number(GROUP "/cpu.stat", "usage_usec "),
+        .cpu_us = cpu_us > rehearsal_us ? cpu_us - rehearsal_us : 0,
         .peak_memory = read_number(GROUP "/memory.peak", ""),
         .oom_kills = (uint32_t)read_number(GROUP "/memory.events", "oom_kill "),
         .pids_refused = (uint32_t)read_number(GROUP "/pids.events", "max "),

@@ -92,6 +92,8 @@ struct usage {
 void cgroup_create(void);
 void cgroup_limit(uint32_t pids_max); /* 0: none */
 pid_t cgroup_fork(void); /* as fork(2), into the job's group; the child is to exec */
+/* What was used of a processor by now was not the job's. */
+void cgroup_count_anew(void);
 struct usage cgroup_usage(void);
 
 /* ---- user.c ---- */

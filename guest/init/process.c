@@ -172,4 +172,5 @@ void process_rehearse(void)
     }
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    cgroup_count_anew();
 }
