@@ -140,6 +140,7 @@ static bool save(struct supervisor *supervisor)
     struct error error = ERROR_INIT;
 
     if (vm_process_save(&supervisor->vm, supervisor->options->config, &files, &error) < 0) {
+        sandbox_files_written(supervisor->vm.sandbox, false);
         not_saved(supervisor, &error);
         close_channel(supervisor);
         return false;
