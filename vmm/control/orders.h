@@ -48,7 +48,7 @@ void orders_abandon(struct orders *orders);
 /* The last monitor has ended: runs the loop until such a snapshot is complete or given up. */
 int orders_end(struct orders *orders, struct error *error);
 
-/* In the VM's process, just forked: none of it is for a jail. */
+/* In a child, just forked, such as the VM's process: none of it is for a jail. */
 void orders_close(struct orders *orders);
 
 void orders_destroy(struct orders *orders);

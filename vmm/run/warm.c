@@ -80,6 +80,9 @@ static int keep(void *context, struct error *error)
     struct supervisor *supervisor = context;
     const struct supervisor_options *options = supervisor->options;
 
+    /* Who waits for the end of these is told by the parent alone. */
+    vm_process_close_channel(&supervisor->vm);
+    orders_close(supervisor->orders);
     return template_keep(template_of(supervisor), options->config, &options->warm->about, error);
 }
 
