@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
+#include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 
@@ -194,6 +199,59 @@ static void a_guest_that_cannot_prepare_itself(void **state)
     assert_string_equal(outcome.message, "the guest could not make ready for the job: root");
 }
 
+/* ---- a VM that is paused ------------------------------------------------------ */
+
+static void ask_to_pause(int client, int folder)
+{
+    static const char request[] = "{\"command\":\"pause\"}\n";
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+    snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/control", folder);
+    assert_int_equal(connect(client, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(send(client, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+}
+
+/* Its job has ended, and /output is still in it. */
+static void output_of_a_paused_vm(void **state)
+{
+    char word[] = "true", *words[] = { word };
+    struct orders_owner owner = { .vm = &config, .is_job = true };
+    struct order_answer paused = { .paused = 1 };
+    struct error error = ERROR_INIT;
+    struct test_directory directory;
+    struct store_entry entry;
+    struct order order = { .kind = 0 };
+    int ends[2], client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    test_directory_create(&directory);
+    setenv("XDG_RUNTIME_DIR", directory.path, 1);
+    assert_int_equal(store_create(&entry, "job", words, 1, &error), 0);
+    assert_int_equal(store_claim(&entry, &error), 0);
+    owner.entry = &entry;
+    assert_int_equal(orders_create(&supervisor.orders, &owner, supervisor.loop, &error), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    orders_channel(supervisor.orders, ends[0], NULL);
+    ask_to_pause(client, entry.folder);
+    run_loop_for(supervisor.loop, 20);
+    assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
+    orders_answered(supervisor.orders, &paused);
+    assert_true(store_is_paused(&entry));
+    supervisor.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    supervisor_await_output(&supervisor);
+    assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
+    assert_true(order.kind == ORDER_RESUME && order.silent);
+    assert_false(store_is_paused(&entry));
+    orders_destroy(supervisor.orders);
+    close(supervisor.clock);
+    close(client);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(store_remove(&entry, &error), 0);
+    store_close(&entry);
+    test_directory_remove(&directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restored_guest_that_hung_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guest_that_boots_and_has_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guest_that_cannot_prepare_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(output_of_a_paused_vm, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
