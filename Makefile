@@ -49,6 +49,13 @@ CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 LDFLAGS += -Wl,-z,pack-relative-relocs -Wl,-T,vmm/no-unwind.ld
 endif
 
+# Other flags make all objects anew: a program of two kinds of them would be taken, and measured, for one.
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC)
+ifneq ($(FLAGS),$(file <$(BUILD)/flags))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags,$(FLAGS))
+endif
+
 SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/control/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
                                            vmm/arch/$(ARCH)/*.c devices/*.c \
                                            devices/virtio/*.c devices/backend/*.c))
@@ -90,7 +97,7 @@ $(BUILD)/libmote.a: $(OBJECTS)
 
 $(HOT:%=$(BUILD)/obj/%.o): OPTIMISE := -O2
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

@@ -130,6 +130,12 @@ apt_fetch() {
 
 # --- Where KVM works --------------------------------------------------------------------------------------
 
+# need_icount: stops in a lab whose clock is an ordinary one: its times would pass for counted instructions.
+need_icount() {
+    [[ -z ${MOTE_LAB:-} || -n ${MOTE_LAB_ICOUNT:-} ]] ||
+        die "this lab's clock does not count instructions; leave the lab, or start it by scripts/lab --icount"
+}
+
 # choose_runner: sets the array runner to what must stand before a command that needs KVM for stock kernels:
 # `env` on a machine where that works, sudo where only the permission is missing, else the lab. Says which.
 # With build/mote built, in the project's folder.

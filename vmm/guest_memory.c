@@ -20,6 +20,7 @@ struct region {
     size_t mapping_size;
     /* Where files are, a bit for each page: 1 for one that has none, or has none any more. */
     uint8_t *detached;
+    int advice; /* to madvise(), of huge pages; MADV_NORMAL: none */
 };
 
 struct guest_memory {
@@ -154,7 +155,7 @@ void guest_memory_destroy(struct guest_memory *memory)
     free(memory);
 }
 
-int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+int guest_memory_set_pages(struct guest_memory *memory, enum guest_pages pages,
                            struct error *error)
 {
     int advice = pages == GUEST_PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
@@ -162,13 +163,14 @@ int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages p
     if (pages == GUEST_PAGES_AS_HOST)
         return 0;
     for (size_t i = 0; i < memory->count; i++) {
-        const struct region *region = &memory->regions[i];
+        struct region *region = &memory->regions[i];
 
         /* Where there are no huge pages, all are small. */
         if (madvise(region->host, region->size, advice) < 0 &&
             (errno != EINVAL || pages == GUEST_PAGES_HUGE))
             return error_set(error, errno, "--huge-pages on: this host's kernel has none (%s); "
                              "leave it out", strerror(errno));
+        region->advice = advice;
     }
     return 0;
 }
@@ -275,12 +277,14 @@ static bool have_bits(struct region *region)
 }
 
 /* Fresh pages take the place of whatever was at BYTES; -errno. */
-static int map_nothing(uint8_t *bytes, size_t length)
+static int map_nothing(const struct region *region, uint8_t *bytes, size_t length)
 {
-    return mmap(bytes, length, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
-               ? -errno
-               : 0;
+    if (mmap(bytes, length, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -errno;
+    if (region->advice != MADV_NORMAL)
+        madvise(bytes, length, region->advice); /* the host took it before */
+    return 0;
 }
 
 int guest_memory_own(const struct guest_memory *memory, uint64_t address, uint64_t length)
@@ -320,7 +324,7 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
              file, (off_t)offset) == MAP_FAILED) {
         result = cannot_map(&range, error);
         /* Some file systems refuse when what was there is gone already. */
-        map_nothing(slice.bytes, length);
+        map_nothing(region, slice.bytes, length);
         return result;
     }
     set_detached(region, (address - region->address) / PAGE_SIZE, length / PAGE_SIZE, false);
@@ -340,7 +344,7 @@ static int discard_pages(const struct region *region, uint8_t *bytes, size_t len
             break;
     if (page == first + count)
         return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
-    result = map_nothing(bytes, length);
+    result = map_nothing(region, bytes, length);
     if (result == 0)
         set_detached(region, first, count, true);
     return result;

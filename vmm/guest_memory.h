@@ -66,7 +66,7 @@ void guest_memory_destroy(struct guest_memory *memory);
 enum guest_pages { GUEST_PAGES_AS_HOST, GUEST_PAGES_HUGE, GUEST_PAGES_SMALL, GUEST_PAGES_COUNT };
 
 /* Before anything is in MEMORY.  -EINVAL for huge ones on a host that has none. */
-int guest_memory_set_pages(const struct guest_memory *memory, enum guest_pages pages,
+int guest_memory_set_pages(struct guest_memory *memory, enum guest_pages pages,
                            struct error *error);
 
 /*

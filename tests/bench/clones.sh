@@ -9,6 +9,7 @@ memory_of() {
     local pid child
     smaps=()
     for pid; do
+        child=
         read -r child _ <"/proc/$pid/task/$pid/children" || [[ -n $child ]] # no newline at its end
         smaps+=("/proc/$pid/smaps_rollup" "/proc/$child/smaps_rollup")
     done

@@ -7,6 +7,18 @@
 qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot)
 microvm=microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off
 
+# clean_up: for a trap at EXIT. What a bench that failed has left running is of no use to anybody, and some of it can be
+# named no longer than its folder stands: VMs in $files/run, copies of them without a name, QEMU.
+# shellcheck disable=SC2154 # files is of the benches
+clean_up() {
+    local pids vms=("$files"/run/mote/*)
+    pids=$(jobs -p)
+    # shellcheck disable=SC2086 # one word each
+    [[ -z $pids ]] || { kill -KILL $pids; wait $pids; } 2>/dev/null || true
+    [[ ! -e ${vms[0]} ]] || XDG_RUNTIME_DIR=$files/run build/mote rm --force "${vms[@]##*/}" || true
+    rm -rf "$files"
+}
+
 describe_host() {
     echo "host: Linux $(uname -r), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, KVM: $(build/mote doctor --brief || true)"
 }

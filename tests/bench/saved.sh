@@ -49,7 +49,7 @@ save_qemu() {
     until_said "$folder/out" "$text" "$pid"
     sleep 1
     printf '%s\n' "migrate \"exec:cat > $folder/stream\"" cont 'migrate_set_capability x-ignore-shared on' \
-        "migrate \"exec:cat > $folder/state\"" quit >"$folder/save.in"
+        "migrate \"exec:cat > $folder/state\"" quit 1<>"$folder/save.in" # not >, which waits for a reader even if QEMU has ended
     wait "$pid" || die "QEMU could not save its guest: $(tail -n 1 "$folder/log")"
     [[ -s $folder/stream && -s $folder/state ]] || die "QEMU saved nothing; see what its monitor has against it: $folder/save.out"
 }

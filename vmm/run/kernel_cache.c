@@ -44,7 +44,7 @@ static bool is_whole(const struct slot *slot)
     struct stat status;
 
     return fstatat(slot->folder, slot->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 0022) &&
+           S_ISREG(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 0222) &&
            status.st_size > 0 && status.st_mtim.tv_sec == slot->status.st_mtim.tv_sec &&
            status.st_mtim.tv_nsec == slot->status.st_mtim.tv_nsec;
 }
@@ -82,7 +82,7 @@ static int fill(const struct slot *slot, int fd, struct error *error)
     result = slot->unpack(slot->program, slot->source, fd, error);
     if (result < 0)
         return result;
-    /* Read-only last: one that a kill left half done must open for the next writer. */
+    /* Read-only last, so that VMs may share it (image.h): half made it must open for the next writer. */
     if (fsync(fd) < 0 || futimens(fd, times) < 0 ||
         renameat(slot->folder, slot->temporary, slot->folder, slot->name) < 0 ||
         fchmod(fd, 0400) < 0)

@@ -101,8 +101,8 @@ static void tell_words(const char *who, const struct last_words *words, struct e
                   words->thread < SANDBOX_THREAD_COUNT ? filter_lists[words->thread].name : "",
                   call_name(words->call, buffer, sizeof(buffer)));
     else
-        error_set(error, EFAULT, "%s ended: memory of it could not be supplied (SIGBUS); see "
-                  "the host's kernel log", who);
+        error_set(error, EFAULT, "%s ended: memory of it could not be supplied (SIGBUS): a file "
+                  "behind it was cut short, or the host has none left; see its kernel log", who);
 }
 
 void last_words_tell(enum sandbox_kind kind, const struct last_words *words, int status,
