@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --warm.  A VM that goes on from a template is the job's only once its guest has
- * said HELLO: until then whatever goes wrong with it costs the template, and a VM
+ * --warm.  A VM that goes on from a template is the job's only once that was sent
+ * to its guest: until then whatever goes wrong with it costs the template, and a VM
  * that boots takes its place.  One that boots is saved when its guest is ready,
  * and gets its job afterwards: so no template has anything of a job's.
  */
