@@ -86,7 +86,7 @@ static char *way(const char *from, const char *to)
 /* ---- making one ------------------------------------------------------------ */
 
 /* All that a folder may have. */
-static const char *const files[] = { STATE, MEMORY, SEAL, "seal.new", "touched" };
+static const char *const files[] = { STATE, MEMORY, SEAL, "seal.new", "touched", "touched.new" };
 
 static void remove_files(const struct snapshot_folder *folder)
 {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +20,8 @@
 #define PAGE_OF_FILE (1ull << 61)
 /* Pages that are asked for; where all of them are in the cache, the rest is too. */
 #define SAMPLES 64u
+/* What a record is called while it is written. */
+#define NEW "touched.new"
 
 struct header {
     char magic[8];
@@ -80,9 +82,9 @@ static bool has_sound_one(struct vm_snapshot_source *source)
 
 void touched_prepare(struct vm_snapshot_source *source, const char *path)
 {
-    if (has_sound_one(source))
+    if (has_sound_one(source) || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
         return;
-    source->record_fd = open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
+    source->record_fd = memfd_create("touched", MFD_CLOEXEC);
     /* Its size is its limit in the jail. */
     if (source->record_fd >= 0 &&
         ftruncate(source->record_fd, (off_t)(PAGE_SIZE + memory_file_map_length(source->size))) == 0)
@@ -91,44 +93,29 @@ void touched_prepare(struct vm_snapshot_source *source, const char *path)
     source->record_fd = -1;
 }
 
-/* The one that touched_prepare() found to be so, if it is still there. */
-static void remove_unsound(struct vm_snapshot_source *source, int folder)
-{
-    struct stat status, named;
-
-    if (source->touched_fd >= 0 && fstat(source->touched_fd, &status) == 0 &&
-        fstatat(folder, "touched", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-        named.st_dev == status.st_dev && named.st_ino == status.st_ino)
-        unlinkat(folder, "touched", 0);
-}
-
 /*
- * A new file with MAP, the caller's; -1: there can be none.  What the VM's process recorded to it may still write to.
+ * MAP, the caller's, in a file of its own: what the VM's process recorded to it may still write to.
  * Where a job waits nobody waits for a disk: a power cut leaves one that is not sound, and is recorded anew.
  */
-static int write_anew(const struct vm_snapshot_source *source, const uint8_t *map, int folder)
+static bool write_anew(const struct vm_snapshot_source *source, const uint8_t *map, int folder)
 {
-    cleanup_fd int fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0400);
+    cleanup_fd int fd = -1;
 
-    if (fd < 0 || write_map(source, map, fd) < 0 || (!source->awaits_job && fsync(fd) < 0))
-        return -1;
-    return steal_fd(&fd);
+    unlinkat(folder, NEW, 0); /* what a kill left */
+    fd = openat(folder, NEW, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+    return fd >= 0 && write_map(source, map, fd) == 0 && (source->awaits_job || fsync(fd) == 0);
 }
 
 void touched_keep(struct vm_snapshot_source *source, const char *path)
 {
-    cleanup_fd int folder = -1, fd = -1;
+    cleanup_fd int folder = -1;
     cleanup_free uint8_t *map = source->record_fd >= 0 ? read_map(source, source->record_fd) : NULL;
-    char name[32];
 
     if (map)
         folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || (fd = write_anew(source, map, folder)) < 0)
-        return;
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    remove_unsound(source, folder);
-    if (linkat(AT_FDCWD, name, folder, "touched", AT_SYMLINK_FOLLOW) < 0)
-        return; /* another VM was first, or it cannot be */
+    /* What has the name already is not sound, or another VM's that was quicker. */
+    if (folder >= 0 && (!write_anew(source, map, folder) || renameat(folder, NEW, folder, "touched") < 0))
+        unlinkat(folder, NEW, 0);
 }
 
 /* ---- recording ------------------------------------------------------------- */

@@ -16,10 +16,9 @@
  * own.  They are copied in one go before the guest runs, as a write to a page that
  * was read before costs two exits, of which the second takes KVM's entry back.
  *
- * It is advice: the VM's process writes it, into a file without a name, and the
- * supervisor, if it is sound, into one that the process never had open, which gets
- * the name; what is wrong with it is no error.  Where the folder cannot be written,
- * nothing is recorded.
+ * It is advice: the VM's process writes it, into memory that it shares with its
+ * supervisor, and that, if it is sound, into a file; what is wrong with it is no
+ * error.  Where the folder cannot be written, nothing is recorded.
  */
 
 #include "vmm/config.h"
