@@ -44,7 +44,7 @@ static int ask(const char *name, struct json_object *request, const struct contr
         json_object_put(request);
         return error_set(error, ENOENT, "VM %s: is not there; 'mote ps' lists those that are", name);
     }
-    result = control_socket_ask_long(entry.folder, request, &reply, waiting, &why);
+    result = control_socket_ask(entry.folder, request, &reply, waiting, &why);
     if (result < 0)
         error_set(error, why.number, "VM %s: %s", name, why.message);
     else

@@ -62,21 +62,17 @@ void control_socket_destroy(struct control_socket *control);
 
 /* ---- the other side -------------------------------------------------------- */
 
-/*
- * Sends REQUEST, which is given away, to the socket in FOLDER and awaits the answer, the caller's
- * to put.  An answer that is not "ok" is an error with its words.
- */
-int control_socket_ask(int folder, struct json_object *request, struct json_object **reply,
-                struct error *error);
-
 /* While an answer is awaited, some times a second. */
 struct control_waiting {
     void (*passes)(void *context);
     void *context;
 };
 
-/* The same; WAITING may be NULL. */
-int control_socket_ask_long(int folder, struct json_object *request, struct json_object **reply,
-                            const struct control_waiting *waiting, struct error *error);
+/*
+ * Sends REQUEST, which is given away, to the socket in FOLDER and awaits the answer, the caller's
+ * to put; WAITING may be NULL.  An answer that is not "ok" is an error with its words.
+ */
+int control_socket_ask(int folder, struct json_object *request, struct json_object **reply,
+                       const struct control_waiting *waiting, struct error *error);
 
 #endif

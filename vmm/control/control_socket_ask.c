@@ -64,7 +64,8 @@ static int receive_line(int fd, char *line, size_t size, const struct control_wa
             return 0;
         }
     }
-    return error_set(error, EPIPE, "control socket: the VM ended before it answered, or has no descriptor left for this");
+    return error_set(error, EPIPE, "control socket: the VM ended before it answered, or has no "
+                     "descriptor left for this");
 }
 
 static int judge(struct json_object *reply, struct error *error)
@@ -97,13 +98,7 @@ static int ask(int fd, struct json_object *request, struct json_object **reply,
 }
 
 int control_socket_ask(int folder, struct json_object *request, struct json_object **reply,
-                struct error *error)
-{
-    return control_socket_ask_long(folder, request, reply, NULL, error);
-}
-
-int control_socket_ask_long(int folder, struct json_object *request, struct json_object **reply,
-                            const struct control_waiting *waiting, struct error *error)
+                       const struct control_waiting *waiting, struct error *error)
 {
     struct sockaddr_un name = { .sun_family = AF_UNIX };
     cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

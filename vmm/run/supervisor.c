@@ -109,7 +109,7 @@ static void clock_rang(void *context, uint32_t events)
     switch (supervisor->alarm) {
     case ALARM_TIMEOUT:
         if (supervisor->phase == PHASE_ENDED) {
-            /* In time, says the guest; but its streams have to end some day, too, and are in a VM that may be paused. */
+            /* In time, says the guest; but its streams, in a VM that may be paused, have to end some day, too. */
             orders_go_on(supervisor->orders);
             supervisor->alarm = ALARM_LAST;
             set_clock(supervisor, LAST_WORDS_MS);

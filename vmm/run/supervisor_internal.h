@@ -10,8 +10,8 @@
 
 #include <sys/signalfd.h>
 
-#include "vmm/control/orders.h"
 #include "vmm/control/aside.h"
+#include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
 #include "vmm/run/console_tail.h"
 #include "vmm/run/control.h"

@@ -209,7 +209,10 @@ static void read_ahead(struct memory_chain *chain, const uint8_t *map)
     }
 }
 
-/* The pages of REGION, from FIRST on of the map, that the guest writes; at most LEFT, of which it takes what it copies. */
+/*
+ * Copies the pages of REGION that the guest writes, from FIRST on of the map; at
+ * most LEFT, of which it takes what it copied.
+ */
 static void copy_region(const struct guest_memory *memory, const struct guest_range *region,
                         const uint8_t *map, uint64_t first, uint64_t *left)
 {

@@ -30,8 +30,9 @@ bool elf_has_magic(const struct image *image);
 int elf_read(const struct image *image, struct elf_image *elf, struct error *error);
 
 /*
- * Brings every PT_LOAD segment into MEMORY, those that the file says are not written to
- * by image_place(), and yields the smallest range that holds them all.  Fresh guest memory is zero, so .bss needs no writing.
+ * Brings every PT_LOAD segment into MEMORY, those that the file says are not
+ * written to by image_place(), and yields the smallest range that holds them all.
+ * Fresh guest memory is zero, so .bss needs no writing.
  */
 int elf_load(const struct image *image, const struct elf_image *elf, struct guest_memory *memory,
              struct guest_range *range, struct error *error);
