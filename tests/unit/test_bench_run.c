@@ -318,10 +318,40 @@ static void words_stand_for_things(void **state)
     assert_string_equal(words.items[words.count - 1], "idle");
     text_list_release(&words);
     words_of("qemu", JOB_ONCE, &words, 0, &error);
-    assert_string_equal(words.items[words.count - 1],
+    assert_string_equal(words.items[words.count - 1], "/a kernel");
+    assert_string_equal(words.items[words.count - 3],
                         "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 once reset");
     assert_null(words.items[words.count]);
     text_list_release(&words);
+}
+
+/* Who can boot a vmlinux has a row with it, compared to Mote on the same image. */
+static void each_image_is_compared_with_itself(void **state)
+{
+    static const char *const rows[][3] = {
+        { "qemu", "mote-boot", "/a bzImage" },
+        { "mote-boot", "mote-boot", "/a bzImage" },
+        { "qemu-vmlinux", "mote-vmlinux", "/a vmlinux" },
+        { "mote-vmlinux", "mote-vmlinux", "/a vmlinux" },
+        { "cloud-hypervisor", "mote-vmlinux", "/a vmlinux" },
+    };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    strcpy(bench.workshop.kernels[KERNEL_OWN], "/a bzImage");
+    strcpy(bench.workshop.elfs[KERNEL_OWN], "/a vmlinux");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct text_list words;
+        bool found = false;
+
+        words_of(rows[i][0], JOB_ONCE, &words, 0, &error);
+        for (size_t word = 0; word < words.count; word++)
+            found |= strcmp(words.items[word], rows[i][2]) == 0;
+        if (!found)
+            fail_msg("%s does not boot %s", rows[i][0], rows[i][2]);
+        text_list_release(&words);
+        assert_string_equal(results_find(&bench.results, rows[i][0])->contender->base, rows[i][1]);
+    }
 }
 
 /* Whether a word of WORDS is TEXT, in which "FOLDER" is the workshop's. */
@@ -488,6 +518,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_axes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(quick_has_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(words_stand_for_things, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_image_is_compared_with_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kernels_may_be_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(firecracker_has_its_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_are_read, set_up, tear_down),

@@ -5,8 +5,8 @@
 /*
  * What is compared, one row each.  Classes are never mixed: a container shares
  * the host's kernel, a job's VM boots one and mounts a root, the plain VMs boot
- * a kernel to an init in its initramfs.  A row's ratio is to the row of Mote that
- * does the same.
+ * a kernel to an init in its initramfs, by the bzImage, the vmlinux or a row for
+ * each, as a monitor can.  A row's ratio is to the row of Mote that does the same.
  *
  * A command line is a text of words with blanks between; a word that begins
  * with '@' stands for one of the workshop's things (workshop.h):

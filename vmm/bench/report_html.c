@@ -39,7 +39,9 @@ static const char head[] =
     ".legend i.dashed{border-top-style:dashed}\n"
     "</style></head><body>\n<h1>mote bench</h1>\n"
     "<p class=\"soft\">The same job under each of them: a static program that prints a line and "
-    "ends. A VM has 128 MiB and one CPU. A ratio is to the row of Mote that does the same.</p>\n";
+    "ends. A VM has 128 MiB and one CPU. A ratio is to the row of Mote that does the same. "
+    "mote run, firecracker, cloud-hypervisor and those with vmlinux in their name boot the "
+    "uncompressed kernel, the other VMs the bzImage, which unpacks itself.</p>\n";
 
 static void put_pair(FILE *stream, const char *name, const char *value)
 {

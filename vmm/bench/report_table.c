@@ -97,7 +97,9 @@ static void print_host(const struct results *results, FILE *stream)
             host->cgroup);
     fprintf(stream, "job:  a static program that prints a line and ends; a VM has 128 MiB, 1 CPU\n");
     if (results->kernel[0])
-        fprintf(stream, "kernel of VMs: %s\n", results->kernel);
+        fprintf(stream, "kernel of VMs: %s\n"
+                "      those with vmlinux in their name, firecracker and cloud-hypervisor boot it "
+                "uncompressed, as mote run does\n", results->kernel);
     if (results->stock_kernel[0])
         fprintf(stream, "stock kernel: %s\n", results->stock_kernel);
     for (size_t i = 0; i < results->note_count; i++)
