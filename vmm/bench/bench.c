@@ -240,6 +240,23 @@ static void ask_version(struct bench *bench, struct entry *entry)
     instance_close(&instance);
 }
 
+/* Of the first row of podman: all of them have the same storage. */
+static void check_storage(struct bench *bench)
+{
+    struct error reason = ERROR_INIT;
+
+    for (size_t i = 0; i < bench->results.count; i++) {
+        const struct entry *entry = &bench->results.entries[i];
+
+        if (!entry->chosen || !entry->program[0] || strcmp(entry->contender->program, "podman"))
+            continue;
+        if (workshop_lend_storage(&bench->workshop, entry, &reason))
+            results_note(&bench->results, "podman cannot open its storage and has one of its own "
+                         "here, by vfs: %s", reason.message);
+        return;
+    }
+}
+
 static bool any_is_able(const struct bench *bench)
 {
     for (size_t i = 0; i < bench->results.count; i++)
@@ -250,6 +267,7 @@ static bool any_is_able(const struct bench *bench)
 
 static void prepare(struct bench *bench)
 {
+    check_storage(bench);
     for (size_t i = 0; i < bench->results.count && !*bench->stop; i++) {
         struct entry *entry = &bench->results.entries[i];
         bool here = entry->chosen && entry->program[0];

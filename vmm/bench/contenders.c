@@ -89,10 +89,10 @@ static const struct contender all[] = {
     { "runsc", CLASS_CONTAINER, KERNEL_NONE, "runsc", "runsc", "mote", GET_RUNSC,
       "@program --network=none --ignore-cgroups run --bundle @bundle @id", "" },
     { "podman", CLASS_CONTAINER, KERNEL_NONE, "podman", "podman", "mote", "apt install podman",
-      "@program run --rm --interactive --network @net --read-only --name @id --rootfs @root "
+      "@program @storage run --rm --interactive --network @net --read-only --name @id --rootfs @root "
       "/mote-probe @mode", "", "" },
     { "podman-default", CLASS_CONTAINER, KERNEL_NONE, "podman", "podman", "mote",
-      "apt install podman", "@program run --rm --interactive --rootfs @root /mote-probe @mode" },
+      "apt install podman", "@program @storage run --rm --interactive --rootfs @root /mote-probe @mode" },
     { "bubblewrap", CLASS_CONTAINER, KERNEL_NONE, "bwrap", "bubblewrap", "mote",
       "apt install bubblewrap", "@program --unshare-all @extra --die-with-parent --ro-bind @root / "
       "--proc /proc --dev /dev -- /mote-probe @mode", "", "--share-net" },

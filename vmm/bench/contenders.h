@@ -20,8 +20,10 @@
  *   @data         the data that the axis block reads
  *   @extra        what the axes block and network need besides, else nothing
  *   @net          podman's network: none, but for the axis network
+ *   @storage      nothing, or where podman keeps its state while its own place does not work
+ *   @folder       the workshop's folder
  *
- * What a word has before '@' stays, and what it has from a comma on: "id=@id,ro".
+ * What a word has before '@' stays, and what it has from a comma or a slash on: "id=@id,ro".
  */
 
 #include <stdbool.h>

@@ -79,7 +79,7 @@ struct results {
     size_t count;
     struct step steps[STEPS_MAX];
     size_t step_count;
-    char notes[4][256]; /* what was left out, and why */
+    char notes[6][256]; /* what was left out, and why */
     size_t note_count;
 };
 

@@ -19,6 +19,7 @@
 #include "vmm/run/kernel_choice.h"
 
 #define TOOL_SECONDS 120
+#define STORAGE_SECONDS 30
 #define DEBIAN_KERNELS "/boot/vmlinuz-"
 
 /* ---- what is there -------------------------------------------------------- */
@@ -151,7 +152,7 @@ void workshop_find_program(const struct workshop *workshop, struct entry *entry,
 /* ---- the folder ----------------------------------------------------------- */
 
 /* Runs a program of the preparation, which prints nothing that matters. */
-static int run_tool(char *const words[], struct error *error)
+static int run_tool(char *const words[], int seconds, struct error *error)
 {
     static const volatile bool never;
     struct instance tool;
@@ -159,7 +160,7 @@ static int run_tool(char *const words[], struct error *error)
 
     if (result < 0)
         return result;
-    instances_wait(&tool, 1, GOAL_END, now_ns() + TOOL_SECONDS * 1000000000ll, &never);
+    instances_wait(&tool, 1, GOAL_END, now_ns() + seconds * 1000000000ll, &never);
     if (!tool.ended || tool.status != 0) {
         char why[256];
 
@@ -205,7 +206,8 @@ static int make_root(const struct workshop *workshop, const char *rootfs, struct
     if (rootfs && snprintf(from, sizeof(from), "%s/.", rootfs) >= PATH_MAX)
         return error_set(error, ENAMETOOLONG, "--rootfs: is too long; move the folder");
     if (rootfs)
-        result = run_tool((char *const[]){ copy, archive, from, path, NULL }, error);
+        result = run_tool((char *const[]){ copy, archive, from, path, NULL }, TOOL_SECONDS,
+                          error);
     snprintf(path, sizeof(path), "%s/root/mote-probe", workshop->folder);
     return result == 0 ? copy_file(workshop->probe, path, error) : result;
 }
@@ -219,7 +221,20 @@ static int make_image(const struct workshop *workshop, struct error *error)
         return error_set(error, ENOENT, "mkfs.erofs: is missing; apt install erofs-utils");
     snprintf(image, sizeof(image), "%s/root.erofs", workshop->folder);
     snprintf(root, sizeof(root), "%s/root", workshop->folder);
-    return run_tool((char *const[]){ program, option, plain, image, root, NULL }, error);
+    return run_tool((char *const[]){ program, option, plain, image, root, NULL }, TOOL_SECONDS,
+                    error);
+}
+
+bool workshop_lend_storage(struct workshop *workshop, const struct entry *podman,
+                           struct error *reason)
+{
+    char program[PATH_MAX], list[] = "ps";
+
+    /* Which opens the storage, and does nothing. */
+    memcpy(program, podman->program, PATH_MAX);
+    workshop->own_storage = run_tool((char *const[]){ program, list, NULL }, STORAGE_SECONDS,
+                                     reason) < 0;
+    return workshop->own_storage;
 }
 
 int workshop_open(struct workshop *workshop, const char *rootfs, bool with_data,

@@ -8,6 +8,9 @@
 #include "vmm/bench/workshop_files.h"
 #include "vmm/cleanup.h"
 
+/* Of the driver that works on every file system. */
+#define OWN_STORAGE "--root @folder/podman --runroot @folder/podman-run --storage-driver vfs"
+
 /* One start: what the words of its command line may stand for. */
 struct start {
     struct workshop *workshop;
@@ -20,6 +23,13 @@ typedef int (*word_value)(const struct start *start, char value[PATH_MAX], struc
 static int in_folder(const struct start *start, const char *name, char value[PATH_MAX])
 {
     snprintf(value, PATH_MAX, "%s/%s", start->workshop->folder, name);
+    return 0;
+}
+
+static int value_folder(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    (void)error;
+    strcpy(value, start->workshop->folder);
     return 0;
 }
 
@@ -156,19 +166,19 @@ static const struct {
     { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs },
     { "@cmdline", value_cmdline }, { "@describe", value_describe },
     { "@firecracker", value_firecracker }, { "@id", value_id }, { "@data", value_data },
-    { "@net", value_net },
+    { "@net", value_net }, { "@folder", value_folder },
 };
 
 static int add_words(const struct start *start, const char *text, struct text_list *words,
                      struct error *error);
 
-/* WORD as it is, or with its end from '@' on replaced: up to a comma, which options end by. */
+/* WORD as it is, or with what begins at '@' replaced: up to a comma, which options end by, or a slash. */
 static int add_word(const struct start *start, const char *word, struct text_list *words,
                     struct error *error)
 {
     const struct contender *contender = start->entry->contender;
     const char *at = strchr(word, '@');
-    size_t length = at ? strcspn(at, ",") : 0;
+    size_t length = at ? strcspn(at, ",/") : 0;
     cleanup_free char *text = NULL;
     char value[PATH_MAX];
 
@@ -176,6 +186,8 @@ static int add_word(const struct start *start, const char *word, struct text_lis
         return text_list_add(words, word, error);
     if (strcmp(at, "@extra") == 0)
         return add_words(start, contender_extra(contender, start->mode), words, error);
+    if (strcmp(at, "@storage") == 0)
+        return add_words(start, start->workshop->own_storage ? OWN_STORAGE : NULL, words, error);
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         int result;
 
