@@ -24,7 +24,6 @@ struct state {
     size_t at;          /* loading: the next to read */
     size_t section;     /* where the open section's header is */
     size_t section_end; /* loading: where it must end */
-    uint16_t version;
     char name[STATE_NAME_SIZE];
     uint32_t index;
 };
@@ -161,7 +160,7 @@ static void end_saving(struct state *state)
 /* ---- loading -------------------------------------------------------------- */
 
 /* The header at state->at, whose section must be the one that is expected and whole. */
-static void begin_loading(struct state *state, uint16_t newest)
+static void begin_loading(struct state *state, uint16_t version)
 {
     const uint8_t *header = state->bytes + state->at;
     size_t left = state->length - state->at, length;
@@ -178,12 +177,11 @@ static void begin_loading(struct state *state, uint16_t newest)
         refuse(state, "the file ends inside of it");
     } else if (get(header + SECTION_CRC_AT, 4) != section_crc(header, length)) {
         refuse(state, "its checksum does not fit");
-    } else if (get(header + 20, 2) == 0 || get(header + 20, 2) > newest) {
+    } else if (get(header + 20, 2) != version) {
         error_set(&state->error, ENOTSUP, "snapshot: section \"%.*s\" %u has version %u, and this "
                   "mote knows %u; use the mote that saved it", STATE_NAME_SIZE, state->name,
-                  state->index, (unsigned int)get(header + 20, 2), newest);
+                  state->index, (unsigned int)get(header + 20, 2), version);
     } else {
-        state->version = (uint16_t)get(header + 20, 2);
         state->at += SECTION_HEADER_SIZE;
         state->section_end = state->at + length;
     }
@@ -198,7 +196,6 @@ void state_begin(struct state *state, const char *name, uint32_t index, uint16_t
     memset(state->name, 0, sizeof(state->name));
     memcpy(state->name, name, strnlen(name, sizeof(state->name)));
     state->index = index;
-    state->version = version;
     if (state->loading)
         begin_loading(state, version);
     else
@@ -213,11 +210,6 @@ void state_end(struct state *state)
         end_saving(state);
     else if (state->at != state->section_end)
         refuse(state, "it is longer than what belongs into it");
-}
-
-uint16_t state_version(const struct state *state)
-{
-    return state->version;
 }
 
 /* ---- fields --------------------------------------------------------------- */

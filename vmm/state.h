@@ -20,8 +20,8 @@
  *
  * All is little-endian, without padding.  Fields stand in sections, each with a
  * name, an index among its like, a version, a length and a CRC-32C; a section
- * that learns something new raises its version, and asks state_version() when
- * it loads.  Sections come in the order of saving, the last one is "end".
+ * that learns something new raises its version, and none is read as another
+ * version.  Sections come in the order of saving, the last one is "end".
  *
  * A state that is loaded is as hostile as a guest: what a field may be is
  * required before the field is used.  The first fault stays; from then on every
@@ -54,13 +54,11 @@ bool state_is_loading(const struct state *state);
 bool state_is_sound(const struct state *state);
 
 /*
- * A section.  VERSION is the one that this program writes, and the newest that
+ * A section.  VERSION is the one that this program writes, and the only one that
  * it reads.  Sections do not nest; one whose fields do not fill it is refused.
  */
 void state_begin(struct state *state, const char *name, uint32_t index, uint16_t version);
 void state_end(struct state *state);
-/* Of the section that stands open: as it is written, or as it was found. */
-uint16_t state_version(const struct state *state);
 
 /* Fields. */
 void state_bool(struct state *state, bool *value); /* loading refuses all but 0 and 1 */

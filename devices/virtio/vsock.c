@@ -86,15 +86,6 @@ static void drop_connections(struct vsock *vsock)
     vsock->guest_waits = false;
 }
 
-void virtio_vsock_transport_reset(struct virtio_device *device)
-{
-    struct vsock *vsock = (struct vsock *)device;
-
-    drop_connections(vsock);
-    vsock->event_owed = true;
-    vsock_serve_event(vsock);
-}
-
 /* ---- the host's clients --------------------------------------------------- */
 
 /* False: none is waiting. */

@@ -71,10 +71,4 @@ void virtio_vsock_close_host(void *options);
 
 extern const struct virtio_device_class virtio_vsock_class;
 
-/*
- * Tells the driver that its connections are gone, as after it was moved or
- * restored (5.10.6.7): at once, or when it offers a buffer for that.
- */
-void virtio_vsock_transport_reset(struct virtio_device *device);
-
 #endif

@@ -168,26 +168,26 @@ static void every_other_length_is_refused(void **context)
     }
 }
 
-/* A section of VALUE, whose checksum is right. */
-static void expect_refusal(uint8_t small, uint16_t version, const char *why)
+/* A section of that VERSION whose last field has LENGTH bytes, and whose checksum is right. */
+static void expect_refusal(uint8_t small, uint16_t version, size_t length, const char *why)
 {
     struct error error = ERROR_INIT;
     struct thing thing;
     struct state *state;
     const void *bytes;
     uint32_t zero[4] = { 0 };
-    size_t length;
+    size_t whole;
     bool on = true;
 
     assert_int_equal(state_create(&state, &error), 0);
     state_begin(state, "numbers", 7, version);
     state_bool(state, &on);
     state_u8(state, &small);
-    state_bytes(state, zero, version == 2 ? 13 : 14);
+    state_bytes(state, zero, length);
     state_end(state);
     assert_int_equal(state_finish(state, &error), 0);
-    bytes = state_saved(state, &length);
-    assert_true(load(&thing, bytes, length, &error) < 0);
+    bytes = state_saved(state, &whole);
+    assert_true(load(&thing, bytes, whole, &error) < 0);
     if (!strstr(error.message, why))
         fail_msg("%s", error.message);
     assert_null(strchr(error.message, '\n'));
@@ -197,10 +197,12 @@ static void expect_refusal(uint8_t small, uint16_t version, const char *why)
 static void faults_are_named(void **context)
 {
     (void)context;
-    expect_refusal(100, 3, "the small one");
-    expect_refusal(1, 4, "version 4");
-    expect_refusal(1, 2, "shorter");
-    expect_refusal(1, 3, "\"others\" 0: another section");
+    expect_refusal(100, 3, 14, "the small one");
+    expect_refusal(1, 4, 14, "version 4");
+    expect_refusal(1, 2, 14, "version 2");
+    expect_refusal(1, 0, 14, "version 0");
+    expect_refusal(1, 3, 13, "shorter");
+    expect_refusal(1, 3, 14, "\"others\" 0: another section");
 }
 
 /* After a fault all fields are zero: nobody acts on half of a state. */

@@ -182,6 +182,28 @@ static void test_the_loaded_one_is_told_that_it_has_none(void **state)
     close(other);
 }
 
+/* It offers no buffer for that yet: it is told when it does, and once. */
+static void test_the_loaded_one_is_told_late(void **state)
+{
+    struct world *world = *state;
+    struct fake_buffer buffer = { 0x700, 4, true };
+    struct virtq_used_element used;
+
+    fake_driver_move(&world->driver, &virtio_vsock_class, &world->options);
+    fake_driver_run(&world->driver);
+    assert_true(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
+    fake_driver_move(&world->driver, &virtio_vsock_class, &world->options);
+    fake_driver_run(&world->driver);
+    assert_false(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
+    memset(fake_memory(&world->driver, 0x700, 4), 0xff, 4);
+    fake_driver_send(&world->driver, VSOCK_EVENT, FAKE_DIRECT, 1, &buffer);
+    assert_true(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
+    assert_int_equal(used.length, 4);
+    assert_int_equal(*(uint32_t *)fake_memory(&world->driver, 0x700, 4), 0);
+    fake_driver_send(&world->driver, VSOCK_EVENT, FAKE_DIRECT, 1, &buffer);
+    assert_false(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +211,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_loaded_one_is_told_that_it_has_none, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_the_loaded_one_is_told_late, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

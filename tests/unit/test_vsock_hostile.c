@@ -303,31 +303,6 @@ static void test_split_packet(void **state)
     close(fd);
 }
 
-static void test_transport_reset(void **state)
-{
-    struct world *world = *state;
-    struct virtio_device *device = virtio_mmio_device(world->driver.device);
-    struct fake_buffer buffer = { 0x900, 4, true };
-    struct virtq_used_element used;
-    int fd;
-
-    start(world, 8);
-    fd = connect_from_guest(world);
-    memset(fake_memory(&world->driver, 0x900, 4), 0xff, 4);
-    pthread_mutex_lock(&world->driver.device->lock);
-    virtio_vsock_transport_reset(device);
-    pthread_mutex_unlock(&world->driver.device->lock);
-    assert_ended(world, fd);
-    fake_driver_send(&world->driver, VSOCK_EVENT, FAKE_DIRECT, 1, &buffer);
-    assert_true(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
-    assert_int_equal(used.length, 4);
-    assert_int_equal(*(uint32_t *)fake_memory(&world->driver, 0x900, 4), 0);
-    /* Once. */
-    fake_driver_send(&world->driver, VSOCK_EVENT, FAKE_DIRECT, 1, &buffer);
-    assert_false(fake_driver_used(&world->driver, VSOCK_EVENT, &used));
-    close(fd);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,7 +319,6 @@ int main(void)
         TEST(test_short_packets),
         TEST(test_small_buffers),
         TEST(test_split_packet),
-        TEST(test_transport_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
