@@ -97,6 +97,20 @@ huge_pages() {
     ((huge > 0)) || fail 'no huge page'
 }
 
+# That the host gives none is said, of a host whose switch is another file.
+huge_pages_refused() {
+    local enabled=/sys/kernel/mm/transparent_hugepage/enabled
+    echo 'always madvise [never]' >"$work/enabled"
+    # shellcheck disable=SC2016 # the inner shell's
+    unshare -m sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/enabled" "$enabled" \
+        "$mote" boot --kernel "$payloads/hello.elf" --huge-pages on --log-level warn </dev/null >"$work/out" 2>"$work/err" ||
+        fail "$(<"$work/err")"
+    [[ $(grep -c . "$work/err") == 1 ]] || fail "more lines than one: $(<"$work/err")"
+    says "$work/err" "mote: warn: --huge-pages on: has no effect, as this host gives none; as root: echo madvise >$enabled"
+    boot 0 hello --huge-pages on --log-level warn
+    [[ ! -s $work/err ]] || fail "where they are given: $(<"$work/err")"
+}
+
 a_test 'a constant kernel is mapped, and the guest writes to its own copy' mapped_and_whole
 a_test 'a kernel that may be written to is read' written_to_is_read
 a_test 'saved and restored with a mapped kernel' mapped_and_saved
@@ -104,7 +118,8 @@ a_test 'saved in steps with a mapped kernel' mapped_and_saved_in_steps
 a_test 'a mapped kernel is cut short' cut_short
 a_test 'a mapped kernel is cut short, without a jail' cut_short --sandbox off
 if [[ $(id -u) != 0 ]] || ! grep -qs '\[\(always\|madvise\)\]' /sys/kernel/mm/transparent_hugepage/enabled; then
-    skipped=$((skipped + 1))
+    skipped=$((skipped + 2))
 else
     a_test 'huge pages, on and off' huge_pages
+    a_test 'huge pages that the host refuses' huge_pages_refused
 fi

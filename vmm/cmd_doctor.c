@@ -22,9 +22,11 @@
 #include "vmm/arch/arch.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/huge_pages.h"
 #include "vmm/kvm.h"
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/small_file.h"
 
 /* Above this, supervisor code is not run by the processor. */
 #define NATIVE_NS_MAX 100.0
@@ -64,12 +66,8 @@ static void say(const struct doctor *doctor, enum verdict verdict, const char *w
 /* The first line of a small file under /proc or /sys; false when unreadable. */
 static bool read_line(const char *path, char *line, size_t size)
 {
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, line, size - 1);
-
-    if (length < 0)
+    if (!small_file_read(path, line, size))
         return false;
-    line[length] = '\0';
     line[strcspn(line, "\n")] = '\0';
     return true;
 }
@@ -138,7 +136,7 @@ static void check_huge_pages(const struct doctor *doctor)
 {
     char transparent[128] = "absent", reserved[32] = "0";
 
-    read_line("/sys/kernel/mm/transparent_hugepage/enabled", transparent, sizeof(transparent));
+    read_line(HUGE_PAGES_FOLDER "/enabled", transparent, sizeof(transparent));
     read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", reserved, sizeof(reserved));
     say(doctor, VERDICT_NOTE, "huge pages", "transparent: %s; 2 MiB pages set aside: %s",
         transparent, reserved);

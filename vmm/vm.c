@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/huge_pages.h"
 
 /* Guest marks beyond this number are the guest's own and not shown. */
 #define MARKS_MAX 16
@@ -90,9 +91,15 @@ static int create_memory(struct vm *vm, struct error *error)
     size_t count = arch_memory_layout(vm->config->memory, ranges);
     int result = guest_memory_create_from(&vm->memory, ranges, count,
                                           memory_file(vm->config->snapshot), error);
+    const char *refused_by;
 
     if (result < 0 || vm->config->snapshot)
         return result;
+    refused_by = vm->config->pages == GUEST_PAGES_HUGE ? huge_pages_refused_by(HUGE_PAGES_FOLDER)
+                                                       : NULL;
+    if (refused_by)
+        log_warn(vm->host.log, "--huge-pages on: has no effect, as this host gives none; as root: "
+                 "echo madvise >" HUGE_PAGES_FOLDER "/%s", refused_by);
     return guest_memory_set_pages(vm->memory, (enum guest_pages)vm->config->pages, error);
 }
 

@@ -28,6 +28,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/layers.h"
+#include "vmm/small_file.h"
 
 #define TOP "/sys/fs/cgroup"
 #define GROUP "mote-"
@@ -79,13 +80,10 @@ static int write_file(const char *folder, const char *name, const char *text)
 static void read_file(const char *folder, const char *name, char *text, size_t size)
 {
     char path[PATH_SIZE + 64];
-    cleanup_fd int fd = -1;
-    ssize_t length;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    length = fd < 0 ? -1 : read(fd, text, size - 1);
-    text[length > 0 ? length : 0] = '\0';
+    text[0] = '\0';
+    small_file_read(path, text, size);
 }
 
 /* What follows ":CONTROLLER:" in /proc/self/cgroup; "" is version 2. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/huge_pages.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/small_file.h"
+
+#define PATH_SIZE 256
+
+/* "always [madvise] never": the brackets hold what is set. */
+static bool is_set(const char *folder, const char *name, const char *choice)
+{
+    char path[PATH_SIZE], text[128] = "";
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    small_file_read(path, text, sizeof(text));
+    return strstr(text, choice) != NULL;
+}
+
+const char *huge_pages_refused_by(const char *folder)
+{
+    static const char own[] = "hugepages-2048kB/enabled", common[] = "enabled";
+
+    if (is_set(folder, own, "[never]"))
+        return own;
+    if (is_set(folder, own, "[always]") || is_set(folder, own, "[madvise]"))
+        return NULL;
+    return is_set(folder, common, "[never]") ? common : NULL;
+}
