@@ -34,6 +34,12 @@ struct world {
     char file[80]; /* of port 2 */
 };
 
+static inline void open_terminal(struct world *world)
+{
+    world->terminal = fixture_terminal(&world->fixture);
+    world->console = world->fixture.env.console;
+}
+
 static inline int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -42,8 +48,7 @@ static inline int set_up(void **state)
     test_directory_create(&world->directory);
     snprintf(world->path, sizeof(world->path), "%s/s", world->directory.path);
     snprintf(world->file, sizeof(world->file), "%s/log", world->directory.path);
-    world->terminal = fixture_terminal(&world->fixture);
-    world->console = world->fixture.env.console;
+    open_terminal(world);
     world->given = -1;
     *state = world;
     return 0;
@@ -118,19 +123,31 @@ static inline void offer_buffer(struct world *world, unsigned int queue)
     fake_driver_send(&world->driver, queue, FAKE_DIRECT, 1, &buffer);
 }
 
-/* What the device put into a buffer of QUEUE, which is offered again. */
-static inline size_t receive(struct world *world, unsigned int queue, void *bytes)
+/* What the device put into a buffer of QUEUE, and that buffer. */
+static inline size_t take(struct world *world, unsigned int queue, void *bytes,
+                          struct fake_buffer *buffer)
 {
     struct virtq_used_element used;
-    struct fake_buffer buffer = { .length = BUFFER_SIZE, .writable = true };
 
     fake_driver_run(&world->driver);
     if (!fake_driver_used(&world->driver, queue, &used))
         return 0;
-    buffer.address = fake_descriptor(&world->driver, queue, (uint16_t)used.id)->address;
-    memcpy(bytes, fake_memory(&world->driver, buffer.address, BUFFER_SIZE), BUFFER_SIZE);
-    fake_driver_send(&world->driver, queue, FAKE_DIRECT, 1, &buffer);
+    *buffer = (struct fake_buffer){
+        fake_descriptor(&world->driver, queue, (uint16_t)used.id)->address, BUFFER_SIZE, true
+    };
+    memcpy(bytes, fake_memory(&world->driver, buffer->address, BUFFER_SIZE), BUFFER_SIZE);
     return used.length;
+}
+
+/* The buffer is offered again. */
+static inline size_t receive(struct world *world, unsigned int queue, void *bytes)
+{
+    struct fake_buffer buffer;
+    size_t length = take(world, queue, bytes, &buffer);
+
+    if (length > 0)
+        fake_driver_send(&world->driver, queue, FAKE_DIRECT, 1, &buffer);
+    return length;
 }
 
 static inline void assert_receives(struct world *world, unsigned int queue, const char *text)
@@ -173,13 +190,11 @@ static inline void control(struct world *world, uint32_t port, uint16_t event, u
     assert_true(fake_driver_used(&world->driver, CONSOLE_CONTROL_TX, &used));
 }
 
-/* The next control message must be this one; what follows it stands in REST. */
-static inline void expect_control(struct world *world, uint32_t port, uint16_t event,
-                                  uint16_t value, const char *rest)
+/* LENGTH bytes must be this control message; what follows it stands in REST. */
+static inline void assert_control(const uint8_t *bytes, size_t length, uint32_t port,
+                                  uint16_t event, uint16_t value, const char *rest)
 {
     struct console_control message;
-    uint8_t bytes[BUFFER_SIZE];
-    size_t length = receive(world, CONSOLE_CONTROL_RX, bytes);
 
     assert_int_equal(length, sizeof(message) + strlen(rest));
     memcpy(&message, bytes, sizeof(message));
@@ -187,6 +202,16 @@ static inline void expect_control(struct world *world, uint32_t port, uint16_t e
     assert_int_equal(message.event, event);
     assert_int_equal(message.value, value);
     assert_memory_equal(bytes + sizeof(message), rest, strlen(rest));
+}
+
+/* The next control message must be this one. */
+static inline void expect_control(struct world *world, uint32_t port, uint16_t event,
+                                  uint16_t value, const char *rest)
+{
+    uint8_t bytes[BUFFER_SIZE];
+    size_t length = receive(world, CONSOLE_CONTROL_RX, bytes);
+
+    assert_control(bytes, length, port, event, value, rest);
 }
 
 static inline void assert_idle(struct world *world)

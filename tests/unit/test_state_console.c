@@ -1,67 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The console device and its ports, moved from one process's terminal to another's. */
-#include "tests/support/fake_driver.h"
+#include "tests/support/console_bench.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "devices/backend/console.h"
 #include "devices/backend/unix_listener.h"
 #include "devices/virtio/console_port.h"
 #include "tests/support/saved.h"
-#include "tests/support/test_tool.h"
-
-#define BUFFER 0x1000u /* guest memory below the rings */
-#define BUFFER_SIZE 256u
-
-/* The terminal is a socket pair, whose other end is TERMINAL. */
-struct world {
-    struct fixture fixture;
-    struct fake_driver driver;
-    struct test_directory directory;
-    void *options;
-    struct console *console;
-    int terminal;
-    char path[80]; /* of port 1 */
-};
-
-static void open_terminal(struct world *world)
-{
-    world->terminal = fixture_terminal(&world->fixture);
-    world->console = world->fixture.env.console;
-}
-
-static int set_up(void **state)
-{
-    struct world *world = calloc(1, sizeof(*world));
-
-    fixture_init(&world->fixture);
-    test_directory_create(&world->directory);
-    snprintf(world->path, sizeof(world->path), "%s/s", world->directory.path);
-    open_terminal(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-
-    fake_driver_destroy(&world->driver);
-    console_destroy(world->console);
-    virtio_console_release(world->options);
-    close(world->terminal);
-    test_directory_remove(&world->directory);
-    fixture_release(&world->fixture);
-    free(world);
-    return 0;
-}
 
 /* Another process has another terminal; returns our end of the old one. */
 static int move(struct world *world)
@@ -87,67 +34,15 @@ static int move(struct world *world)
     return terminal;
 }
 
-static void start_ports(struct world *world)
+/* Port 1 alone, and no buffer that the driver offers. */
+static void start_port(struct world *world)
 {
-    struct error error = ERROR_INIT;
     char option[128];
 
     snprintf(option, sizeof(option), "talk=unix:%s", world->path);
-    assert_int_equal(virtio_console_parse(option, &world->options, &error), 0);
+    add_port(world, option);
     fake_driver_create(&world->driver, &world->fixture, &virtio_console_class, world->options);
     fake_driver_start(&world->driver, CONSOLE_F_MULTIPORT, 6);
-}
-
-static void send_text(struct world *world, unsigned int queue, const char *text)
-{
-    struct fake_buffer buffer = { BUFFER, (uint32_t)strlen(text), false };
-
-    memcpy(fake_memory(&world->driver, BUFFER, buffer.length), text, buffer.length);
-    fake_driver_send(&world->driver, queue, FAKE_DIRECT, 1, &buffer);
-}
-
-static void offer_buffer(struct world *world, unsigned int queue)
-{
-    struct fake_buffer buffer = { fake_alloc(&world->driver, BUFFER_SIZE, 16), BUFFER_SIZE, true };
-
-    fake_driver_send(&world->driver, queue, FAKE_DIRECT, 1, &buffer);
-}
-
-/* What the device put into a buffer of QUEUE. */
-static size_t receive(struct world *world, unsigned int queue, void *bytes)
-{
-    struct virtq_used_element used;
-    uint64_t address;
-
-    run_loop_for(world->fixture.env.loop, 5);
-    fake_driver_run(&world->driver);
-    if (!fake_driver_used(&world->driver, queue, &used))
-        return 0;
-    address = fake_descriptor(&world->driver, queue, (uint16_t)used.id)->address;
-    memcpy(bytes, fake_memory(&world->driver, address, BUFFER_SIZE), BUFFER_SIZE);
-    return used.length;
-}
-
-static void expect_text(struct world *world, unsigned int queue, const char *text)
-{
-    char bytes[BUFFER_SIZE];
-
-    assert_int_equal(receive(world, queue, bytes), strlen(text));
-    assert_memory_equal(bytes, text, strlen(text));
-}
-
-static void assert_hears(struct world *world, int fd, const char *text)
-{
-    char bytes[BUFFER_SIZE];
-
-    run_loop_for(world->fixture.env.loop, 5);
-    assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), strlen(text));
-    assert_memory_equal(bytes, text, strlen(text));
-}
-
-static void say(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
 static void test_a_console_goes_on(void **state)
@@ -155,8 +50,7 @@ static void test_a_console_goes_on(void **state)
     struct world *world = *state;
     int old;
 
-    fake_driver_create(&world->driver, &world->fixture, &virtio_console_class, NULL);
-    fake_driver_start(&world->driver, 0, 2);
+    start_plain(world);
     send_text(world, 1, "before");
     assert_hears(world, world->terminal, "before");
     offer_buffer(world, 0);
@@ -164,7 +58,8 @@ static void test_a_console_goes_on(void **state)
     send_text(world, 1, "after");
     assert_hears(world, world->terminal, "after");
     say(world->terminal, "typed");
-    expect_text(world, 0, "typed");
+    run_loop_for(world->fixture.env.loop, 5);
+    assert_receives(world, 0, "typed");
     close(old);
 }
 
@@ -181,8 +76,7 @@ static void test_output_amid_a_chain_goes_on(void **state)
     uint8_t *text;
     int old = -1;
 
-    fake_driver_create(&world->driver, &world->fixture, &virtio_console_class, NULL);
-    fake_driver_start(&world->driver, 0, 2);
+    start_plain(world);
     text = fake_memory(&world->driver, buffer.address, buffer.length);
     for (size_t i = 0; i < buffer.length; i++)
         text[i] = (uint8_t)(i * 7 + i / 256);
@@ -227,70 +121,52 @@ static void test_output_amid_a_chain_goes_on(void **state)
     close(old);
 }
 
-static void control(struct world *world, uint32_t port, uint16_t event, uint16_t value)
+/* The driver has a buffer for one control message: it must be this one. */
+static void expect_owed(struct world *world, uint32_t port, uint16_t event, uint16_t value,
+                        const char *rest)
 {
-    struct console_control message = { .port = port, .event = event, .value = value };
-    struct fake_buffer buffer = { 0x800, sizeof(message), false };
-    struct virtq_used_element used;
-
-    memcpy(fake_memory(&world->driver, 0x800, sizeof(message)), &message, sizeof(message));
-    fake_driver_send(&world->driver, CONSOLE_CONTROL_TX, FAKE_DIRECT, 1, &buffer);
-    assert_true(fake_driver_used(&world->driver, CONSOLE_CONTROL_TX, &used));
-}
-
-static void expect_control(struct world *world, uint32_t port, uint16_t event, uint16_t value)
-{
-    struct console_control message;
     uint8_t bytes[BUFFER_SIZE];
+    struct fake_buffer buffer;
 
-    assert_true(receive(world, CONSOLE_CONTROL_RX, bytes) >= sizeof(message));
-    memcpy(&message, bytes, sizeof(message));
-    assert_int_equal(message.port, port);
-    assert_int_equal(message.event, event);
-    assert_int_equal(message.value, value);
+    offer_buffer(world, CONSOLE_CONTROL_RX);
+    run_loop_for(world->fixture.env.loop, 5);
+    assert_control(bytes, take(world, CONSOLE_CONTROL_RX, bytes, &buffer), port, event, value,
+                   rest);
 }
 
 /* Messages that the driver had no buffer for come when it has; and a port's end may differ. */
 static void test_what_is_owed_about_ports_comes(void **state)
 {
     struct world *world = *state;
-    char bytes[BUFFER_SIZE];
     int peer;
 
-    start_ports(world);
+    start_port(world);
     peer = unix_connect(world->path);
     assert_true(peer >= 0);
     run_loop_for(world->fixture.env.loop, 5);
     control(world, 0, CONSOLE_DEVICE_READY, 1);
     close(move(world));
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 0, CONSOLE_PORT_ADD, 1);
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_ADD, 1);
+    expect_owed(world, 0, CONSOLE_PORT_ADD, 1, "");
+    expect_owed(world, 1, CONSOLE_PORT_ADD, 1, "");
     control(world, 1, CONSOLE_PORT_READY, 1);
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_NAME, 1);
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_OPEN, 0); /* the peer was the old process's */
+    expect_owed(world, 1, CONSOLE_PORT_NAME, 1, "talk");
+    expect_owed(world, 1, CONSOLE_PORT_OPEN, 0, ""); /* the peer was the old process's */
     close(peer);
     control(world, 1, CONSOLE_PORT_OPEN, 1);
     offer_buffer(world, 4);
     peer = unix_connect(world->path);
     assert_true(peer >= 0);
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_OPEN, 1);
+    expect_owed(world, 1, CONSOLE_PORT_OPEN, 1, "");
     close(move(world));
     close(peer);
     /* Now it hears that nobody is there, and of the next one, to whom it listens still. */
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_OPEN, 0);
+    expect_owed(world, 1, CONSOLE_PORT_OPEN, 0, "");
     peer = unix_connect(world->path);
     assert_true(peer >= 0);
     say(peer, "hello");
-    offer_buffer(world, CONSOLE_CONTROL_RX);
-    expect_control(world, 1, CONSOLE_PORT_OPEN, 1);
-    expect_text(world, 4, "hello");
-    assert_int_equal(receive(world, CONSOLE_CONTROL_RX, bytes), 0);
+    expect_owed(world, 1, CONSOLE_PORT_OPEN, 1, "");
+    assert_receives(world, 4, "hello");
+    assert_receives_nothing(world, CONSOLE_CONTROL_RX);
     close(peer);
 }
 
@@ -350,13 +226,13 @@ static void test_ports_of_another_name_are_refused(void **state)
     struct saved saved;
     char option[128];
 
-    start_ports(world);
+    start_port(world);
     device_save(world->driver.device, &saved);
     fake_driver_destroy(&world->driver);
     virtio_console_release(world->options);
     world->options = NULL;
     snprintf(option, sizeof(option), "tell=unix:%s", world->path);
-    assert_int_equal(virtio_console_parse(option, &world->options, &error), 0);
+    add_port(world, option);
     fake_driver_make(&world->driver, &virtio_console_class, world->options);
     assert_int_equal(device_load(world->driver.device, &saved, &error), -EINVAL);
     assert_non_null(strstr(error.message, "the name of a port"));
