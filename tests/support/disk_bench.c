@@ -60,6 +60,37 @@ void disk_bench_release(struct disk_bench *bench)
     fixture_release(&bench->fixture);
 }
 
+int disk_bench_set_up(void **state)
+{
+    struct disk_bench *bench = calloc(1, sizeof(*bench));
+
+    disk_bench_init(bench, BENCH_SECTORS);
+    *state = bench;
+    return 0;
+}
+
+int disk_bench_tear_down(void **state)
+{
+    disk_bench_release(*state);
+    free(*state);
+    return 0;
+}
+
+void disk_bench_assert_bytes(const uint8_t *bytes, uint64_t offset, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != disk_bench_byte(offset + i))
+            fail_msg("byte %zu is %u, not %u", i, bytes[i], disk_bench_byte(offset + i));
+}
+
+uint8_t disk_bench_file_byte(struct disk_bench *bench, uint64_t at)
+{
+    uint8_t byte;
+
+    assert_int_equal(pread(bench->fd, &byte, 1, (off_t)at), 1);
+    return byte;
+}
+
 uint8_t *disk_bench_data(struct disk_bench *bench)
 {
     return fake_memory(&bench->driver, BENCH_DATA, BENCH_DATA_SIZE);

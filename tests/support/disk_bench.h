@@ -49,8 +49,18 @@ void disk_bench_start(struct disk_bench *bench, const char *settings, uint64_t f
                       unsigned int queues);
 void disk_bench_release(struct disk_bench *bench);
 
+/* For tests whose state is one of BENCH_SECTORS. */
+int disk_bench_set_up(void **state);
+int disk_bench_tear_down(void **state);
+#define DISK_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, disk_bench_set_up, disk_bench_tear_down)
+
 /* What byte AT of a new file is. */
 uint8_t disk_bench_byte(uint64_t at);
+/* BYTES must be those of a new file from OFFSET on. */
+void disk_bench_assert_bytes(const uint8_t *bytes, uint64_t offset, size_t length);
+/* What byte AT of the file is now. */
+uint8_t disk_bench_file_byte(struct disk_bench *bench, uint64_t at);
 /* BENCH_DATA and on. */
 uint8_t *disk_bench_data(struct disk_bench *bench);
 

@@ -1,114 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Archives of layers, good and hostile, into trees and private folders. */
-#include "tests/support/fixture.h"
+/* Archives of layers into trees and private folders, and the listings of those. */
+#include "tests/support/layer_bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "tests/support/tar.h"
 #include "vmm/images/fake_files.h"
-#include "vmm/images/layer.h"
 #include "vmm/images/layer_inherit.h"
 #include "vmm/images/listing.h"
-
-#define LIMIT (64u << 20)
-
-struct world {
-    struct tar tar;
-    struct layer layer;
-    struct staging staging;
-    struct error error;
-    char path[32];
-    int fd;
-};
-
-static int set_up(void **state)
-{
-    struct world *world = calloc(1, sizeof(*world));
-    static const struct staging_limits limits = { LIMIT, 2 * LIMIT };
-
-    *state = world;
-    strcpy(world->path, "/tmp/mote-test-XXXXXX");
-    world->fd = mkdtemp(world->path) ? open(world->path, O_RDONLY | O_DIRECTORY) : -1;
-    return layer_init(&world->layer, &world->error) < 0 ||
-           staging_begin(&world->staging, world->fd, &limits, &world->error) < 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-    char command[64];
-
-    staging_end(&world->staging);
-    layer_release(&world->layer);
-    close(world->fd);
-    snprintf(command, sizeof(command), "rm -rf %s", world->path);
-    free(world->tar.bytes);
-    free(world);
-    return system(command);
-}
-
-static void add(struct world *world, char type, const char *name, const char *rest)
-{
-    struct tar_entry entry = { .name = name, .type = type };
-
-    if (type == '0' && rest) {
-        entry.content = rest;
-        entry.size = strlen(rest);
-    } else {
-        entry.link = rest;
-    }
-    tar_add(&world->tar, &entry);
-}
-
-/* Reads the archive as it is, without an end. */
-static int unpack_open(struct world *world)
-{
-    struct archive *tar = archive_read_new();
-    int result;
-
-    archive_read_support_format_tar(tar);
-    assert_int_equal(archive_read_open_memory(tar, world->tar.bytes, world->tar.length),
-                     ARCHIVE_OK);
-    result = layer_unpack(&world->layer, tar, &world->staging, &world->error);
-    archive_read_free(tar);
-    return result;
-}
-
-static int unpack(struct world *world)
-{
-    int result;
-
-    tar_end(&world->tar);
-    result = unpack_open(world);
-    return result < 0 ? result
-                      : staging_tree(&world->staging, world->layer.tree.root, &world->error);
-}
-
-static void refused(struct world *world, const char *text)
-{
-    assert_true(unpack(world) < 0);
-    if (!strstr(world->error.message, text))
-        fail_msg("'%s' is not in '%s'", text, world->error.message);
-}
-
-/* The inode at a path of single slashes; NULL when there is none. */
-static const struct file_inode *find(const struct world *world, const char *path)
-{
-    const struct file_node *node = world->layer.tree.root;
-    char copy[256], *save = NULL;
-
-    strcpy(copy, path);
-    for (char *name = strtok_r(copy, "/", &save); name && node; name = strtok_r(NULL, "/", &save))
-        node = file_node_child(node, name);
-    return node ? node->inode : NULL;
-}
 
 /* ---- good ones ---- */
 
@@ -391,199 +297,19 @@ static void test_a_damaged_listing(void **state)
     close(fd);
 }
 
-/* ---- hostile ones ---- */
-
-static void test_climbing(void **state)
-{
-    add(*state, '0', "../escaped", "x");
-    refused(*state, "entry ../escaped: climbs out of the root");
-}
-
-static void test_climbing_absolute(void **state)
-{
-    add(*state, '0', "/etc/passwd", "x");
-    refused(*state, "entry /etc/passwd: climbs out of the root, its path is absolute");
-}
-
-static void test_climbing_through_a_link(void **state)
-{
-    add(*state, '2', "etc", "/etc");
-    add(*state, '0', "etc/passwd", "x");
-    refused(*state, "entry etc/passwd: climbs through a symbolic link");
-}
-
-static void test_climbing_through_a_hard_link_to_a_link(void **state)
-{
-    add(*state, '2', "etc", "/etc");
-    add(*state, '1', "copy", "etc");
-    add(*state, '0', "copy/passwd", "x");
-    refused(*state, "entry copy/passwd: climbs through a symbolic link");
-}
-
-static void test_below_a_file(void **state)
-{
-    add(*state, '0', "file", "x");
-    add(*state, '0', "file/below", "x");
-    refused(*state, "entry file/below: is below what is no folder");
-}
-
-static void test_hard_links_outside(void **state)
-{
-    add(*state, '1', "shadow", "../../etc/shadow");
-    refused(*state, "entry shadow: is a hard link that climbs out");
-}
-
-static void test_hard_links_absolute(void **state)
-{
-    add(*state, '1', "shadow", "/etc/shadow");
-    refused(*state, "entry shadow: is a hard link that climbs out");
-}
-
-static void test_hard_links_to_nothing(void **state)
-{
-    add(*state, '1', "shadow", "etc/shadow");
-    refused(*state, "entry shadow: is a hard link to what its layer does not have");
-}
-
-static void test_hard_links_to_a_folder(void **state)
-{
-    add(*state, '5', "etc", NULL);
-    add(*state, '1', "also", "etc");
-    refused(*state, "entry also: is a hard link to what");
-}
-
-static void test_hard_links_to_a_whiteout(void **state)
-{
-    add(*state, '0', ".wh.x", NULL);
-    add(*state, '1', "y", "x");
-    refused(*state, "entry y: is a hard link to what");
-}
-
-static void test_hard_links_to_themselves(void **state)
-{
-    add(*state, '0', "x", "content");
-    add(*state, '1', "x", "./x");
-    assert_int_equal(unpack(*state), 0);
-}
-
-static void test_whiteouts_of_nothing(void **state)
-{
-    add(*state, '0', "etc/.wh...", NULL);
-    refused(*state, "entry etc/.wh...: hides nothing");
-}
-
-static void test_replacing_a_full_folder(void **state)
-{
-    add(*state, '0', "etc/file", "x");
-    add(*state, '0', "etc", "x");
-    refused(*state, "entry etc: would replace a folder");
-}
-
-static void test_replacing_the_root(void **state)
-{
-    add(*state, '2', "./", "/");
-    refused(*state, "would replace the root");
-}
-
-static void test_a_size_that_lies(void **state)
-{
-    struct world *world = *state;
-    struct tar_entry entry = { .name = "big", .type = '0', .told_size = UINT64_C(1) << 32 };
-
-    tar_add(&world->tar, &entry);
-    refused(world, "entry big: larger than the limit of 64 MiB");
-}
-
-static void test_many_large_files(void **state)
-{
-    struct world *world = *state;
-    void *zeros = calloc(1, 24u << 20);
-    struct tar_entry entry = { .name = "a", .type = '0', .content = zeros, .size = 24u << 20 };
-
-    tar_add(&world->tar, &entry);
-    entry.name = "b";
-    tar_add(&world->tar, &entry);
-    entry.name = "a"; /* what is replaced counts as well */
-    tar_add(&world->tar, &entry);
-    free(zeros);
-    refused(world, "entry a: larger than the limit");
-}
-
-static void test_cut_short(void **state)
-{
-    struct world *world = *state;
-    struct tar_entry entry = { .name = "cut", .type = '0', .told_size = 100000, .content = "x",
-                               .size = 1 };
-
-    tar_add(&world->tar, &entry);
-    assert_true(unpack_open(world) < 0);
-    assert_non_null(strstr(world->error.message, "entry cut: "));
-}
-
-static void test_large_attributes(void **state)
-{
-    struct world *world = *state;
-    static char value[XATTR_MAX - sizeof("user.a")];
-
-    memset(value, 'v', sizeof(value));
-    tar_add_pax(&world->tar, "SCHILY.xattr.user.a", value, sizeof(value));
-    add(world, '0', "file", "x");
-    tar_add_pax(&world->tar, "SCHILY.xattr.user.ab", value, sizeof(value));
-    add(world, '0', "larger", "x");
-    refused(world, "entry larger: extended attribute user.ab: of 1017 bytes");
-    assert_true(find(world, "file")->xattrs.length > 0);
-}
-
-static void test_many_attributes(void **state)
-{
-    struct world *world = *state;
-    struct xattrs xattrs = { .bytes = NULL };
-    char name[64];
-    int result = 0, count = 0;
-
-    for (; result == 0 && count < 100; count++) {
-        snprintf(name, sizeof(name), "user.%020d", count);
-        result = xattrs_add(&xattrs, name, "v", 1, &world->error);
-    }
-    assert_int_equal(result, -E2BIG);
-    assert_true(xattrs.names <= XATTR_NAMES_MAX);
-    assert_non_null(strstr(world->error.message, "names of more than"));
-    xattrs_release(&xattrs);
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_kinds),
-        TEST(test_long_names_and_attributes),
-        TEST(test_repeated_entries),
-        TEST(test_whiteouts),
-        TEST(test_whiteouts_below_a_file),
-        TEST(test_an_empty_layer),
-        TEST(test_only_plain_files_are_made),
-        TEST(test_listing),
-        TEST(test_inherited_attributes),
-        TEST(test_a_damaged_listing),
-        TEST(test_climbing),
-        TEST(test_climbing_absolute),
-        TEST(test_climbing_through_a_link),
-        TEST(test_climbing_through_a_hard_link_to_a_link),
-        TEST(test_below_a_file),
-        TEST(test_hard_links_outside),
-        TEST(test_hard_links_absolute),
-        TEST(test_hard_links_to_nothing),
-        TEST(test_hard_links_to_a_folder),
-        TEST(test_hard_links_to_a_whiteout),
-        TEST(test_hard_links_to_themselves),
-        TEST(test_whiteouts_of_nothing),
-        TEST(test_replacing_a_full_folder),
-        TEST(test_replacing_the_root),
-        TEST(test_a_size_that_lies),
-        TEST(test_many_large_files),
-        TEST(test_cut_short),
-        TEST(test_large_attributes),
-        TEST(test_many_attributes),
+        cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_names_and_attributes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_repeated_entries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_whiteouts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_whiteouts_below_a_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_empty_layer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_plain_files_are_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_listing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inherited_attributes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_damaged_listing, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

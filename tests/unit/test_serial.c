@@ -1,75 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/fixture.h"
+/* The serial port: what Linux asks of it, sending, and registers poked at random. */
+#include "tests/support/serial_bench.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include "devices/backend/console.h"
-#include "devices/registry.h"
-#include "devices/serial.h"
-#include "devices/serial_registers.h"
-
-/* A port on a console whose far end is HOST, a non-blocking socket. */
-struct port {
-    struct fixture fixture;
-    struct console *console;
-    struct device *device;
-    int host;
-};
-
-static int set_up(void **state)
-{
-    struct port *port = calloc(1, sizeof(*port));
-
-    fixture_init(&port->fixture);
-    port->host = fixture_terminal(&port->fixture);
-    port->console = port->fixture.env.console;
-    port->device = device_make(&port->fixture, &serial_ops, NULL);
-    *state = port;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct port *port = *state;
-
-    port->device->ops->destroy(port->device);
-    console_destroy(port->console);
-    fixture_release(&port->fixture);
-    close(port->host);
-    free(port);
-    return 0;
-}
-
-static uint8_t in(struct port *port, uint64_t offset)
-{
-    return device_in(port->device, offset);
-}
-
-static void out(struct port *port, uint64_t offset, uint8_t value)
-{
-    device_out(port->device, offset, value);
-}
-
-static void run(struct port *port)
-{
-    run_loop_for(port->fixture.env.loop, 10);
-}
-
-static void type(struct port *port, const char *text)
-{
-    assert_int_equal(write(port->host, text, strlen(text)), strlen(text));
-    run(port);
-}
-
-/* As a driver leaves the port: FIFO on, OUT2, RTS, DTR. */
-static void open_port(struct port *port)
-{
-    out(port, REG_IIR, FCR_ENABLE);
-    out(port, REG_MCR, MCR_OUT2 | MCR_RTS | MCR_DTR);
-}
 
 static void test_sends_what_is_written(void **state)
 {
@@ -262,138 +196,6 @@ static void test_out2_gates_the_line(void **state)
     assert_false(irq->high);
 }
 
-static void test_receive_and_timeout(void **state)
-{
-    struct port *port = *state;
-    struct fake_irq *irq = &port->fixture.irq;
-
-    open_port(port);
-    out(port, REG_IIR, FCR_ENABLE | 0x40); /* trigger level 4 */
-    out(port, REG_IER, IER_RECEIVED);
-    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_NONE);
-    type(port, "ab");
-    assert_int_equal(irq->edges, 1);
-    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_TIMEOUT);
-    type(port, "cd");
-    assert_int_equal(in(port, REG_IIR), IIR_FIFO | IIR_RECEIVED);
-    for (const char *at = "abcd"; *at; at++) {
-        assert_true(in(port, REG_LSR) & LSR_DATA);
-        assert_true(irq->high);
-        assert_int_equal(in(port, REG_DATA), *at);
-    }
-    assert_false(in(port, REG_LSR) & LSR_DATA);
-    assert_false(irq->high);
-    assert_int_equal(in(port, REG_DATA), 0);
-}
-
-/* Each refill is a new cause; so is a byte that a handler left behind. */
-static void test_receive_edges(void **state)
-{
-    struct port *port = *state;
-    struct fake_irq *irq = &port->fixture.irq;
-
-    open_port(port);
-    out(port, REG_IER, IER_RECEIVED);
-    type(port, "0123456789abcdefghij");
-    assert_int_equal(irq->edges, 1);
-    for (unsigned int i = 0; i < 16; i++)
-        in(port, REG_DATA);
-    assert_int_equal(irq->edges, 2);
-    run(port); /* the timer armed above may add an edge of its own */
-    irq->edges = 0;
-    assert_int_equal(in(port, REG_DATA), 'g');
-    assert_int_equal(irq->edges, 0);
-    run(port);
-    assert_int_equal(irq->edges, 1);
-    assert_int_equal(in(port, REG_DATA), 'h');
-    run(port);
-    assert_int_equal(irq->edges, 2);
-}
-
-static void test_receive_without_fifo(void **state)
-{
-    struct port *port = *state;
-    struct fake_irq *irq = &port->fixture.irq;
-    unsigned int edge = 0;
-
-    out(port, REG_MCR, MCR_OUT2 | MCR_RTS);
-    out(port, REG_IER, IER_RECEIVED);
-    type(port, "abc");
-    for (const char *at = "abc"; *at; at++) {
-        edge++;
-        assert_int_equal(irq->edges, edge);
-        assert_int_equal(in(port, REG_IIR), IIR_RECEIVED);
-        assert_int_equal(in(port, REG_DATA), *at);
-    }
-    assert_false(irq->high);
-}
-
-/* What was typed before the driver was ready survives its clearing of the FIFO. */
-static void test_input_waits_for_the_driver(void **state)
-{
-    struct port *port = *state;
-
-    type(port, "early");
-    assert_false(in(port, REG_LSR) & LSR_DATA);
-    out(port, REG_IIR, FCR_ENABLE | FCR_CLEAR_RECEIVER);
-    assert_int_equal(in(port, REG_DATA), 0);
-    /* Linux enables the interrupt, then the FIFO (which clears it), then RTS. */
-    out(port, REG_IIR, 0);
-    out(port, REG_IER, IER_RECEIVED);
-    out(port, REG_IIR, FCR_ENABLE);
-    out(port, REG_MCR, MCR_RTS);
-    for (const char *at = "early"; *at; at++)
-        assert_int_equal(in(port, REG_DATA), *at);
-}
-
-static void test_overrun_interrupt(void **state)
-{
-    struct port *port = *state;
-
-    out(port, REG_IER, IER_LINE);
-    out(port, REG_MCR, MCR_LOOP);
-    out(port, REG_DATA, 'a');
-    out(port, REG_DATA, 'b');
-    assert_int_equal(in(port, REG_IIR), IIR_LINE);
-    assert_int_equal(in(port, REG_DATA), 'b'); /* the bare buffer takes the new byte */
-    assert_true(in(port, REG_LSR) & LSR_OVERRUN);
-    assert_int_equal(in(port, REG_IIR), IIR_NONE);
-}
-
-static void test_modem_status(void **state)
-{
-    struct port *port = *state;
-
-    assert_int_equal(in(port, REG_MSR), MSR_CTS | MSR_DSR | MSR_DCD);
-    out(port, REG_IER, IER_MODEM);
-    out(port, REG_MCR, MCR_LOOP | MCR_OUT1);
-    assert_int_equal(in(port, REG_IIR), IIR_MODEM);
-    /* CTS, DSR and DCD went away; RI that begins is no change. */
-    assert_int_equal(in(port, REG_MSR), MSR_RING | 0x0b);
-    assert_int_equal(in(port, REG_IIR), IIR_NONE);
-    out(port, REG_MCR, MCR_LOOP);
-    assert_int_equal(in(port, REG_MSR), MSR_RING_ENDED);
-    assert_int_equal(in(port, REG_MSR), 0);
-}
-
-static void test_priorities(void **state)
-{
-    struct port *port = *state;
-
-    out(port, REG_MCR, MCR_LOOP);
-    out(port, REG_IER, 0x0f);
-    out(port, REG_DATA, 'a');
-    out(port, REG_DATA, 'b');
-    assert_int_equal(in(port, REG_IIR), IIR_LINE);
-    in(port, REG_LSR);
-    assert_int_equal(in(port, REG_IIR), IIR_RECEIVED);
-    in(port, REG_DATA);
-    assert_int_equal(in(port, REG_IIR), IIR_TRANSMIT);
-    assert_int_equal(in(port, REG_IIR), IIR_MODEM);
-    in(port, REG_MSR);
-    assert_int_equal(in(port, REG_IIR), IIR_NONE);
-}
-
 /* A guest that heeds THRE loses nothing, however slow the reader. */
 static void test_flow_control(void **state)
 {
@@ -539,33 +341,24 @@ static void test_random_pokes(void **state)
     assert_true(memory_log_lines(&port->fixture.log) <= 1);
 }
 
-#define SERIAL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERIAL_TEST(test_sends_what_is_written),
-        SERIAL_TEST(test_divisor_and_scratch),
-        SERIAL_TEST(test_linux_probe),
-        SERIAL_TEST(test_fifo_size_by_loopback),
-        SERIAL_TEST(test_linux_transmit_interrupt_tests),
-        SERIAL_TEST(test_transmit_interrupt_edges),
-        SERIAL_TEST(test_deferred_transmit_hides_nothing),
-        SERIAL_TEST(test_transmit_edge_without_iir),
-        SERIAL_TEST(test_out2_gates_the_line),
-        SERIAL_TEST(test_receive_and_timeout),
-        SERIAL_TEST(test_receive_edges),
-        SERIAL_TEST(test_receive_without_fifo),
-        SERIAL_TEST(test_input_waits_for_the_driver),
-        SERIAL_TEST(test_overrun_interrupt),
-        SERIAL_TEST(test_modem_status),
-        SERIAL_TEST(test_priorities),
-        SERIAL_TEST(test_flow_control),
-        SERIAL_TEST(test_flood_is_dropped),
-        SERIAL_TEST(test_nothing_connected),
-        SERIAL_TEST(test_console_survives_the_port),
-        SERIAL_TEST(test_every_offset_and_width),
-        SERIAL_TEST(test_random_pokes),
+        cmocka_unit_test_setup_teardown(test_sends_what_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_divisor_and_scratch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_linux_probe, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fifo_size_by_loopback, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_linux_transmit_interrupt_tests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_transmit_interrupt_edges, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deferred_transmit_hides_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_transmit_edge_without_iir, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_out2_gates_the_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flow_control, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flood_is_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_connected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_console_survives_the_port, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_offset_and_width, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_random_pokes, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,22 +14,6 @@
 
 static const char *const engines[] = { ",engine=uring,queues=2", ",engine=sync,queues=2" };
 
-static int set_up(void **state)
-{
-    struct disk_bench *bench = calloc(1, sizeof(*bench));
-
-    disk_bench_init(bench, BENCH_SECTORS);
-    *state = bench;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    disk_bench_release(*state);
-    free(*state);
-    return 0;
-}
-
 static void move(struct disk_bench *bench)
 {
     fake_driver_move(&bench->driver, &block_class, bench->options);
@@ -247,14 +231,14 @@ static void test_a_temporary_overlay_is_not_saved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_requests_go_on_by_uring, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_requests_go_on_by_threads, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_saving_waits_for_the_host, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_mode_of_the_cache_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_lost_write_is_not_forgotten, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_another_disk_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_larger_disk_is_told_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_temporary_overlay_is_not_saved, set_up, tear_down),
+        DISK_TEST(test_requests_go_on_by_uring),
+        DISK_TEST(test_requests_go_on_by_threads),
+        DISK_TEST(test_saving_waits_for_the_host),
+        DISK_TEST(test_the_mode_of_the_cache_stays),
+        DISK_TEST(test_a_lost_write_is_not_forgotten),
+        DISK_TEST(test_another_disk_is_refused),
+        DISK_TEST(test_a_larger_disk_is_told_later),
+        DISK_TEST(test_a_temporary_overlay_is_not_saved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

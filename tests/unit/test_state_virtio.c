@@ -6,33 +6,9 @@
 #include "devices/registry.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio_internal.h"
-#include "tests/support/echo_device.h"
+#include "tests/support/echo_bench.h"
 #include "tests/support/saved.h"
 #include "vmm/state.h"
-
-static struct fixture fixture;
-static struct fake_driver driver;
-
-static struct echo_device *echo(void)
-{
-    return (struct echo_device *)virtio_mmio_device(driver.device);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_init(&fixture);
-    fake_driver_create(&driver, &fixture, &echo_class, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
-    return 0;
-}
 
 /* One request that the device serves, NUMBER in its bytes. */
 static void offer(unsigned int queue, uint8_t number)

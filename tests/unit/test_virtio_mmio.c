@@ -1,52 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/echo_device.h"
-#include "tests/support/fake_driver.h"
+/* The transport: its registers and the configuration space (virtio 1.2, 4.2.2). */
+#include "tests/support/echo_bench.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
-
-static struct fixture fixture;
-static struct fake_driver driver;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_init(&fixture);
-    fake_driver_create(&driver, &fixture, &echo_class, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
-    return 0;
-}
-
-static struct echo_device *echo(void)
-{
-    return (struct echo_device *)virtio_mmio_device(driver.device);
-}
-
-static void echo_once(unsigned int queue, enum fake_layout layout)
-{
-    uint64_t from = fake_alloc(&driver, 100, 1), to = fake_alloc(&driver, 100, 1);
-    const struct fake_buffer buffers[] = {
-        { from, 3 }, { from + 3, 60 }, { from + 63, 37 }, { to, 1, true }, { to + 1, 99, true },
-    };
-    struct virtq_used_element used;
-    uint16_t head;
-
-    memset(fake_memory(&driver, from, 100), 'x', 100);
-    head = fake_driver_send(&driver, queue, layout, 5, buffers);
-    assert_true(fake_driver_used(&driver, queue, &used));
-    assert_int_equal(used.id, head);
-    assert_int_equal(used.length, 100);
-    assert_memory_equal(fake_memory(&driver, to, 100), fake_memory(&driver, from, 100), 100);
-    assert_false(fake_driver_used(&driver, queue, &used));
-}
 
 static void test_a_chain_comes_back(void **state)
 {
@@ -60,7 +16,6 @@ static void test_a_chain_comes_back(void **state)
     assert_int_equal(echo()->activations, 1);
     assert_int_equal(echo()->chains, 2 * ECHO_QUEUES);
 }
-
 
 /* ---- registers ---------------------------------------------------------- */
 
@@ -368,229 +323,33 @@ static void test_interrupt_status_and_acknowledgement(void **state)
     assert_false(fixture.irq.high);
 }
 
-/* ---- reset and NEEDS_RESET ---------------------------------------------- */
-
-static void assert_works(void)
-{
-    fake_driver_start(&driver, 4, ECHO_QUEUES);
-    fake_driver_interrupts(&driver);
-    echo_once(ECHO_QUEUES - 1, FAKE_INDIRECT);
-    assert_int_equal(fake_driver_interrupts(&driver), 1);
-}
-
-/* Everything that the driver told the device is gone. */
-static void assert_like_new(void)
-{
-    for (uint64_t offset = VIRTIO_MMIO_QUEUE_READY; offset < VIRTIO_MMIO_STATUS + 4; offset += 4)
-        assert_int_equal(fake_driver_read(&driver, offset), 0);
-    for (unsigned int i = 0; i < ECHO_QUEUES; i++) {
-        const struct virtqueue *queue = &echo()->virtio.queues[i];
-        struct virtqueue fresh;
-
-        memset(&fresh, 0, sizeof(fresh));
-        virtqueue_init(&fresh, fixture.env.memory, ECHO_QUEUE_SIZE);
-        assert_ptr_equal(queue->memory, fresh.memory);
-        assert_false(queue->ready || queue->broken || queue->desc || queue->in_use ||
-                     queue->size || queue->last_avail || queue->used_index);
-    }
-    assert_int_equal(echo()->virtio.negotiated, 0);
-}
-
-static void test_reset_at_any_time(void **state)
-{
-    (void)state;
-    for (unsigned int step = 0; step < 6; step++) {
-        fake_driver_reset(&driver);
-        if (step > 0)
-            fake_driver_negotiate(&driver, FAKE_RING_FEATURES);
-        if (step > 1)
-            fake_driver_queue(&driver, 0, 8);
-        if (step > 2)
-            fake_driver_ready(&driver);
-        if (step > 3)
-            echo_once(0, FAKE_DIRECT);
-        if (step > 4)
-            virtio_needs_reset(&echo()->virtio, "a test");
-        fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
-        assert_like_new();
-        assert_works();
-    }
-}
-
-static void test_reset_with_chains_in_flight(void **state)
-{
-    const struct fake_buffer buffer = { 0x100, 8, true };
-    struct iovec segments[4];
-    struct virtio_chain chain = { .segments = segments, .capacity = 4 };
-    uint64_t used;
-
-    (void)state;
-    fake_driver_start(&driver, 0, 1);
-    echo()->hold = true;
-    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-    used = driver.queues[0].used;
-    assert_int_equal(virtqueue_pop(&echo()->virtio.queues[0], &chain), 1);
-    /* The bell rings, and before the loop hears it the driver resets. */
-    fake_driver_write(&driver, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
-    fake_driver_run(&driver);
-    assert_int_equal(echo()->kicks[0], 0);
-    virtqueue_push(&echo()->virtio.queues[0], chain.head, 8);
-    virtio_notify(&echo()->virtio, 0);
-    assert_int_equal(*(uint16_t *)fake_memory(&driver, used + 2, 2), 0);
-    assert_int_equal(fake_driver_interrupts(&driver), 0);
-    echo()->hold = false;
-    assert_works();
-}
-
-static void test_needs_reset(void **state)
-{
-    (void)state;
-    fake_driver_start(&driver, 0, 2);
-    fake_offer(&driver, 0, 5000);
-    fake_driver_kick(&driver, 0);
-    assert_true(fake_driver_needs_reset(&driver));
-    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_INTERRUPT_STATUS), 2);
-    assert_int_equal(fake_driver_interrupts(&driver), 1);
-    assert_int_equal(memory_log_lines(&fixture.log), 1);
-    /* The other queue stands still as well, and nothing is said twice. */
-    fake_offer(&driver, 1, 0);
-    fake_driver_kick(&driver, 1);
-    fake_driver_kick(&driver, 0);
-    virtio_needs_reset(&echo()->virtio, "once more");
-    assert_int_equal(echo()->kicks[1], 0);
-    for (unsigned int i = 0; i < ECHO_QUEUES; i++)
-        assert_true(echo()->virtio.queues[i].broken);
-    assert_int_equal(fake_driver_interrupts(&driver), 0);
-    assert_int_equal(memory_log_lines(&fixture.log), 1);
-    assert_works();
-}
-
-static void test_a_driver_that_never_learns_fills_no_log(void **state)
-{
-    (void)state;
-    for (unsigned int i = 0; i < 100; i++) {
-        fake_driver_start(&driver, 0, 1);
-        fake_offer(&driver, 0, 5000);
-        fake_driver_kick(&driver, 0);
-        assert_true(fake_driver_needs_reset(&driver));
-    }
-    assert_in_range(memory_log_lines(&fixture.log), 1, 11);
-}
-
-/* ---- doorbells ---------------------------------------------------------- */
-
-static void kick_times(unsigned int queue, unsigned int times)
-{
-    for (unsigned int i = 0; i < times; i++)
-        fake_driver_write(&driver, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
-}
-
-static void test_a_busy_queue_gets_a_doorbell(void **state)
-{
-    (void)state;
-    for (unsigned int round = 1; round <= 2; round++) {
-        fake_driver_start(&driver, 0, ECHO_QUEUES);
-        kick_times(1, 63);
-        kick_times(2, 1);
-        assert_int_equal(driver.doorbell.attached, 0);
-        kick_times(1, 1);
-        assert_int_equal(driver.doorbell.attached, 1);
-        assert_int_equal(driver.doorbell.value, 1);
-        assert_int_equal(driver.doorbell.address, FAKE_WINDOW_BASE + VIRTIO_MMIO_QUEUE_NOTIFY);
-        /* KVM rings it from now on; a plain exit that comes still is served. */
-        fake_driver_run(&driver);
-        echo()->kicks[1] = 0;
-        assert_int_equal(eventfd_write(driver.doorbell.event_fd, 1), 0);
-        fake_driver_run(&driver);
-        assert_int_equal(echo()->kicks[1], 1);
-        fake_driver_kick(&driver, 1);
-        assert_int_equal(echo()->kicks[1], 2);
-        kick_times(1, 200);
-        assert_int_equal(driver.doorbell.attaches, round);
-        fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
-        assert_int_equal(driver.doorbell.attached, 0);
-    }
-}
-
-static void test_a_reset_forgets_how_busy_a_queue_was(void **state)
-{
-    (void)state;
-    fake_driver_start(&driver, 0, 1);
-    kick_times(0, 63);
-    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
-    kick_times(0, 200); /* nobody is at home: no doorbell either */
-    assert_int_equal(driver.doorbell.attaches, 0);
-    fake_driver_start(&driver, 0, 1);
-    kick_times(0, 63);
-    assert_int_equal(driver.doorbell.attaches, 0);
-}
-
-static void test_a_doorbell_that_is_refused(void **state)
-{
-    (void)state;
-    driver.doorbell.refuse = -ENOSPC;
-    fake_driver_start(&driver, 0, 1);
-    kick_times(0, 200);
-    assert_int_equal(driver.doorbell.attached, 0);
-    assert_int_equal(driver.doorbell.refusals, 200 / 64); /* KVM is not asked each time */
-    echo_once(0, FAKE_DIRECT);
-    driver.doorbell.refuse = 0;
-    kick_times(0, 64);
-    assert_int_equal(driver.doorbell.attached, 1);
-}
-
-static void test_a_device_that_stops_at_its_cap_goes_on(void **state)
-{
-    const struct fake_buffer buffer = { 0x100, 8, true };
-    struct virtq_used_element used;
-    unsigned int served = 0;
-
-    (void)state;
-    fake_driver_start(&driver, 0, 1);
-    echo()->cap = 3;
-    for (unsigned int i = 0; i < 10; i++)
-        fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-    fake_driver_kick(&driver, 0);
-    while (fake_driver_used(&driver, 0, &used))
-        served++;
-    assert_int_equal(served, 10);
-    assert_int_equal(echo()->kicks[0], 4);
-}
-
-#define MMIO_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MMIO_TEST(test_a_chain_comes_back),
-        MMIO_TEST(test_who_it_is),
-        MMIO_TEST(test_features_by_selector),
-        MMIO_TEST(test_features_that_were_not_offered),
-        MMIO_TEST(test_a_driver_of_version_0_9),
-        MMIO_TEST(test_features_are_frozen_after_features_ok),
-        MMIO_TEST(test_status_bits_stay_until_the_reset),
-        MMIO_TEST(test_registers_are_frozen_after_driver_ok),
-        MMIO_TEST(test_queues_wait_for_features_ok),
-        MMIO_TEST(test_a_ready_queue_is_frozen_until_taken_back),
-        MMIO_TEST(test_queue_sel_out_of_range),
-        MMIO_TEST(test_notify_out_of_range),
-        MMIO_TEST(test_a_size_or_address_that_is_wrong),
-        MMIO_TEST(test_registers_by_odd_widths_and_offsets),
-        MMIO_TEST(test_registers_that_do_not_exist),
-        MMIO_TEST(test_config_reads_stay_inside),
-        MMIO_TEST(test_config_writes_stay_inside),
-        MMIO_TEST(test_config_generation),
-        MMIO_TEST(test_interrupt_status_and_acknowledgement),
-        MMIO_TEST(test_reset_at_any_time),
-        MMIO_TEST(test_reset_with_chains_in_flight),
-        MMIO_TEST(test_needs_reset),
-        MMIO_TEST(test_a_driver_that_never_learns_fills_no_log),
-        MMIO_TEST(test_a_busy_queue_gets_a_doorbell),
-        MMIO_TEST(test_a_reset_forgets_how_busy_a_queue_was),
-        MMIO_TEST(test_a_doorbell_that_is_refused),
-        MMIO_TEST(test_a_device_that_stops_at_its_cap_goes_on),
+        cmocka_unit_test_setup_teardown(test_a_chain_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_features_by_selector, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_features_that_were_not_offered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_driver_of_version_0_9, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_features_are_frozen_after_features_ok, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_status_bits_stay_until_the_reset, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_registers_are_frozen_after_driver_ok, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_queues_wait_for_features_ok, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_ready_queue_is_frozen_until_taken_back, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_queue_sel_out_of_range, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_notify_out_of_range, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_size_or_address_that_is_wrong, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_registers_by_odd_widths_and_offsets, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_registers_that_do_not_exist, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config_reads_stay_inside, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config_writes_stay_inside, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config_generation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_interrupt_status_and_acknowledgement, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shortcut that a busy virtio-mmio device takes for its interrupts (devices/virtio/mmio_internal.h). */
-#include "tests/support/echo_device.h"
-#include "tests/support/fake_driver.h"
+#include "tests/support/echo_bench.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define BUSY 64
 
-static struct fixture fixture;
-static struct fake_driver driver;
-
-static int set_up(void **state)
+static int set_up_started(void **state)
 {
-    (void)state;
-    fixture_init(&fixture);
-    fake_driver_create(&driver, &fixture, &echo_class, NULL);
+    set_up(state);
     fake_driver_start(&driver, 4, ECHO_QUEUES);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
     return 0;
 }
 
@@ -168,7 +154,7 @@ static void test_what_kvm_refuses(void **state)
     assert_false(driver.shortcut.absorbs);
 }
 
-#define SHORTCUT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SHORTCUT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_started, tear_down)
 
 int main(void)
 {

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The device's end of a queue, against a driver's end that shares no code with it. */
-#include "tests/support/echo_device.h"
-#include "tests/support/fake_driver.h"
+#include "tests/support/echo_bench.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define REQUESTS 70000u
 
-static struct fixture fixture;
-static struct fake_driver driver;
 static struct iovec segments[ECHO_QUEUE_SIZE];
 static struct virtio_chain chain = { .segments = segments, .capacity = ECHO_QUEUE_SIZE };
-
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_init(&fixture);
-    fake_driver_create(&driver, &fixture, &echo_class, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
-    return 0;
-}
 
 /* Up to DRIVER_OK with queue 0 of SIZE entries, which the tests pop themselves. */
 static struct virtqueue *start(uint64_t ring_features, uint16_t size)
