@@ -1,102 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio-net, frames to the guest: every split of its buffers, and drivers that give too few. */
-#include "tests/support/fake_driver.h"
-#include "tests/support/fake_uplink.h"
+#include "tests/support/net_bench.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define HEADER sizeof(struct uplink_header)
-#define RX 0u
-#define TX 1u
-
-static struct fixture fixture;
-static struct fake_driver driver;
-static struct fake_uplink *uplink;
-static struct fake_net_options options;
-static struct virtq_used_element used;
-static uint8_t frame[UPLINK_FRAME_MAX];
-
-static struct net *net(void)
-{
-    return (struct net *)virtio_mmio_device(driver.device);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_init(&fixture);
-    uplink = fake_uplink_create(1);
-    options = (struct fake_net_options){ .uplink = uplink };
-    fake_driver_create(&driver, &fixture, &fake_net_class, &options);
-    for (size_t i = 0; i < sizeof(frame); i++)
-        frame[i] = (uint8_t)(i * 31 + i / 256);
-    return 0;
-}
-
-/* Three frames at once to the guest, one each 10 ms after that; the other way as many as it likes. */
-static int set_up_limited(void **state)
-{
-    set_up(state);
-    fake_driver_destroy(&driver);
-    uplink = fake_uplink_create(1);
-    options = (struct fake_net_options){
-        .uplink = uplink, .net.receive_rate.operations = { .size = 3, .refill_ns = 30000000 },
-    };
-    fake_driver_create(&driver, &fixture, &fake_net_class, &options);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
-    return 0;
-}
-
-/* Both queues, of SIZE entries. */
-static void start_sized(uint64_t features, uint16_t size)
-{
-    uint64_t wanted = features | FAKE_RING_FEATURES;
-
-    assert_int_equal(wanted & ~fake_driver_reset(&driver), 0);
-    assert_true(fake_driver_negotiate(&driver, wanted));
-    fake_driver_queue(&driver, RX, size);
-    fake_driver_queue(&driver, TX, size);
-    fake_driver_ready(&driver);
-    fake_driver_run(&driver);
-}
-
-/* A buffer of LENGTH bytes for one frame or a part of it, without a kick. */
-static uint64_t add(uint32_t length)
-{
-    uint64_t address = fake_alloc(&driver, length, 1);
-
-    fake_driver_add(&driver, RX, FAKE_DIRECT, 1,
-                    (struct fake_buffer[]){ { address, length, true } });
-    return address;
-}
-
-static uint16_t buffers_of(uint64_t address)
-{
-    struct uplink_header header;
-
-    memcpy(&header, fake_memory(&driver, address, HEADER), HEADER);
-    assert_int_equal(header.flags, 0);
-    assert_int_equal(header.gso_type, 0);
-    return header.buffers;
-}
-
-static void expect_frame(uint64_t address, size_t length)
-{
-    assert_true(fake_driver_used(&driver, RX, &used));
-    assert_int_equal(used.length, HEADER + length);
-    assert_int_equal(buffers_of(address), 1);
-    assert_memory_equal(fake_memory(&driver, address + HEADER, length), frame, length);
-}
 
 static void test_a_frame_arrives(void **state)
 {
@@ -347,116 +253,6 @@ static void test_a_round_ends_at_the_queue_size(void **state)
     uplink->receive.failures = 0;
 }
 
-static void test_errors_that_pass_are_tried_again(void **state)
-{
-    static const int errors[] = { EAGAIN, EIO, ENETDOWN, ENOMEM, ENOBUFS };
-    uint64_t address;
-
-    (void)state;
-    start_sized(NET_F_MRG_RXBUF, 8);
-    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        address = add(1526);
-        uplink->receive = (struct fake_fault){ .result = -errors[i], .failures = 5 };
-        fake_uplink_put(uplink, 0, frame, 500);
-        fake_driver_kick(&driver, RX);
-        assert_true(fake_driver_wait(&driver, RX, &used));
-        assert_memory_equal(fake_memory(&driver, address + HEADER, 500), frame, 500);
-    }
-    assert_false(net()->ended);
-}
-
-static uint16_t link_status(void)
-{
-    uint16_t status;
-
-    fake_driver_config(&driver, 6, &status, sizeof(status));
-    return status;
-}
-
-/* Neither a spin for ever nor a line for each. */
-static void test_an_error_that_stays_takes_the_link_down_once(void **state)
-{
-    unsigned int receives;
-
-    (void)state;
-    start_sized(NET_F_MRG_RXBUF | NET_F_STATUS, 8);
-    assert_int_equal(link_status(), NET_S_LINK_UP);
-    add(1526);
-    uplink->receive = (struct fake_fault){ .result = -EIO, .failures = 100000 };
-    fake_uplink_put(uplink, 0, frame, 500);
-    fake_driver_kick(&driver, RX);
-    run_loop_for(fixture.env.loop, 20);
-    assert_int_equal(link_status(), 0);
-    assert_true(fake_driver_interrupts(&driver) >= 1);
-    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_INTERRUPT_STATUS) & 2, 2);
-    receives = uplink->receives;
-    add(1526);
-    fake_driver_kick(&driver, RX);
-    run_loop_for(fixture.env.loop, 10);
-    assert_int_equal(uplink->receives, receives);
-    assert_int_equal(memory_log_lines(&fixture.log), 1);
-    assert_false(fake_driver_needs_reset(&driver));
-}
-
-/* The peer is gone: told once, the link goes down, and a reset does not bring it back. */
-static void test_the_end_of_the_uplink(void **state)
-{
-    char text[512];
-
-    (void)state;
-    start_sized(NET_F_MRG_RXBUF | NET_F_STATUS, 8);
-    add(1526);
-    fake_driver_kick(&driver, RX);
-    close(uplink->peers[0]);
-    uplink->peers[0] = -1;
-    fake_driver_run(&driver);
-    assert_int_equal(link_status(), 0);
-    start_sized(NET_F_MRG_RXBUF | NET_F_STATUS, 8);
-    assert_int_equal(link_status(), 0);
-    add(1526);
-    fake_driver_kick(&driver, RX);
-    assert_string_equal(memory_log_text(&fixture.log, text, sizeof(text)),
-                        "mote: warn: net fake0: the cable was cut; the guest's link is down\n");
-}
-
-/* Buffers of before a reset are not written after it, also with half a frame in them. */
-static void test_a_reset_forgets_the_buffers(void **state)
-{
-    uint64_t old, fresh;
-
-    (void)state;
-    start_sized(NET_F_MRG_RXBUF, 8);
-    old = add(100);
-    fake_driver_kick(&driver, RX);
-    fake_uplink_put(uplink, 0, frame, 500);
-    fake_driver_run(&driver);
-    start_sized(NET_F_MRG_RXBUF, 8);
-    memset(fake_memory(&driver, old, 100), 0xa5, 100);
-    driver.next = 0x40000;
-    fresh = add(1526);
-    fake_uplink_put(uplink, 0, frame, 60);
-    fake_driver_kick(&driver, RX);
-    expect_frame(fresh, 60);
-    for (size_t i = 0; i < 100; i++)
-        assert_int_equal(*(uint8_t *)fake_memory(&driver, old + i, 1), 0xa5);
-}
-
-/* While the driver is not there, nobody reads. */
-static void test_no_reads_after_a_reset(void **state)
-{
-    unsigned int before;
-
-    (void)state;
-    start_sized(NET_F_MRG_RXBUF, 8);
-    add(1526);
-    fake_driver_kick(&driver, RX);
-    fake_driver_reset(&driver);
-    before = uplink->receives;
-    fake_uplink_put(uplink, 0, frame, 60);
-    run_loop_for(fixture.env.loop, 10);
-    assert_int_equal(uplink->receives, before);
-}
-
 static void test_70000_frames(void **state)
 {
     uint64_t address;
@@ -477,7 +273,16 @@ static void test_70000_frames(void **state)
     assert_int_equal(net()->counters.received, 70000);
 }
 
-#define NET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+/* Three frames at once to the guest, one each 10 ms after that; the other way as many as it likes. */
+static int set_up_limited(void **state)
+{
+    static const struct fake_net_options limited = {
+        .net.receive_rate.operations = { .size = 3, .refill_ns = 30000000 },
+    };
+
+    (void)state;
+    return set_up_with(&limited, 1);
+}
 
 static void test_a_rate_limit_holds_and_goes_on(void **state)
 {
@@ -510,27 +315,28 @@ static void test_a_rate_limit_holds_and_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        NET_TEST(test_a_frame_arrives),
+        cmocka_unit_test_setup_teardown(test_a_frame_arrives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_rate_limit_holds_and_goes_on, set_up_limited,
                                         tear_down),
-        NET_TEST(test_no_buffers_no_reads_and_armed_again_when_they_come),
-        NET_TEST(test_a_frame_over_several_buffers),
-        NET_TEST(test_a_header_split_into_single_bytes),
-        NET_TEST(test_a_frame_larger_than_its_buffer_is_dropped_and_counted),
-        NET_TEST(test_a_large_frame_waits_for_more_buffers),
-        NET_TEST(test_a_frame_larger_than_the_whole_queue_is_dropped),
-        NET_TEST(test_buffers_of_single_bytes_fill_the_window),
-        NET_TEST(test_a_buffer_without_room_for_the_header),
-        NET_TEST(test_a_receive_buffer_that_is_readable),
-        NET_TEST(test_a_buffer_across_the_hole),
-        NET_TEST(test_a_runt_from_the_network_is_dropped),
-        NET_TEST(test_a_round_ends_at_the_queue_size),
-        NET_TEST(test_errors_that_pass_are_tried_again),
-        NET_TEST(test_an_error_that_stays_takes_the_link_down_once),
-        NET_TEST(test_the_end_of_the_uplink),
-        NET_TEST(test_a_reset_forgets_the_buffers),
-        NET_TEST(test_no_reads_after_a_reset),
-        NET_TEST(test_70000_frames),
+        cmocka_unit_test_setup_teardown(test_no_buffers_no_reads_and_armed_again_when_they_come, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_frame_over_several_buffers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_header_split_into_single_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_frame_larger_than_its_buffer_is_dropped_and_counted, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_large_frame_waits_for_more_buffers, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_frame_larger_than_the_whole_queue_is_dropped, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_buffers_of_single_bytes_fill_the_window, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_buffer_without_room_for_the_header, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_receive_buffer_that_is_readable, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_buffer_across_the_hole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_runt_from_the_network_is_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_round_ends_at_the_queue_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_70000_frames, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A network device saved amid frames of both directions. */
-#include "tests/support/fake_driver.h"
-#include "tests/support/fake_uplink.h"
+#include "tests/support/net_bench.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,40 +8,13 @@
 
 #include "tests/support/saved.h"
 
-#define HEADER sizeof(struct uplink_header)
-#define RX 0u
-#define TX 1u
-
-static struct fixture fixture;
-static struct fake_driver driver;
-static struct fake_uplink *uplink;
-static struct fake_net_options options;
-static struct virtq_used_element used;
-static uint8_t frame[4096];
-
-static struct net *net(void)
+/* Two pairs of queues, as many as the uplinks that it moves to. */
+static int set_up_pairs(void **state)
 {
-    return (struct net *)virtio_mmio_device(driver.device);
-}
+    static const struct fake_net_options plain;
 
-static int set_up(void **state)
-{
     (void)state;
-    fixture_init(&fixture);
-    uplink = fake_uplink_create(2);
-    options = (struct fake_net_options){ .uplink = uplink };
-    fake_driver_create(&driver, &fixture, &fake_net_class, &options);
-    for (size_t i = 0; i < sizeof(frame); i++)
-        frame[i] = (uint8_t)(i * 31 + i / 256);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_driver_destroy(&driver);
-    fixture_release(&fixture);
-    return 0;
+    return set_up_with(&plain, 2);
 }
 
 /* To a new uplink, as a new process has it. */
@@ -53,22 +25,6 @@ static void move(void)
     options.uplink = next;
     fake_driver_move(&driver, &fake_net_class, &options);
     uplink = next;
-}
-
-static uint64_t add(uint32_t length)
-{
-    uint64_t address = fake_alloc(&driver, length, 1);
-
-    fake_driver_add(&driver, RX, FAKE_DIRECT, 1,
-                    (struct fake_buffer[]){ { address, length, true } });
-    return address;
-}
-
-static void expect_frame(uint64_t address, size_t length)
-{
-    assert_true(fake_driver_used(&driver, RX, &used));
-    assert_int_equal(used.length, HEADER + length);
-    assert_memory_equal(fake_memory(&driver, address + HEADER, length), frame, length);
 }
 
 /* The device has popped buffers for what may come; they come in their order all the same. */
@@ -139,7 +95,7 @@ static void send(uint8_t number)
     fake_driver_add(&driver, TX, FAKE_DIRECT, 1, (struct fake_buffer[]){ { address, 112 } });
 }
 
-static void expect_sent(uint8_t number)
+static void expect_left(uint8_t number)
 {
     uint8_t bytes[256];
 
@@ -160,7 +116,7 @@ static void test_frames_that_were_stuck_leave(void **state)
     move();
     fake_driver_run(&driver);
     for (uint8_t i = 0; i < 3; i++) {
-        expect_sent(i);
+        expect_left(i);
         assert_true(fake_driver_used(&driver, TX, &used));
     }
     assert_int_equal(fake_uplink_take(uplink, 0, frame, sizeof(frame)), 0);
@@ -287,16 +243,16 @@ static void test_a_new_link_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_buffers_wait_for_frames_over_moves, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_frame_that_waits_for_buffers_stays, set_up,
+        cmocka_unit_test_setup_teardown(test_buffers_wait_for_frames_over_moves, set_up_pairs, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_frame_that_waits_for_buffers_stays, set_up_pairs,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_frames_that_were_stuck_leave, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_mac_address_stays_unless_one_is_given, set_up,
+        cmocka_unit_test_setup_teardown(test_frames_that_were_stuck_leave, set_up_pairs, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_mac_address_stays_unless_one_is_given, set_up_pairs,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_another_mac_address_is_another_link, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_offloads_are_set_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_pairs_stay_in_use, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_new_link_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_mac_address_is_another_link, set_up_pairs, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_offloads_are_set_again, set_up_pairs, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_pairs_stay_in_use, set_up_pairs, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_new_link_is_told, set_up_pairs, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,42 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The device's end of a queue, against a driver's end that shares no code with it. */
-#include "tests/support/echo_bench.h"
+#include "tests/support/queue_bench.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define REQUESTS 70000u
-
-static struct iovec segments[ECHO_QUEUE_SIZE];
-static struct virtio_chain chain = { .segments = segments, .capacity = ECHO_QUEUE_SIZE };
-
-/* Up to DRIVER_OK with queue 0 of SIZE entries, which the tests pop themselves. */
-static struct virtqueue *start(uint64_t ring_features, uint16_t size)
-{
-    struct virtio_device *device = virtio_mmio_device(driver.device);
-
-    ((struct echo_device *)device)->hold = true;
-    fake_driver_reset(&driver);
-    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | ring_features));
-    fake_driver_queue(&driver, 0, size);
-    fake_driver_ready(&driver);
-    return &device->queues[0];
-}
-
-/* Takes both ends of the queue to index AT by whole requests. */
-static void advance(struct virtqueue *queue, uint32_t at)
-{
-    const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtq_used_element used;
-
-    for (uint32_t i = 0; i < at; i++) {
-        fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-        assert_int_equal(virtqueue_pop(queue, &chain), 1);
-        virtqueue_push(queue, chain.head, 1);
-        assert_true(fake_driver_used(&driver, 0, &used));
-    }
-    virtqueue_wants_interrupt(queue);
-}
 
 /* ---- property: any number of requests, in any order --------------------- */
 
@@ -280,172 +248,6 @@ static void test_unpop(void **state)
     assert_int_equal(fake_used_index(&driver, 0), 65535);
 }
 
-/* ---- drivers that break the rules --------------------------------------- */
-
-/* Popping says so, and from then on the queue stands still. */
-static void assert_breaks(struct virtqueue *queue)
-{
-    uint16_t used = fake_used_index(&driver, 0);
-
-    assert_int_equal(virtqueue_pop(queue, &chain), -EPROTO);
-    assert_true(queue->broken);
-    assert_int_equal(virtqueue_pop(queue, &chain), 0);
-    for (uint16_t head = 0; head < 8; head++)
-        virtqueue_push(queue, head, 1);
-    assert_int_equal(fake_used_index(&driver, 0), used);
-    assert_false(virtqueue_has_chain(queue));
-    assert_false(virtqueue_enable_notify(queue));
-    assert_false(virtqueue_wants_interrupt(queue));
-}
-
-static void test_avail_index_jumps(void **state)
-{
-    static const uint16_t jumps[] = { 9, 10, 256, 32768, 65535 };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
-        struct virtqueue *queue = start(0, 8);
-
-        fake_set_avail_index(&driver, 0, jumps[i]);
-        assert_breaks(queue);
-    }
-}
-
-static void test_avail_index_goes_back(void **state)
-{
-    struct virtqueue *queue = start(0, 8);
-
-    (void)state;
-    advance(queue, 3);
-    fake_set_avail_index(&driver, 0, 2);
-    assert_breaks(queue);
-}
-
-static void test_a_head_beyond_the_queue(void **state)
-{
-    static const uint16_t heads[] = { 8, 9, 255, 256, 1024, 65535 };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        struct virtqueue *queue = start(0, 8);
-
-        fake_offer(&driver, 0, heads[i]);
-        assert_breaks(queue);
-    }
-}
-
-static void test_the_same_head_twice(void **state)
-{
-    const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
-    uint16_t head = fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-
-    (void)state;
-    assert_int_equal(virtqueue_pop(queue, &chain), 1);
-    fake_offer(&driver, 0, head);
-    assert_breaks(queue);
-}
-
-static void test_a_head_is_pushed_only_once(void **state)
-{
-    const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
-
-    (void)state;
-    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-    assert_int_equal(virtqueue_pop(queue, &chain), 1);
-    for (unsigned int i = 0; i < 3; i++)
-        virtqueue_push(queue, chain.head, 1);
-    virtqueue_push(queue, (uint16_t)(chain.head + 1), 1);
-    virtqueue_push(queue, 8, 1);
-    virtqueue_push(queue, 65535, 1);
-    assert_int_equal(fake_used_index(&driver, 0), 1);
-    assert_int_equal(queue->in_use, 0);
-}
-
-static void test_a_push_after_the_reset_does_nothing(void **state)
-{
-    const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
-    uint64_t used = driver.queues[0].used;
-
-    (void)state;
-    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
-    assert_int_equal(virtqueue_pop(queue, &chain), 1);
-    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
-    virtqueue_push(queue, chain.head, 1);
-    virtqueue_unpop(queue, chain.head);
-    assert_int_equal(virtqueue_pop(queue, &chain), 0);
-    assert_int_equal(*(uint16_t *)fake_memory(&driver, used + 2, 2), 0);
-}
-
-/* ---- set-up ------------------------------------------------------------- */
-
-static int enable(uint32_t size, uint64_t desc, uint64_t avail, uint64_t used)
-{
-    struct virtqueue queue;
-    int result;
-
-    virtqueue_init(&queue, fixture.env.memory, 256);
-    queue.size = size;
-    queue.desc_address = desc;
-    queue.avail_address = avail;
-    queue.used_address = used;
-    result = virtqueue_enable(&queue);
-    assert_int_equal(queue.ready, result == 0);
-    return result;
-}
-
-static void test_queue_sizes(void **state)
-{
-    (void)state;
-    for (uint32_t size = 0; size < 1100; size++) {
-        bool valid = size == 1 || size == 2 || size == 4 || size == 8 || size == 16 ||
-                     size == 32 || size == 64 || size == 128 || size == 256;
-
-        assert_int_equal(enable(size, 0x1000, 0x3000, 0x4000), valid ? 0 : -EINVAL);
-    }
-    assert_int_equal(enable(0x10000, 0x1000, 0x3000, 0x4000), -EINVAL);
-    assert_int_equal(enable(0x80000000, 0x1000, 0x3000, 0x4000), -EINVAL);
-    assert_int_equal(enable(UINT32_MAX, 0x1000, 0x3000, 0x4000), -EINVAL);
-}
-
-static void test_ring_alignment(void **state)
-{
-    (void)state;
-    for (uint64_t off = 0; off < 32; off++) {
-        assert_int_equal(enable(8, 0x1000 + off, 0x3000, 0x4000), off % 16 ? -EINVAL : 0);
-        assert_int_equal(enable(8, 0x1000, 0x3000 + off, 0x4000), off % 2 ? -EINVAL : 0);
-        assert_int_equal(enable(8, 0x1000, 0x3000, 0x4000 + off), off % 4 ? -EINVAL : 0);
-    }
-}
-
-static void test_rings_outside_of_memory(void **state)
-{
-    static const uint64_t wrong[] = {
-        FIXTURE_LOW_SIZE - 16, /* ends in the hole */
-        FIXTURE_LOW_SIZE,
-        FIXTURE_HIGH_BASE - 16,
-        FIXTURE_HIGH_BASE + FIXTURE_HIGH_SIZE - 16,
-        FIXTURE_HIGH_BASE + FIXTURE_HIGH_SIZE,
-        0xd0000000,
-        1ull << 32,
-        1ull << 63,
-        UINT64_MAX - 15, /* wraps */
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_int_equal(enable(8, wrong[i], 0x3000, 0x4000), -EINVAL);
-        assert_int_equal(enable(8, 0x1000, wrong[i], 0x4000), -EINVAL);
-        assert_int_equal(enable(8, 0x1000, 0x3000, wrong[i]), -EINVAL);
-    }
-    /* The last byte of RAM may be the last of a ring. */
-    assert_int_equal(enable(8, FIXTURE_LOW_SIZE - 128, FIXTURE_LOW_SIZE - 22, 0x4000), 0);
-    assert_int_equal(enable(8, 0x1000, 0x3000, FIXTURE_LOW_SIZE - 72), 0);
-    assert_int_equal(enable(8, 0x1000, 0x3000, FIXTURE_LOW_SIZE - 68), -EINVAL);
-}
-
 /* What belongs together is seen together: not a part of it before publish. */
 static void test_filled_chains_are_seen_when_published(void **state)
 {
@@ -474,30 +276,21 @@ static void test_filled_chains_are_seen_when_published(void **state)
     assert_false(fake_driver_used(&driver, 0, &used));
 }
 
-#define QUEUE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        QUEUE_TEST(test_70000_requests_wrap_the_used_index),
-        QUEUE_TEST(test_both_indices_wrap_at_65535),
-        QUEUE_TEST(test_event_idx_boundaries),
-        QUEUE_TEST(test_the_first_push_interrupts_as_the_event_says),
-        QUEUE_TEST(test_no_interrupt_flag),
-        QUEUE_TEST(test_notify_suppression),
-        QUEUE_TEST(test_notify_suppression_with_event_idx),
-        QUEUE_TEST(test_avail_event_counts_what_was_popped),
-        QUEUE_TEST(test_unpop),
-        QUEUE_TEST(test_avail_index_jumps),
-        QUEUE_TEST(test_avail_index_goes_back),
-        QUEUE_TEST(test_a_head_beyond_the_queue),
-        QUEUE_TEST(test_the_same_head_twice),
-        QUEUE_TEST(test_a_head_is_pushed_only_once),
-        QUEUE_TEST(test_a_push_after_the_reset_does_nothing),
-        QUEUE_TEST(test_filled_chains_are_seen_when_published),
-        QUEUE_TEST(test_queue_sizes),
-        QUEUE_TEST(test_ring_alignment),
-        QUEUE_TEST(test_rings_outside_of_memory),
+        cmocka_unit_test_setup_teardown(test_70000_requests_wrap_the_used_index, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_both_indices_wrap_at_65535, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_event_idx_boundaries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_first_push_interrupts_as_the_event_says, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_no_interrupt_flag, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_notify_suppression, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_notify_suppression_with_event_idx, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_avail_event_counts_what_was_popped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unpop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_filled_chains_are_seen_when_published, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
