@@ -8,6 +8,8 @@
 #include "vmm/small_file.h"
 
 #define PATH_SIZE 256
+#define OWN "hugepages-2048kB/enabled"
+#define COMMON "enabled"
 
 /* "always [madvise] never": the brackets hold what is set. */
 static bool is_set(const char *folder, const char *name, const char *choice)
@@ -21,11 +23,9 @@ static bool is_set(const char *folder, const char *name, const char *choice)
 
 const char *huge_pages_refused_by(const char *folder)
 {
-    static const char own[] = "hugepages-2048kB/enabled", common[] = "enabled";
-
-    if (is_set(folder, own, "[never]"))
-        return own;
-    if (is_set(folder, own, "[always]") || is_set(folder, own, "[madvise]"))
+    if (is_set(folder, OWN, "[never]"))
+        return OWN;
+    if (is_set(folder, OWN, "[always]") || is_set(folder, OWN, "[madvise]"))
         return NULL;
-    return is_set(folder, common, "[never]") ? common : NULL;
+    return is_set(folder, COMMON, "[never]") ? COMMON : NULL;
 }

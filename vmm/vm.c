@@ -99,7 +99,7 @@ static int create_memory(struct vm *vm, struct error *error)
                                                        : NULL;
     if (refused_by)
         log_warn(vm->host.log, "--huge-pages on: has no effect, as this host gives none; as root: "
-                 "echo madvise >" HUGE_PAGES_FOLDER "/%s", refused_by);
+                 "echo madvise >%s/%s", HUGE_PAGES_FOLDER, refused_by);
     return guest_memory_set_pages(vm->memory, (enum guest_pages)vm->config->pages, error);
 }
 
