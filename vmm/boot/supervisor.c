@@ -84,6 +84,7 @@ static void told_to_stop(void *context)
     struct supervisor *supervisor = context;
 
     supervisor->told_to_stop = true;
+    orders_abandon(supervisor->orders);
     end_soon(supervisor, BOOT_END);
 }
 
