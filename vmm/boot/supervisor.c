@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "devices/registry.h"
@@ -17,6 +16,7 @@
 #include "vmm/command.h"
 #include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
+#include "vmm/timer.h"
 #include "vmm/vm.h"
 
 /* More than the monitor takes for its last output. */
@@ -30,7 +30,7 @@ struct supervisor {
     struct terminal *terminal;
     struct sandbox *sandbox;
     int signal_fd;
-    int timer_fd;
+    struct timer patience;
     int channel;
     int signal; /* that ended the VM, 0 for none */
     bool told_to_stop; /* by the control socket */
@@ -59,10 +59,8 @@ static void wish(const struct supervisor *supervisor, char what)
 
 static void end_soon(struct supervisor *supervisor, char how)
 {
-    struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
-
     wish(supervisor, how);
-    timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
+    timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
 }
 
 /* Disks and the terminal may have another size. */
@@ -113,14 +111,10 @@ static void signal_arrived(void *context, uint32_t events)
         stop(supervisor, (int)info.ssi_signo);
 }
 
-static void patience_ended(void *context, uint32_t events)
+static void patience_ended(void *context)
 {
     struct supervisor *supervisor = context;
-    uint64_t count;
 
-    (void)events;
-    if (read(supervisor->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-        return;
     supervisor->overdue = true;
     sandbox_signal(supervisor->sandbox, SIGKILL);
 }
@@ -154,12 +148,12 @@ static int watch_signals(struct supervisor *supervisor, struct error *error)
         sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    supervisor->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (supervisor->signal_fd < 0 || supervisor->timer_fd < 0)
+    if (supervisor->signal_fd < 0)
         return error_system(error, errno, "signals");
     result = watch(supervisor, supervisor->signal_fd, signal_arrived, error);
     if (result == 0)
-        result = watch(supervisor, supervisor->timer_fd, patience_ended, error);
+        result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor,
+                            error);
     return result;
 }
 
@@ -238,7 +232,7 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
         supervisor->monitor.channel = ends[1];
         close(ends[0]);
         close(supervisor->signal_fd);
-        close(supervisor->timer_fd);
+        close(supervisor->patience.fd);
         cleanup_close(&supervisor->config->started_fd);
         event_loop_destroy(supervisor->loop);
         orders_close(supervisor->orders);
@@ -443,9 +437,9 @@ static void close_supervisor(struct supervisor *supervisor)
     orders_destroy(supervisor->orders);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
+    timer_close(&supervisor->patience);
     event_loop_destroy(supervisor->loop);
     cleanup_close(&supervisor->signal_fd);
-    cleanup_close(&supervisor->timer_fd);
     cleanup_close(&supervisor->channel);
 }
 
@@ -456,7 +450,7 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         .config = config,
         .log = log,
         .signal_fd = -1,
-        .timer_fd = -1,
+        .patience = TIMER_INIT,
         .channel = -1,
         .monitor = { .config = config, .log = log, .timeline = timeline },
     };

@@ -19,6 +19,7 @@
 #include "vmm/run/supervisor.h"
 #include "vmm/run/vm_process.h"
 #include "vmm/terminal.h"
+#include "vmm/timer.h"
 
 /* How far the conversation has come. */
 enum phase {
@@ -50,12 +51,13 @@ struct supervisor {
     struct outcome *outcome;
     struct event_loop *loop;
     struct vm_process vm;
-    int signals, clock;
+    int signals;
+    struct timer clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
     struct aside keeping; /* of the template, while the job runs */
     const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
-    int patience;     /* a clock for a guest that was restored; -1: none */
+    struct timer patience; /* with a guest that was restored */
     enum phase phase;
     bool over;        /* the outcome stands */
     bool failed;      /* Mote could not do all that was asked: status 125 */
