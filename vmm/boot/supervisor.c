@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "vmm/command.h"
 #include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
+#include "vmm/signals.h"
 #include "vmm/timer.h"
 #include "vmm/vm.h"
 
@@ -29,7 +29,7 @@ struct supervisor {
     struct event_loop *loop;
     struct terminal *terminal;
     struct sandbox *sandbox;
-    int signal_fd;
+    struct signals signals;
     struct timer patience;
     int channel;
     int signal; /* that ended the VM, 0 for none */
@@ -94,21 +94,16 @@ static void suspend(struct supervisor *supervisor)
     sandbox_signal(supervisor->sandbox, SIGCONT);
 }
 
-static void signal_arrived(void *context, uint32_t events)
+static void signal_arrived(void *context, int number)
 {
     struct supervisor *supervisor = context;
-    struct signalfd_siginfo info;
 
-    (void)events;
-    if (read(supervisor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    if (info.ssi_signo == SIGTSTP)
+    if (number == SIGTSTP)
         suspend(supervisor);
-    else if (info.ssi_signo == SIGWINCH ||
-             (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
+    else if (number == SIGWINCH || (number == SIGHUP && can_refresh(&supervisor->config->vm)))
         refresh(supervisor);
     else
-        stop(supervisor, (int)info.ssi_signo);
+        stop(supervisor, number);
 }
 
 static void patience_ended(void *context)
@@ -118,6 +113,23 @@ static void patience_ended(void *context)
     supervisor->overdue = true;
     sandbox_signal(supervisor->sandbox, SIGKILL);
 }
+
+static int watch_signals(struct supervisor *supervisor, struct error *error)
+{
+    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
+    int result;
+
+    supervisor->signals.arrived = signal_arrived;
+    supervisor->signals.context = supervisor;
+    result = signals_open(&supervisor->signals, supervisor->loop, wanted, ARRAY_LENGTH(wanted),
+                          can_refresh(&supervisor->config->vm), error);
+    if (result == 0)
+        result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor,
+                            error);
+    return result;
+}
+
+/* ---- the monitor ---------------------------------------------------------- */
 
 static int watch(struct supervisor *supervisor, int fd, event_handler handler,
                  struct error *error)
@@ -129,35 +141,6 @@ static int watch(struct supervisor *supervisor, int fd, event_handler handler,
 
     return result < 0 ? error_system(error, -result, "event loop") : 0;
 }
-
-/* Signals become events of the loop: no code runs inside a handler. */
-static int watch_signals(struct supervisor *supervisor, struct error *error)
-{
-    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
-    struct sigaction hangup;
-    sigset_t set;
-    int result;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
-        sigaddset(&set, wanted[i]);
-    /* Whoever runs us under nohup wants to be left alone by this one, unless it
-     * is how devices are told of changes. */
-    if (can_refresh(&supervisor->config->vm) ||
-        (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN))
-        sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (supervisor->signal_fd < 0)
-        return error_system(error, errno, "signals");
-    result = watch(supervisor, supervisor->signal_fd, signal_arrived, error);
-    if (result == 0)
-        result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor,
-                            error);
-    return result;
-}
-
-/* ---- the monitor ---------------------------------------------------------- */
 
 static void take_report(struct supervisor *supervisor, const struct boot_report *report)
 {
@@ -231,7 +214,7 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
     if (pid == 0) {
         supervisor->monitor.channel = ends[1];
         close(ends[0]);
-        close(supervisor->signal_fd);
+        close(supervisor->signals.fd);
         close(supervisor->patience.fd);
         cleanup_close(&supervisor->config->started_fd);
         event_loop_destroy(supervisor->loop);
@@ -437,9 +420,9 @@ static void close_supervisor(struct supervisor *supervisor)
     orders_destroy(supervisor->orders);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
+    signals_close(&supervisor->signals);
     timer_close(&supervisor->patience);
     event_loop_destroy(supervisor->loop);
-    cleanup_close(&supervisor->signal_fd);
     cleanup_close(&supervisor->channel);
 }
 
@@ -449,7 +432,7 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
     struct supervisor supervisor = {
         .config = config,
         .log = log,
-        .signal_fd = -1,
+        .signals = SIGNALS_INIT,
         .patience = TIMER_INIT,
         .channel = -1,
         .monitor = { .config = config, .log = log, .timeline = timeline },

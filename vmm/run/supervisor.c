@@ -237,20 +237,14 @@ static void user_signalled(struct supervisor *supervisor, int number)
     send_signal(supervisor, number);
 }
 
-static void signal_ready(void *context, uint32_t events)
+static void signal_arrived(void *context, int number)
 {
-    struct supervisor *supervisor = context;
-    struct signalfd_siginfo info;
-
-    (void)events;
-    if (read(supervisor->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    if (info.ssi_signo == SIGCHLD)
-        children_changed(supervisor);
-    else if (info.ssi_signo == SIGWINCH)
-        supervisor_send_window(supervisor);
+    if (number == SIGCHLD)
+        children_changed(context);
+    else if (number == SIGWINCH)
+        supervisor_send_window(context);
     else
-        user_signalled(supervisor, (int)info.ssi_signo);
+        user_signalled(context, number);
 }
 
 static int open_signals(struct supervisor *supervisor, struct error *error)
@@ -258,21 +252,15 @@ static int open_signals(struct supervisor *supervisor, struct error *error)
     static const int numbers[] = {
         SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD,
     };
-    struct sigaction hangup;
-    sigset_t set;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-        sigaddset(&set, numbers[i]);
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    supervisor->signals.arrived = signal_arrived;
+    supervisor->signals.context = supervisor;
     /* A child that is waited for is not to be reaped by the kernel; a pipe that nobody reads is
      * an error to handle. */
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
-    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return supervisor->signals < 0 ? error_system(error, errno, "signals") : 0;
+    return signals_open(&supervisor->signals, supervisor->loop, numbers, ARRAY_LENGTH(numbers), false,
+                        error);
 }
 
 /* ---- all together --------------------------------------------------------- */
@@ -295,7 +283,7 @@ static void leave(void *context)
     const struct supervisor_options *options = supervisor->options;
 
     event_loop_destroy(supervisor->loop);
-    close(supervisor->signals);
+    close(supervisor->signals.fd);
     close(supervisor->clock.fd);
     warm_leave(supervisor);
     if (options->started_fd >= 0)
@@ -378,8 +366,7 @@ static int start(struct supervisor *supervisor, struct error *error)
         (result = open_signals(supervisor, error)) < 0 ||
         (result = open_orders(supervisor, error)) < 0 ||
         (result = timer_open(&supervisor->clock, supervisor->loop, clock_rang, supervisor, error)) < 0 ||
-        (result = supervisor_start_vm(supervisor, error)) < 0 ||
-        (result = supervisor_watch(supervisor, supervisor->signals, signal_ready, error)) < 0)
+        (result = supervisor_start_vm(supervisor, error)) < 0)
         return result;
     supervisor->alarm = ALARM_TIMEOUT;
     if (options->timeout_ms > 0)
@@ -398,15 +385,15 @@ static void close_all(struct supervisor *supervisor)
     warm_finish(supervisor);
     warm_close(supervisor);
     timer_close(&supervisor->clock);
+    signals_close(&supervisor->signals);
     event_loop_destroy(supervisor->loop);
-    cleanup_close(&supervisor->signals);
 }
 
 int supervise(const struct supervisor_options *options, struct outcome *outcome,
               struct error *error)
 {
     struct supervisor supervisor = {
-        .options = options, .outcome = outcome, .signals = -1, .clock = TIMER_INIT,
+        .options = options, .outcome = outcome, .signals = SIGNALS_INIT, .clock = TIMER_INIT,
         .patience = TIMER_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();

@@ -8,7 +8,7 @@
  * warm.c the template that a VM goes on from or becomes.
  */
 
-#include <sys/signalfd.h>
+#include <signal.h>
 
 #include "vmm/control/aside.h"
 #include "vmm/control/orders.h"
@@ -18,6 +18,7 @@
 #include "vmm/run/relay.h"
 #include "vmm/run/supervisor.h"
 #include "vmm/run/vm_process.h"
+#include "vmm/signals.h"
 #include "vmm/terminal.h"
 #include "vmm/timer.h"
 
@@ -51,7 +52,7 @@ struct supervisor {
     struct outcome *outcome;
     struct event_loop *loop;
     struct vm_process vm;
-    int signals;
+    struct signals signals;
     struct timer clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
