@@ -16,11 +16,11 @@ run_part() {
 }
 
 # run_parts TIER "PART…" LOGS COMMAND…: all of them; the last line is "TIER: N passed, N failed, 0 skipped". A part's
-# output is in LOGS.PART.log, too. One that came to no end is run once more.
+# output is in LOGS.PART.log, too. One that came to no end, in the lab within MOTE_PART_SECONDS (1500), is run once more.
 run_parts() {
     local tier=$1 part
     passed=0 failed=0
-    [[ ${runner[0]} != scripts/lab ]] || runner=(scripts/lab --timeout 1500 --)
+    [[ ${runner[0]} != scripts/lab ]] || runner=(scripts/lab --timeout "${MOTE_PART_SECONDS:-1500}" --)
     for part in $2; do
         run_part "$tier" "$part" "$3.$part.log" "${@:4}" && continue
         echo "the part $part came to no end: trying again"

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -164,6 +165,31 @@ static void check_cgroup(const struct doctor *doctor)
             "start by: systemd-run --user --scope -p Delegate=yes mote ...");
 }
 
+/*
+ * Linux before 6.13 makes a thread for each VM, and has it change its control
+ * groups at the start and at the end.  From 6.0 on such a change waits for a grace
+ * period of RCU, unless control groups are mounted with `favordynmods`, which costs
+ * each fork and exit some nanoseconds.
+ */
+static void check_cgroup_changes(const struct doctor *doctor, const char *release)
+{
+    FILE *mounts = fopen("/proc/self/mounts", "re");
+    bool waits = false;
+    char line[512];
+    char *end;
+    unsigned long major = strtoul(release, &end, 10);
+    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+
+    while (mounts && fgets(line, sizeof(line), mounts))
+        if (strstr(line, " /sys/fs/cgroup cgroup2 "))
+            waits = major == 6 && minor < 13 && !strstr(line, "favordynmods");
+    if (mounts)
+        fclose(mounts);
+    if (waits)
+        say(doctor, VERDICT_NOTE, "cgroup changes", "this kernel has each VM wait for two, some 10 ms each; "
+            "run: sudo mount -o remount,favordynmods /sys/fs/cgroup");
+}
+
 static void check_user_namespaces(const struct doctor *doctor)
 {
     char maximum[32] = "0", clone[32] = "1";
@@ -260,6 +286,7 @@ int cmd_doctor(int argc, char **argv)
     check_kvm(&doctor);
     check_huge_pages(&doctor);
     check_cgroup(&doctor);
+    check_cgroup_changes(&doctor, host.release);
     check_user_namespaces(&doctor);
     check_landlock(&doctor);
     check_sandbox(&doctor);
