@@ -558,6 +558,65 @@ killed_monitor() {
     [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
 }
 
+# A monitor that is there and silent, as a guest could make it: who asks hears of that in time, others are served
+# meanwhile, what is carried out late is undone, and nothing was lost.
+silent_monitor() {
+    local child before asked
+    control() { build/tests/tools/vsock_cat talk "unix:$XDG_RUNTIME_DIR/mote/saved/control" "$1"; }
+    is_refused() {
+        ! "$mote" "$@" 2>"$work/asked" || fail "$1: was done"
+        says "$work/asked" "VM saved: its process does not answer; see what its disk waits for, or use 'mote stop saved'"
+    }
+    begin
+    child=$(pgrep -P "$pid" | head -n 1)
+    kill -STOP "$child"
+    before=$(milliseconds)
+    is_refused pause saved &
+    asked=$!
+    sleep 0.5
+    [[ $(control '{"command":"status"}') == *'"state":"running"'* ]] || fail 'status was not told'
+    wait "$asked"
+    (($(milliseconds) - before < 20000)) || fail "took $(($(milliseconds) - before)) ms"
+    says "$work/asked" 'does not answer'
+    is_refused snapshot saved "$snap"
+    kill -CONT "$child"
+    until "$mote" resume saved 2>"$work/err"; do says "$work/err" 'does not answer'; done
+    wait_for 3000
+    went_on
+}
+
+# Amid a snapshot, after which it would stand still for its end.
+silent_amid_a_snapshot() {
+    local child tracer
+    begin
+    child=$(pgrep -P "$pid" | head -n 1)
+    strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=SIGSTOP:when=2 -p "$child" 2>/dev/null &
+    tracer=$!
+    sleep 0.3
+    ! "$mote" snapshot saved "$snap" --stop 2>"$work/asked" || fail 'it was saved'
+    says "$work/asked" 'does not answer'
+    [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
+    kill "$tracer"
+    wait "$tracer" 2>/dev/null || true
+    kill -CONT "$child"
+    wait_for 3000
+    snapshot --stop
+    ended 0
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+}
+
+stopped_while_silent() {
+    begin
+    kill -STOP "$(pgrep -P "$pid" | head -n 1)"
+    "$mote" pause saved 2>"$work/asked" &
+    sleep 0.5
+    stopped_by TERM 125 8000
+    says "$work/err" 'did not end within 5 s and was killed'
+    wait %% 2>/dev/null || true
+    says "$work/asked" 'the VM ended before it was done'
+}
+
 killed_client() {
     local tries
     begin
@@ -589,8 +648,10 @@ a_test 'folding that is killed, or finds no room' merge_gone_wrong
 a_test 'saved where there is no place' no_such_place
 a_test 'saved to a disk that is full' full
 a_test 'who asked for a snapshot is killed' killed_client
+a_test 'the monitor is silent' silent_monitor
+a_test 'the monitor is silent and ended' stopped_while_silent
 if [[ -n $skip_all ]] || ! command -v strace >/dev/null || [[ $(id -u) != 0 ]]; then
-    skipped=$((skipped + 7))
+    skipped=$((skipped + 8))
 else
     a_test 'the supervisor is killed amid a snapshot' killed_supervisor
     a_test 'the monitor lets go of a snapshot first and answers then' closed_before_told
@@ -599,4 +660,5 @@ else
     a_test 'a VM is ended while a snapshot comes to the disk' stopped_while_aside
     a_test 'the terminal while a snapshot comes to the disk' terminal_while_aside
     a_test 'the monitor is killed amid a snapshot' killed_monitor
+    a_test 'the monitor is silent amid a snapshot' silent_amid_a_snapshot
 fi

@@ -25,6 +25,8 @@ $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 $(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit
 # This one refills a queue as it is served.
 $(BUILD)/tests/test_block_in_flight: LDFLAGS += -Wl,--wrap=virtqueue_push
+# This one has no time.
+$(BUILD)/tests/test_orders: LDFLAGS += -Wl,--wrap=timerfd_settime
 # This one writes to a file when it was just read.
 $(BUILD)/tests/test_snapshot_seal: LDFLAGS += -Wl,--wrap=memory_sum
 # And this one has a file system with reflinks.

@@ -31,7 +31,7 @@ static void owner_asked(void *context, const struct control_request *request)
     asked++;
     last = request->command;
     snprintf(last_folder, sizeof(last_folder), "%s", request->folder ? request->folder : "");
-    if (!hold)
+    if (!hold || control_is_answered_at_once(request->command))
         control_socket_answer(control, NULL);
 }
 
@@ -181,7 +181,7 @@ static void clients_take_turns(void **state)
     (void)state;
     hold = true;
     say(first, "{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n");
-    say(second, "{\"command\":\"stop\"}\n");
+    say(second, "{\"command\":\"pause\"}\n");
     assert_int_equal(asked, 1);
     assert_string_equal(heard(second), "");
     error_set(&error, EIO, "no \"way\"\n");
@@ -195,6 +195,35 @@ static void clients_take_turns(void **state)
     assert_string_equal(heard(second), "{\"ok\":true}\n");
 }
 
+/* An answer that does not come keeps nobody from status and stop, but who waits for it itself. */
+static void some_are_answered_at_once(void **state)
+{
+    cleanup_fd int first = come(), second = come(), third = come();
+
+    (void)state;
+    hold = true;
+    say(first, "{\"command\":\"pause\"}\n{\"command\":\"status\"}\n");
+    say(second, "{\"command\":\"status\"}\n{\"command\":\"fly\"}\n{\"command\":\"resume\"}\n"
+        "{\"command\":\"status\"}\n");
+    assert_int_equal(asked, 2);
+    assert_non_null(strstr(heard(second), "{\"ok\":true}\n{\"ok\":false,\"error\":\"request: command: 'fly'"));
+    say(third, "{\"command\":\"stop\"}\n");
+    assert_int_equal(last, CONTROL_STOP);
+    assert_string_equal(heard(third), "{\"ok\":true}\n");
+    assert_string_equal(heard(first), "");
+    control_socket_answer(control, NULL);
+    assert_string_equal(heard(first), "{\"ok\":true}\n{\"ok\":true}\n");
+    assert_string_equal(heard(second), "");
+    assert_int_equal(asked, 5);
+    /* Who waited has left: its answer is for nobody else. */
+    assert_int_equal(shutdown(second, SHUT_RDWR), 0);
+    run_loop_for(loop, 20);
+    say(third, "{\"command\":\"status\"}\n");
+    assert_string_equal(heard(third), "{\"ok\":true}\n");
+    control_socket_answer(control, NULL);
+    assert_string_equal(heard(third), "");
+}
+
 /* Who leaves before the answer, or says nothing more, is no trouble. */
 static void clients_leave(void **state)
 {
@@ -206,7 +235,7 @@ static void clients_leave(void **state)
     say(first, "{\"command\":\"pause\"}\n");
     close(first);
     run_loop_for(loop, 20);
-    say(second, "{\"command\":\"status\"}\n");
+    say(second, "{\"command\":\"resume\"}\n");
     assert_int_equal(shutdown(second, SHUT_WR), 0);
     run_loop_for(loop, 20);
     assert_int_equal(asked, 1);
@@ -286,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_requests_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endless_lines_are_cut_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_take_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(some_are_answered_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_there_is_room_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_descriptor_is_left, set_up, tear_down),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,6 +23,20 @@ static struct vm_config config;
 static struct orders *orders;
 static int ends[2]; /* the supervisor's, and that of the VM's process, which is the test */
 static unsigned int stopped;
+static bool hurried;         /* a second of patience is a millisecond */
+static unsigned int seconds; /* begun since */
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old)
+{
+    struct itimerspec soon = { .it_value.tv_nsec = 1000000 };
+    bool second = hurried && when->it_value.tv_sec == 1 && when->it_value.tv_nsec == 0;
+
+    seconds += second;
+    return __real_timerfd_settime(fd, flags, second ? &soon : when, old);
+}
 
 static void owner_stop(void *context)
 {
@@ -46,7 +61,8 @@ static int set_up(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    stopped = 0;
+    stopped = seconds = 0;
+    hurried = false;
     config = (struct vm_config){ .cpus = 2, .memory = 64 << 20 };
     test_directory_create(&directory);
     setenv("XDG_RUNTIME_DIR", directory.path, 1);
@@ -318,6 +334,133 @@ static void a_vm_is_no_job(void **state)
     assert_string_equal(heard(fd), OK);
 }
 
+/* ---- silence ----------------------------------------------------------------- */
+
+/* The answer of FD, however long it is waited for, refuses for the silence alone. */
+static void refused_after(int fd, unsigned int wanted)
+{
+    const char *text = "";
+
+    for (int i = 0; i < 200 && text && !text[0]; i++)
+        text = heard(fd);
+    if (!text || !strstr(text, "{\"ok\":false,\"error\":\"its process does not answer") ||
+        !strstr(text, "'mote stop job'"))
+        fail_msg("was answered: %s", text ? text : "not at all");
+    assert_int_equal(seconds, wanted);
+    seconds = 0;
+}
+
+static void a_process_that_is_silent(void **state)
+{
+    cleanup_fd int fd = -1, queued = -1, next = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    fd = ask(PAUSE);
+    queued = ask(RESUME);
+    answers(STATUS, "\"state\":\"running\"");
+    answers("{\"command\":\"stop\"}\n", "\"ok\":true");
+    assert_int_equal(stopped, 1);
+    assert_string_equal(heard(fd), "");
+    hurried = true;
+    refused_after(fd, 9); /* the first was a whole one */
+    refused_after(queued, 0);
+    answers(STATUS, "\"state\":\"running\"");
+    /* It comes back, and what came of the order is undone. */
+    expect_order(ORDER_PAUSE, false);
+    expect_order(ORDER_RESUME, true);
+    expect_no_order();
+    reply(true, 0, "");
+    assert_false(store_is_paused(&entry));
+    hurried = false;
+    next = ask(RESUME);
+    expect_order(ORDER_RESUME, false);
+    reply(false, 0, "");
+    assert_string_equal(heard(next), OK);
+}
+
+/* What is late is no answer to what was asked afterwards; and what stood still does so again. */
+static void late_answers(void **state)
+{
+    cleanup_fd int fd = -1, next = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    pause_it();
+    hurried = true;
+    fd = ask(RESUME);
+    refused_after(fd, 10);
+    expect_order(ORDER_RESUME, false);
+    expect_order(ORDER_PAUSE, true);
+    answers(STATUS, "\"state\":\"paused\"");
+    hurried = false;
+    reply(false, EIO, "late");
+    assert_true(store_is_paused(&entry));
+    next = ask(RESUME);
+    assert_string_equal(heard(next), "");
+    reply(false, 0, "");
+    assert_string_equal(heard(next), OK);
+    assert_false(store_is_paused(&entry));
+    reply(true, EIO, "twice");
+    assert_false(store_is_paused(&entry));
+}
+
+/* One that ended owes nothing, and neither does the next. */
+static void silent_to_its_end(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    orders_channel(orders, ends[0], NULL);
+    hurried = true;
+    fd = ask(PAUSE);
+    refused_after(fd, 10);
+    expect_order(ORDER_PAUSE, false);
+    expect_order(ORDER_RESUME, true);
+    hurried = false;
+    orders_channel(orders, -1, NULL);
+    answers(PAUSE, "is being started");
+    orders_channel(orders, ends[0], NULL);
+    pause_it();
+}
+
+/* A snapshot is waited for the longer the further it is, but not beyond its end: it has 64 MiB. */
+static void a_snapshot_that_comes_to_a_halt(void **state)
+{
+    static const struct {
+        off_t offset;
+        unsigned int seconds;
+    } cases[] = {
+        { 0, 10 }, { 4 << 20, 11 }, { 64 << 20, 26 }, { (off_t)1 << 40, 26 },
+    };
+    char partial[300], request[400];
+
+    (void)state;
+    orders_destroy(orders);
+    open_orders(false);
+    orders_channel(orders, ends[0], NULL);
+    snprintf(request, sizeof(request), "{\"command\":\"snapshot\",\"folder\":\"%s/snap\"}\n",
+             directory.path);
+    snprintf(partial, sizeof(partial), "%s/snap.partial", directory.path);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        cleanup_fd int fd = -1;
+        struct order order;
+        int fds[ORDER_FDS];
+
+        hurried = false;
+        fd = ask(request);
+        assert_int_equal(order_receive(ends[1], &order, fds), sizeof(order));
+        assert_int_equal(lseek(fds[1], cases[i].offset, SEEK_SET), cases[i].offset);
+        assert_int_equal(access(partial, F_OK), 0);
+        hurried = true;
+        refused_after(fd, cases[i].seconds - 1);
+        assert_int_equal(access(partial, F_OK), -1);
+        order_close_files(fds);
+        expect_order(ORDER_RESUME, true);
+        reply(false, 0, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +473,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_process_that_does_not_listen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_of_a_job_that_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_vm_is_no_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_process_that_is_silent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(late_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(silent_to_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_snapshot_that_comes_to_a_halt, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,7 +41,7 @@ static int set_up(void **state)
     outcome = (struct outcome){ .status = STATUS_FAILED };
     supervisor = (struct supervisor){
         .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT,
-        .patience = -1, .stop_cause = CAUSE_COUNT,
+        .clock = TIMER_INIT, .patience = TIMER_INIT, .stop_cause = CAUSE_COUNT,
     };
     assert_int_equal(event_loop_create(&supervisor.loop, &error), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
@@ -237,13 +236,13 @@ static void output_of_a_paused_vm(void **state)
     assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
     orders_answered(supervisor.orders, &paused);
     assert_true(store_is_paused(&entry));
-    supervisor.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    assert_int_equal(timer_open(&supervisor.clock, supervisor.loop, NULL, NULL, &error), 0);
     supervisor_await_output(&supervisor);
     assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
     assert_true(order.kind == ORDER_RESUME && order.silent);
     assert_false(store_is_paused(&entry));
     orders_destroy(supervisor.orders);
-    close(supervisor.clock);
+    timer_close(&supervisor.clock);
     close(client);
     close(ends[0]);
     close(ends[1]);

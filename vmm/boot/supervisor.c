@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "devices/registry.h"
@@ -17,6 +15,8 @@
 #include "vmm/command.h"
 #include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
+#include "vmm/signals.h"
+#include "vmm/timer.h"
 #include "vmm/vm.h"
 
 /* More than the monitor takes for its last output. */
@@ -29,8 +29,8 @@ struct supervisor {
     struct event_loop *loop;
     struct terminal *terminal;
     struct sandbox *sandbox;
-    int signal_fd;
-    int timer_fd;
+    struct signals signals;
+    struct timer patience;
     int channel;
     int signal; /* that ended the VM, 0 for none */
     bool told_to_stop; /* by the control socket */
@@ -59,10 +59,8 @@ static void wish(const struct supervisor *supervisor, char what)
 
 static void end_soon(struct supervisor *supervisor, char how)
 {
-    struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
-
     wish(supervisor, how);
-    timerfd_settime(supervisor->timer_fd, 0, &patience, NULL);
+    timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
 }
 
 /* Disks and the terminal may have another size. */
@@ -84,6 +82,7 @@ static void told_to_stop(void *context)
     struct supervisor *supervisor = context;
 
     supervisor->told_to_stop = true;
+    orders_abandon(supervisor->orders);
     end_soon(supervisor, BOOT_END);
 }
 
@@ -95,34 +94,42 @@ static void suspend(struct supervisor *supervisor)
     sandbox_signal(supervisor->sandbox, SIGCONT);
 }
 
-static void signal_arrived(void *context, uint32_t events)
+static void signal_arrived(void *context, int number)
 {
     struct supervisor *supervisor = context;
-    struct signalfd_siginfo info;
 
-    (void)events;
-    if (read(supervisor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    if (info.ssi_signo == SIGTSTP)
+    if (number == SIGTSTP)
         suspend(supervisor);
-    else if (info.ssi_signo == SIGWINCH ||
-             (info.ssi_signo == SIGHUP && can_refresh(&supervisor->config->vm)))
+    else if (number == SIGWINCH || (number == SIGHUP && can_refresh(&supervisor->config->vm)))
         refresh(supervisor);
     else
-        stop(supervisor, (int)info.ssi_signo);
+        stop(supervisor, number);
 }
 
-static void patience_ended(void *context, uint32_t events)
+static void patience_ended(void *context)
 {
     struct supervisor *supervisor = context;
-    uint64_t count;
 
-    (void)events;
-    if (read(supervisor->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-        return;
     supervisor->overdue = true;
     sandbox_signal(supervisor->sandbox, SIGKILL);
 }
+
+static int watch_signals(struct supervisor *supervisor, struct error *error)
+{
+    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
+    int result;
+
+    supervisor->signals.arrived = signal_arrived;
+    supervisor->signals.context = supervisor;
+    result = signals_open(&supervisor->signals, supervisor->loop, wanted, ARRAY_LENGTH(wanted),
+                          can_refresh(&supervisor->config->vm), error);
+    if (result == 0)
+        result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor,
+                            error);
+    return result;
+}
+
+/* ---- the monitor ---------------------------------------------------------- */
 
 static int watch(struct supervisor *supervisor, int fd, event_handler handler,
                  struct error *error)
@@ -134,35 +141,6 @@ static int watch(struct supervisor *supervisor, int fd, event_handler handler,
 
     return result < 0 ? error_system(error, -result, "event loop") : 0;
 }
-
-/* Signals become events of the loop: no code runs inside a handler. */
-static int watch_signals(struct supervisor *supervisor, struct error *error)
-{
-    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
-    struct sigaction hangup;
-    sigset_t set;
-    int result;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
-        sigaddset(&set, wanted[i]);
-    /* Whoever runs us under nohup wants to be left alone by this one, unless it
-     * is how devices are told of changes. */
-    if (can_refresh(&supervisor->config->vm) ||
-        (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN))
-        sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    supervisor->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (supervisor->signal_fd < 0 || supervisor->timer_fd < 0)
-        return error_system(error, errno, "signals");
-    result = watch(supervisor, supervisor->signal_fd, signal_arrived, error);
-    if (result == 0)
-        result = watch(supervisor, supervisor->timer_fd, patience_ended, error);
-    return result;
-}
-
-/* ---- the monitor ---------------------------------------------------------- */
 
 static void take_report(struct supervisor *supervisor, const struct boot_report *report)
 {
@@ -236,8 +214,8 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
     if (pid == 0) {
         supervisor->monitor.channel = ends[1];
         close(ends[0]);
-        close(supervisor->signal_fd);
-        close(supervisor->timer_fd);
+        close(supervisor->signals.fd);
+        close(supervisor->patience.fd);
         cleanup_close(&supervisor->config->started_fd);
         event_loop_destroy(supervisor->loop);
         orders_close(supervisor->orders);
@@ -442,9 +420,9 @@ static void close_supervisor(struct supervisor *supervisor)
     orders_destroy(supervisor->orders);
     terminal_destroy(supervisor->terminal);
     sandbox_destroy(supervisor->sandbox);
+    signals_close(&supervisor->signals);
+    timer_close(&supervisor->patience);
     event_loop_destroy(supervisor->loop);
-    cleanup_close(&supervisor->signal_fd);
-    cleanup_close(&supervisor->timer_fd);
     cleanup_close(&supervisor->channel);
 }
 
@@ -454,8 +432,8 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
     struct supervisor supervisor = {
         .config = config,
         .log = log,
-        .signal_fd = -1,
-        .timer_fd = -1,
+        .signals = SIGNALS_INIT,
+        .patience = TIMER_INIT,
         .channel = -1,
         .monitor = { .config = config, .log = log, .timeline = timeline },
     };

@@ -67,23 +67,44 @@ static int check(const struct control_request *request, struct error *error)
     return 0;
 }
 
-static void ask_owner(struct control_socket *control, const char *line, size_t length)
+static void ask_owner(struct client *client, const struct control_request *request,
+                      const struct error *error)
+{
+    struct control_socket *control = client->control;
+    struct client *asking = control->asking;
+    bool busy = control->busy;
+
+    control->busy = true;
+    control->asking = client;
+    if (request)
+        control->owner.asked(control->owner.context, request);
+    else
+        control_socket_refuse(control, error);
+    /* That was between another's request and its answer. */
+    if (busy) {
+        control->busy = true;
+        control->asking = asking;
+    }
+}
+
+/* A line of CLIENT's; false: it has to wait until another's is answered. */
+static bool take(struct client *client, const char *line, size_t length)
 {
     struct control_request request = { .target = UINT64_MAX };
     struct error error = ERROR_INIT;
     struct json_reader reader;
     int result = json_reader_parse(&reader, "request", line, length, &error);
+    bool waits;
 
-    if (result == 0) {
+    if (result == 0)
         result = json_reader_members(&reader, "", reader.root, keys, ARRAY_LENGTH(keys), &request);
-        if (result == 0)
-            result = check(&request, &error);
-        if (result == 0)
-            control->owner.asked(control->owner.context, &request);
-        json_reader_close(&reader);
-    }
-    if (result < 0)
-        control_socket_refuse(control, &error);
+    if (result == 0)
+        result = check(&request, &error);
+    waits = client->control->busy && result == 0 && !control_is_answered_at_once(request.command);
+    if (!waits)
+        ask_owner(client, result == 0 ? &request : NULL, &error);
+    json_reader_close(&reader);
+    return !waits;
 }
 
 /* ---- clients --------------------------------------------------------------- */
@@ -97,32 +118,27 @@ static void drop(struct client *client)
     client->fd = -1;
 }
 
-/* The first line goes to the owner, what follows it stays. */
-static void serve(struct client *client, size_t length)
+/* The first line goes to the owner, what follows it stays; false: all of it does, for now. */
+static bool serve(struct client *client, size_t length)
 {
-    struct control_socket *control = client->control;
-    char line[CONTROL_LINE_MAX];
-
-    memcpy(line, client->line, length);
+    if (!take(client, client->line, length))
+        return false;
     client->length -= length + 1;
     memmove(client->line, client->line + length + 1, client->length);
-    control->busy = true;
-    control->asking = client;
-    ask_owner(control, line, length);
+    return true;
 }
 
-/* One client's turn; false if it has nothing to ask, or is gone for good. */
+/* One client's turn; false if it has nothing to ask, has to wait, or is gone for good. */
 static bool turn(struct client *client)
 {
     const char *end;
 
-    if (client->fd < 0)
+    /* Its answers come in the order of its requests. */
+    if (client->fd < 0 || client == client->control->asking)
         return false;
     end = memchr(client->line, '\n', client->length);
-    if (end) {
-        serve(client, (size_t)(end - client->line));
-        return true;
-    }
+    if (end)
+        return serve(client, (size_t)(end - client->line));
     if (client->ended || client->length == sizeof(client->line))
         drop(client);
     else
@@ -137,9 +153,9 @@ static void serve_all(struct control_socket *control)
     if (control->serving)
         return;
     control->serving = true;
-    while (more && !control->busy) {
+    while (more) {
         more = false;
-        for (size_t i = 0; i < CONTROL_CLIENTS_MAX && !control->busy; i++)
+        for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
             more = turn(&control->clients[i]) || more;
     }
     control->serving = false;

@@ -5,7 +5,8 @@
 /*
  * A VM's control socket: requests of other processes of the same user, one JSON
  * object a line, each answered by one line (docs/control.md).  Several clients
- * may be there; their requests are served one after the other.
+ * may be there; their requests are served one after the other, but for those that
+ * are answered at once: one that waits keeps nobody from these.
  *
  * It is the supervisor's.  A request is at most CONTROL_LINE_MAX bytes long, a
  * client that sends more, or does not take its answer, is cut off.
@@ -41,7 +42,16 @@ struct control_request {
     uint64_t target;      /* of the balloon, bytes */
 };
 
-/* Who is asked: control_socket_answer() follows, at once or later.  REQUEST is gone then. */
+/* Status and stop, which ask nothing of the VM's process. */
+static inline bool control_is_answered_at_once(unsigned int command)
+{
+    return command == CONTROL_STATUS || command == CONTROL_STOP;
+}
+
+/*
+ * Who is asked: control_socket_answer() follows, at once or later, from within asked() where
+ * control_is_answered_at_once().  REQUEST is gone then.
+ */
 struct control_owner {
     void (*asked)(void *context, const struct control_request *request);
     void *context;

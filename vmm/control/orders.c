@@ -1,49 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/control/orders.h"
+#include "vmm/control/orders_internal.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "vmm/control/aside.h"
-#include "vmm/control/control_socket.h"
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox.h"
-#include "vmm/snapshot/folder.h"
 #include "vmm/store.h"
-#include "vmm/vm.h"
-
-/* Snapshots that a VM remembers to have been at. */
-#define MOMENTS 32
-
-struct orders {
-    struct orders_owner owner;
-    struct control_socket *control;
-    int channel;
-    struct sandbox *sandbox; /* of the monitor behind it */
-    bool in_flight;
-    struct order order; /* in flight */
-    bool went_on;            /* has been told so since */
-    struct error failure;    /* met while another order makes up for it */
-    struct snapshot_folder folder;
-    struct aside keeping; /* FOLDER, once it is written */
-    bool paused;
-    bool was_paused; /* before the snapshot */
-    struct event_loop *loop;
-    bool ending; /* the loop runs until FOLDER is kept */
-    size_t moment_count;
-    uint8_t moments[MOMENTS][SNAPSHOT_ID_SIZE]; /* ids: what the VM came from, and was saved as */
-};
 
 /* ---- to the monitor -------------------------------------------------------- */
 
-static int send_order(struct orders *orders, const struct order *order, const int *fds,
-                      size_t fd_count, struct error *error)
+int orders_send(struct orders *orders, const struct order *order, const int *fds, size_t fd_count,
+                struct error *error)
 {
     int result;
 
@@ -54,140 +24,14 @@ static int send_order(struct orders *orders, const struct order *order, const in
         return result;
     orders->order = *order;
     orders->in_flight = true;
+    orders->seconds = 0;
+    timer_set(&orders->patience, 1000);
     return 0;
-}
-
-static void remember(struct orders *orders, const uint8_t id[SNAPSHOT_ID_SIZE])
-{
-    memcpy(orders->moments[orders->moment_count++ % MOMENTS], id, SNAPSHOT_ID_SIZE);
-}
-
-/*
- * The VM's process gets to read its base's memory: so that is one that the VM was,
- * and no other VM's.
- */
-static int check_base(const struct orders *orders, const struct vm_snapshot_source *base,
-                      const char *path, struct error *error)
-{
-    for (size_t i = 0; i < orders->moment_count && i < MOMENTS; i++)
-        if (memcmp(orders->moments[i], base->id, SNAPSHOT_ID_SIZE) == 0)
-            return 0;
-    return error_set(error, EINVAL, "snapshot %s: is none that this VM was restored from or, of late, "
-                     "saved as; leave --diff out", path);
-}
-
-/* ORDER's snapshot, which was begun, is to be the difference from BASE. */
-static int set_base(struct orders *orders, const struct control_request *request,
-                    const struct vm_snapshot_source *base, struct order *order,
-                    struct error *error)
-{
-    int result = check_base(orders, base, request->base, error);
-
-    if (result == 0 && base->base_count == SNAPSHOT_CHAIN_MAX - 1)
-        result = error_set(error, ELOOP, "snapshot %s: has %zu bases below it already; fold it by "
-                           "'mote snapshot merge' first", request->base, base->base_count);
-    if (result < 0)
-        return result;
-    order->base_count = (uint32_t)base->base_count + 1;
-    memcpy(order->base_id, base->id, sizeof(order->base_id));
-    return snapshot_folder_set_base(&orders->folder, request->folder, request->base, base->id, error);
-}
-
-static int send_snapshot(struct orders *orders, const struct order *order,
-                         const struct vm_snapshot_source *base, struct error *error)
-{
-    int fds[ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
-
-    memcpy(fds + 3, base->base_fds, base->base_count * sizeof(int));
-    sandbox_allow_file(orders->sandbox, orders->folder.state_fd, VM_STATE_ROOM);
-    sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->owner.vm->memory);
-    return send_order(orders, order, fds, 2 + order->base_count, error);
-}
-
-static int begin_snapshot(struct orders *orders, const struct control_request *request,
-                          struct error *error)
-{
-    struct order order = { .kind = ORDER_SNAPSHOT, .stop = request->stop };
-    struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;
-    int result = 0;
-
-    if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
-        return error_system(error, errno, "snapshot");
-    if (request->base)
-        result = snapshot_folder_open_sealed(&base, request->base, error);
-    if (result == 0)
-        result = snapshot_folder_begin(&orders->folder, request->folder, orders->owner.vm->memory,
-                                       order.id, error);
-    if (result == 0 && request->base)
-        result = set_base(orders, request, &base, &order, error);
-    if (result == 0)
-        result = send_snapshot(orders, &order, &base, error);
-    if (result < 0) {
-        snapshot_folder_drop(&orders->folder);
-        sandbox_files_written(orders->sandbox, false);
-    }
-    snapshot_source_close(&base);
-    return result;
 }
 
 /* ---- from the monitor ------------------------------------------------------ */
 
-/* The VM stands still for an end that does not come. */
-static void go_on_after(struct orders *orders, const struct error *failure)
-{
-    struct order order = { .kind = ORDER_RESUME };
-    struct error error = ERROR_INIT;
-
-    if (send_order(orders, &order, NULL, 0, &error) < 0)
-        control_socket_refuse(orders->control, failure);
-    else
-        orders->failure = *failure;
-}
-
-/* Aside, as a disk may take its time. */
-static int keep_snapshot(void *context, struct error *error)
-{
-    struct orders *orders = context;
-    int result = snapshot_folder_seal_state(&orders->folder, orders->owner.vm, error);
-
-    if (result == 0)
-        return snapshot_folder_finish(&orders->folder, error);
-    snapshot_folder_drop(&orders->folder);
-    return result;
-}
-
-static void snapshot_kept(void *context, const struct error *error)
-{
-    struct orders *orders = context;
-    bool stop = orders->order.stop;
-
-    /* What is left is that of a child that was killed. */
-    snapshot_folder_drop(&orders->folder);
-    sandbox_files_written(orders->sandbox, error->number == 0);
-    if (error->number == 0) {
-        remember(orders, orders->order.id);
-        control_socket_answer(orders->control, NULL);
-        if (stop)
-            orders->owner.stop(orders->owner.context);
-    } else if (stop && !orders->was_paused) {
-        go_on_after(orders, error);
-    } else {
-        control_socket_refuse(orders->control, error);
-    }
-    if (orders->ending)
-        event_loop_stop(orders->loop);
-}
-
-static void snapshot_saved(struct orders *orders)
-{
-    struct error error = ERROR_INIT;
-
-    if (aside_start(&orders->keeping, orders->loop, keep_snapshot, snapshot_kept, orders, &error) < 0)
-        snapshot_kept(orders, &error);
-}
-
-/* Also for `mote ps`; an error is of that. */
-static int set_paused(struct orders *orders, bool paused, struct error *error)
+int orders_set_paused(struct orders *orders, bool paused, struct error *error)
 {
     bool was = orders->paused;
 
@@ -195,17 +39,31 @@ static int set_paused(struct orders *orders, bool paused, struct error *error)
     return was == paused ? 0 : store_set_paused(orders->owner.entry, paused, error);
 }
 
+/* The monitor has let go of its files. */
+static void drop_order(struct orders *orders)
+{
+    timer_set(&orders->patience, 0);
+    orders->in_flight = orders->owed = orders->went_on = false;
+    orders->failure = (struct error)ERROR_INIT;
+    snapshot_folder_drop(&orders->folder);
+    if (orders->order.kind == ORDER_SNAPSHOT)
+        sandbox_files_written(orders->sandbox, false);
+}
+
 void orders_answered(struct orders *orders, const struct order_answer *answer)
 {
     struct error error = ERROR_INIT;
 
-    /* One that nobody waits for comes from an attacker. */
+    if (orders && orders->owed)
+        drop_order(orders);
+    /* One that nobody waits for comes too late, or from an attacker. */
     if (!orders || !orders->in_flight)
         return;
     orders->in_flight = false;
+    timer_set(&orders->patience, 0);
     orders->was_paused = orders->paused;
     /* No reason to lose a snapshot, though. */
-    if (set_paused(orders, answer->paused != 0 && !orders->went_on, &error) < 0 &&
+    if (orders_set_paused(orders, answer->paused != 0 && !orders->went_on, &error) < 0 &&
         orders->order.kind == ORDER_SNAPSHOT)
         error = (struct error)ERROR_INIT;
     orders->went_on = false;
@@ -216,12 +74,10 @@ void orders_answered(struct orders *orders, const struct order_answer *answer)
         order_take_error(answer, &error);
     }
     if (!error.number && orders->order.kind == ORDER_SNAPSHOT) {
-        snapshot_saved(orders);
+        orders_snapshot_saved(orders);
         return;
     }
-    snapshot_folder_drop(&orders->folder);
-    if (orders->order.kind == ORDER_SNAPSHOT)
-        sandbox_files_written(orders->sandbox, false);
+    drop_order(orders);
     if (error.number)
         control_socket_refuse(orders->control, &error);
     else
@@ -231,17 +87,15 @@ void orders_answered(struct orders *orders, const struct order_answer *answer)
 /* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */
 static void give_up_order(struct orders *orders)
 {
+    bool awaited = orders->in_flight;
     struct error error = ERROR_INIT;
 
-    if (!orders->in_flight)
+    if (!awaited && !orders->owed)
         return;
-    orders->in_flight = orders->went_on = false;
-    orders->failure = (struct error)ERROR_INIT;
-    snapshot_folder_drop(&orders->folder);
-    if (orders->order.kind == ORDER_SNAPSHOT)
-        sandbox_files_written(orders->sandbox, false);
+    drop_order(orders);
     error_set(&error, ESRCH, "the VM ended before it was done");
-    control_socket_refuse(orders->control, &error);
+    if (awaited)
+        control_socket_refuse(orders->control, &error);
 }
 
 void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
@@ -250,7 +104,7 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 
     if (!orders)
         return;
-    set_paused(orders, false, &error);
+    orders_set_paused(orders, false, &error);
     /* First of all: the next client is asked for its order before that returns. */
     orders->channel = channel;
     if (channel < 0)
@@ -270,7 +124,7 @@ void orders_go_on(struct orders *orders)
         return;
     orders->went_on = orders->in_flight;
     /* Nobody asked who could be told of an error: `mote ps` is wrong then. */
-    set_paused(orders, false, &error);
+    orders_set_paused(orders, false, &error);
 }
 
 void orders_abandon(struct orders *orders)
@@ -285,6 +139,52 @@ int orders_end(struct orders *orders, struct error *error)
         return 0;
     orders->ending = true;
     return event_loop_run(orders->loop, error);
+}
+
+/* ---- silence --------------------------------------------------------------- */
+
+/*
+ * How long the VM's process may be silent: it may have been broken, or wait for a disk.  A snapshot gets more
+ * the further its memory is, which its file's offset tells (memory_file_write()), so it may take as long as it
+ * goes on at such a rate, and its last part may be that all of it goes to a server when the file is closed.
+ * The offset is the VM's process's to set, but counts as far as there is memory: in the end there is an end.
+ */
+#define PATIENCE_SECONDS 10
+#define SLOWEST (4u << 20) /* bytes a second */
+
+static int is_silent(const struct orders *orders, struct error *error)
+{
+    return error_set(error, ETIMEDOUT, "its process does not answer; see what its disk waits for, or use "
+                     "'mote stop %s'", orders->owner.entry->name);
+}
+
+/* Once it listens again it carries the order out, and what makes up for that; the answer is owed until then. */
+static void lose_patience(struct orders *orders)
+{
+    struct order undo = { .kind = orders->paused ? ORDER_PAUSE : ORDER_RESUME, .silent = true };
+    struct error error = orders->failure;
+
+    orders->in_flight = orders->went_on = false;
+    orders->failure = (struct error)ERROR_INIT;
+    orders->owed = true;
+    snapshot_folder_drop(&orders->folder);
+    order_send(orders->channel, &undo, NULL, 0, &(struct error)ERROR_INIT);
+    if (!error.number)
+        is_silent(orders, &error);
+    control_socket_refuse(orders->control, &error);
+}
+
+/* Seconds that this process has seen: a user may have stopped both. */
+static void second_passed(void *context)
+{
+    struct orders *orders = context;
+    off_t offset = lseek(orders->folder.memory_fd, 0, SEEK_CUR);
+    uint64_t most = orders->owner.vm->memory, done = offset < 0 ? 0 : (uint64_t)offset;
+
+    if (++orders->seconds < PATIENCE_SECONDS + (done < most ? done : most) / SLOWEST)
+        timer_set(&orders->patience, 1000);
+    else
+        lose_patience(orders);
 }
 
 /* ---- requests -------------------------------------------------------------- */
@@ -323,6 +223,8 @@ static void asked(void *context, const struct control_request *request)
     struct error error = ERROR_INIT;
     int result = refuse_for_job(orders, (enum control_command)request->command, &error);
 
+    if (result == 0 && orders->owed && !control_is_answered_at_once(request->command))
+        result = is_silent(orders, &error);
     if (result < 0) {
         control_socket_refuse(orders->control, &error);
         return;
@@ -336,19 +238,19 @@ static void asked(void *context, const struct control_request *request)
         orders->owner.stop(orders->owner.context);
         return;
     case CONTROL_SNAPSHOT:
-        result = begin_snapshot(orders, request, &error);
+        result = orders_begin_snapshot(orders, request, &error);
         break;
     case CONTROL_PAUSE:
         order.kind = ORDER_PAUSE;
-        result = send_order(orders, &order, NULL, 0, &error);
+        result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_RESUME:
         order.kind = ORDER_RESUME;
-        result = send_order(orders, &order, NULL, 0, &error);
+        result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_BALLOON:
         order = (struct order){ .kind = ORDER_BALLOON, .target = request->target };
-        result = send_order(orders, &order, NULL, 0, &error);
+        result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_COMMAND_COUNT:
         break;
@@ -374,12 +276,15 @@ int orders_create(struct orders **orders, const struct orders_owner *owner,
     created->keeping = (struct aside)ASIDE_INIT;
     created->loop = loop;
     if (owner->vm->snapshot)
-        remember(created, owner->vm->snapshot->id);
+        orders_remember(created, owner->vm->snapshot->id);
     /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
     if (!owner->is_job)
         signal(SIGXFSZ, SIG_IGN);
-    result = control_socket_create(&created->control, owner->entry->folder, loop, &asker, error);
+    result = timer_open(&created->patience, loop, second_passed, created, error);
+    if (result == 0)
+        result = control_socket_create(&created->control, owner->entry->folder, loop, &asker, error);
     if (result < 0) {
+        timer_close(&created->patience);
         free(created);
         return result;
     }
@@ -398,6 +303,7 @@ void orders_close(struct orders *orders)
     store_close(&entry);
     snapshot_folder_leave(&orders->folder);
     cleanup_close(&orders->keeping.fd);
+    close(orders->patience.fd);
 }
 
 void orders_destroy(struct orders *orders)
@@ -405,6 +311,7 @@ void orders_destroy(struct orders *orders)
     if (!orders)
         return;
     aside_end(&orders->keeping);
+    timer_close(&orders->patience);
     control_socket_destroy(orders->control);
     unlinkat(orders->owner.entry->folder, "control", 0);
     snapshot_folder_drop(&orders->folder);

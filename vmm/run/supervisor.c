@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,15 +58,6 @@ void supervisor_end(struct supervisor *supervisor, enum cause cause, int status)
     event_loop_stop(supervisor->loop);
 }
 
-static void set_clock(struct supervisor *supervisor, uint64_t ms)
-{
-    struct itimerspec when = {
-        .it_value = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 },
-    };
-
-    timerfd_settime(supervisor->clock, 0, &when, NULL);
-}
-
 static int send_signal(struct supervisor *supervisor, int number)
 {
     struct {
@@ -95,24 +85,20 @@ void supervisor_stop_job(struct supervisor *supervisor, enum cause cause)
         return;
     }
     supervisor->alarm = ALARM_GRACE;
-    set_clock(supervisor, GRACE_MS);
+    timer_set(&supervisor->clock, GRACE_MS);
 }
 
-static void clock_rang(void *context, uint32_t events)
+static void clock_rang(void *context)
 {
     struct supervisor *supervisor = context;
-    uint64_t count;
 
-    (void)events;
-    if (read(supervisor->clock, &count, sizeof(count)) != (ssize_t)sizeof(count))
-        return;
     switch (supervisor->alarm) {
     case ALARM_TIMEOUT:
         if (supervisor->phase == PHASE_ENDED) {
             /* In time, says the guest; but its streams, in a VM that may be paused, have to end some day, too. */
             orders_go_on(supervisor->orders);
             supervisor->alarm = ALARM_LAST;
-            set_clock(supervisor, LAST_WORDS_MS);
+            timer_set(&supervisor->clock, LAST_WORDS_MS);
             break;
         }
         log_warn(supervisor->options->log, "%s: ran longer than --timeout allows; it is ended",
@@ -122,7 +108,7 @@ static void clock_rang(void *context, uint32_t events)
     case ALARM_GRACE:
         send_signal(supervisor, SIGKILL);
         supervisor->alarm = ALARM_LAST;
-        set_clock(supervisor, LAST_WORDS_MS);
+        timer_set(&supervisor->clock, LAST_WORDS_MS);
         break;
     case ALARM_LAST:
         if (supervisor->stop_cause == CAUSE_COUNT)
@@ -143,7 +129,7 @@ void supervisor_await_output(struct supervisor *supervisor)
 {
     orders_go_on(supervisor->orders); /* it may have been paused as its job ended */
     supervisor->alarm = ALARM_OUTPUT;
-    set_clock(supervisor, OUTPUT_MS);
+    timer_set(&supervisor->clock, OUTPUT_MS);
 }
 
 /* ---- what comes from the guest -------------------------------------------- */
@@ -251,20 +237,14 @@ static void user_signalled(struct supervisor *supervisor, int number)
     send_signal(supervisor, number);
 }
 
-static void signal_ready(void *context, uint32_t events)
+static void signal_arrived(void *context, int number)
 {
-    struct supervisor *supervisor = context;
-    struct signalfd_siginfo info;
-
-    (void)events;
-    if (read(supervisor->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    if (info.ssi_signo == SIGCHLD)
-        children_changed(supervisor);
-    else if (info.ssi_signo == SIGWINCH)
-        supervisor_send_window(supervisor);
+    if (number == SIGCHLD)
+        children_changed(context);
+    else if (number == SIGWINCH)
+        supervisor_send_window(context);
     else
-        user_signalled(supervisor, (int)info.ssi_signo);
+        user_signalled(context, number);
 }
 
 static int open_signals(struct supervisor *supervisor, struct error *error)
@@ -272,21 +252,15 @@ static int open_signals(struct supervisor *supervisor, struct error *error)
     static const int numbers[] = {
         SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD,
     };
-    struct sigaction hangup;
-    sigset_t set;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-        sigaddset(&set, numbers[i]);
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    supervisor->signals.arrived = signal_arrived;
+    supervisor->signals.context = supervisor;
     /* A child that is waited for is not to be reaped by the kernel; a pipe that nobody reads is
      * an error to handle. */
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
-    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return supervisor->signals < 0 ? error_system(error, errno, "signals") : 0;
+    return signals_open(&supervisor->signals, supervisor->loop, numbers, ARRAY_LENGTH(numbers), false,
+                        error);
 }
 
 /* ---- all together --------------------------------------------------------- */
@@ -309,8 +283,8 @@ static void leave(void *context)
     const struct supervisor_options *options = supervisor->options;
 
     event_loop_destroy(supervisor->loop);
-    close(supervisor->signals);
-    close(supervisor->clock);
+    close(supervisor->signals.fd);
+    close(supervisor->clock.fd);
     warm_leave(supervisor);
     if (options->started_fd >= 0)
         close(options->started_fd);
@@ -390,18 +364,13 @@ static int start(struct supervisor *supervisor, struct error *error)
     if ((result = log_share(options->log, error)) < 0 ||
         (result = event_loop_create(&supervisor->loop, error)) < 0 ||
         (result = open_signals(supervisor, error)) < 0 ||
-        (result = open_orders(supervisor, error)) < 0)
-        return result;
-    supervisor->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (supervisor->clock < 0)
-        return error_system(error, errno, "the clock");
-    if ((result = supervisor_start_vm(supervisor, error)) < 0 ||
-        (result = supervisor_watch(supervisor, supervisor->signals, signal_ready, error)) < 0 ||
-        (result = supervisor_watch(supervisor, supervisor->clock, clock_rang, error)) < 0)
+        (result = open_orders(supervisor, error)) < 0 ||
+        (result = timer_open(&supervisor->clock, supervisor->loop, clock_rang, supervisor, error)) < 0 ||
+        (result = supervisor_start_vm(supervisor, error)) < 0)
         return result;
     supervisor->alarm = ALARM_TIMEOUT;
     if (options->timeout_ms > 0)
-        set_clock(supervisor, options->timeout_ms);
+        timer_set(&supervisor->clock, options->timeout_ms);
     return supervisor_open_terminal(supervisor, error);
 }
 
@@ -415,17 +384,17 @@ static void close_all(struct supervisor *supervisor)
     supervisor_close_streams(supervisor);
     warm_finish(supervisor);
     warm_close(supervisor);
+    timer_close(&supervisor->clock);
+    signals_close(&supervisor->signals);
     event_loop_destroy(supervisor->loop);
-    cleanup_close(&supervisor->signals);
-    cleanup_close(&supervisor->clock);
 }
 
 int supervise(const struct supervisor_options *options, struct outcome *outcome,
               struct error *error)
 {
     struct supervisor supervisor = {
-        .options = options, .outcome = outcome, .signals = -1, .clock = -1,
-        .patience = -1, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
+        .options = options, .outcome = outcome, .signals = SIGNALS_INIT, .clock = TIMER_INIT,
+        .patience = TIMER_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

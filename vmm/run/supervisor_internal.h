@@ -8,7 +8,7 @@
  * warm.c the template that a VM goes on from or becomes.
  */
 
-#include <sys/signalfd.h>
+#include <signal.h>
 
 #include "vmm/control/aside.h"
 #include "vmm/control/orders.h"
@@ -18,7 +18,9 @@
 #include "vmm/run/relay.h"
 #include "vmm/run/supervisor.h"
 #include "vmm/run/vm_process.h"
+#include "vmm/signals.h"
 #include "vmm/terminal.h"
+#include "vmm/timer.h"
 
 /* How far the conversation has come. */
 enum phase {
@@ -50,12 +52,13 @@ struct supervisor {
     struct outcome *outcome;
     struct event_loop *loop;
     struct vm_process vm;
-    int signals, clock;
+    struct signals signals;
+    struct timer clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
     struct aside keeping; /* of the template, while the job runs */
     const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
-    int patience;     /* a clock for a guest that was restored; -1: none */
+    struct timer patience; /* with a guest that was restored */
     enum phase phase;
     bool over;        /* the outcome stands */
     bool failed;      /* Mote could not do all that was asked: status 125 */

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -208,25 +207,21 @@ bool warm_distrusts(struct supervisor *supervisor, const char *why)
     return true;
 }
 
-static void patience_ended(void *context, uint32_t events)
+static void patience_ended(void *context)
 {
-    struct supervisor *supervisor = context;
-
-    (void)events;
-    event_loop_remove(supervisor->loop, supervisor->patience);
-    warm_distrusts(supervisor, "its guest said nothing for 20 seconds");
+    warm_distrusts(context, "its guest said nothing for 20 seconds");
 }
 
 int warm_started(struct supervisor *supervisor, struct error *error)
 {
-    struct itimerspec patience = { .it_value.tv_sec = PATIENCE_SECONDS };
+    int result;
 
     if (supervisor->warm != WARM_RESTORED)
         return 0;
-    supervisor->patience = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (supervisor->patience < 0 || timerfd_settime(supervisor->patience, 0, &patience, NULL) < 0)
-        return error_system(error, errno, "the clock");
-    return supervisor_watch(supervisor, supervisor->patience, patience_ended, error);
+    result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor, error);
+    if (result == 0)
+        timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
+    return result;
 }
 
 void warm_finish(struct supervisor *supervisor)
@@ -235,7 +230,7 @@ void warm_finish(struct supervisor *supervisor)
 
     if (!aside_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
         return;
-    event_loop_remove(supervisor->loop, supervisor->clock);
+    timer_set(&supervisor->clock, 0);
     event_loop_run(supervisor->loop, &ignored);
 }
 
@@ -247,17 +242,14 @@ void warm_hurry(struct supervisor *supervisor)
 void warm_close(struct supervisor *supervisor)
 {
     aside_end(&supervisor->keeping);
-    if (supervisor->patience >= 0)
-        event_loop_remove(supervisor->loop, supervisor->patience);
-    cleanup_close(&supervisor->patience);
-    supervisor->patience = -1;
+    timer_close(&supervisor->patience);
     if (template_of(supervisor))
         template_drop(template_of(supervisor));
 }
 
 void warm_leave(struct supervisor *supervisor)
 {
-    cleanup_close(&supervisor->patience);
+    cleanup_close(&supervisor->patience.fd);
     if (template_of(supervisor))
         template_leave(template_of(supervisor));
 }

@@ -280,6 +280,7 @@ static int write_region(const struct writing *writing, const struct guest_range 
         };
 
         result = write_stretch(writing, &stretch, error);
+        lseek(writing->fd, (off_t)((stretch.first + stretch.count) * PAGE_SIZE), SEEK_SET);
     }
     return result;
 }

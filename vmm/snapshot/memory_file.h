@@ -62,7 +62,10 @@ struct memory_saving {
     struct memory_chain *base;   /* of a difference, or NULL; may be the source */
 };
 
-/* Writes MEMORY, which nobody changes meanwhile, into FD. */
+/*
+ * Writes MEMORY, which nobody changes meanwhile, into FD, whose offset tells those who share it how far that is,
+ * also amid pages that are not written.
+ */
 int memory_file_write(int fd, const struct guest_memory *memory, const struct memory_saving *saving,
                       struct error *error);
 
