@@ -389,7 +389,7 @@ static void late_answers(void **state)
     pause_it();
     hurried = true;
     fd = ask(RESUME);
-    refused_after(fd, 10);
+    refused_after(fd, 20);
     expect_order(ORDER_RESUME, false);
     expect_order(ORDER_PAUSE, true);
     answers(STATUS, "\"state\":\"paused\"");
@@ -414,7 +414,7 @@ static void silent_to_its_end(void **state)
     orders_channel(orders, ends[0], NULL);
     hurried = true;
     fd = ask(PAUSE);
-    refused_after(fd, 10);
+    refused_after(fd, 20);
     expect_order(ORDER_PAUSE, false);
     expect_order(ORDER_RESUME, true);
     hurried = false;
@@ -431,7 +431,7 @@ static void a_snapshot_that_comes_to_a_halt(void **state)
         off_t offset;
         unsigned int seconds;
     } cases[] = {
-        { 0, 10 }, { 4 << 20, 11 }, { 64 << 20, 26 }, { (off_t)1 << 40, 26 },
+        { 0, 20 }, { 4 << 20, 21 }, { 64 << 20, 36 }, { (off_t)1 << 40, 36 },
     };
     char partial[300], request[400];
 

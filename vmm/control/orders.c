@@ -149,7 +149,7 @@ int orders_end(struct orders *orders, struct error *error)
  * goes on at such a rate, and its last part may be that all of it goes to a server when the file is closed.
  * The offset is the VM's process's to set, but counts as far as there is memory: in the end there is an end.
  */
-#define PATIENCE_SECONDS 10
+#define PATIENCE_SECONDS 20
 #define SLOWEST (4u << 20) /* bytes a second */
 
 static int is_silent(const struct orders *orders, struct error *error)
