@@ -363,7 +363,7 @@ static void a_process_that_is_silent(void **state)
     assert_int_equal(stopped, 1);
     assert_string_equal(heard(fd), "");
     hurried = true;
-    refused_after(fd, 9); /* the first was a whole one */
+    refused_after(fd, 19); /* the first was a whole one */
     refused_after(queued, 0);
     answers(STATUS, "\"state\":\"running\"");
     /* It comes back, and what came of the order is undone. */
