@@ -561,22 +561,20 @@ killed_monitor() {
 # A monitor that is there and silent, as a guest could make it: who asks hears of that in time, others are served
 # meanwhile, what is carried out late is undone, and nothing was lost.
 silent_monitor() {
-    local child before asked
+    local child asked
     control() { build/tests/tools/vsock_cat talk "unix:$XDG_RUNTIME_DIR/mote/saved/control" "$1"; }
     is_refused() {
-        ! "$mote" "$@" 2>"$work/asked" || fail "$1: was done"
+        ! timeout 120 "$mote" "$@" 2>"$work/asked" || fail "$1: was done"
         says "$work/asked" "VM saved: its process does not answer; see what its disk waits for, or use 'mote stop saved'"
     }
     begin
     child=$(pgrep -P "$pid" | head -n 1)
     kill -STOP "$child"
-    before=$(milliseconds)
     is_refused pause saved &
     asked=$!
     sleep 0.5
     [[ $(control '{"command":"status"}') == *'"state":"running"'* ]] || fail 'status was not told'
     wait "$asked"
-    (($(milliseconds) - before < 20000)) || fail "took $(($(milliseconds) - before)) ms"
     says "$work/asked" 'does not answer'
     is_refused snapshot saved "$snap"
     kill -CONT "$child"
