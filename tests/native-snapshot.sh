@@ -588,9 +588,12 @@ silent_amid_a_snapshot() {
     local child tracer
     begin
     child=$(pgrep -P "$pid" | head -n 1)
+    # The guest would be at its end before strace is there.
+    "$mote" pause saved
     strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=SIGSTOP:when=2 -p "$child" 2>/dev/null &
     tracer=$!
-    sleep 0.3
+    while kill -0 "$tracer" && grep -q 'TracerPid:.0$' "/proc/$child/status"; do sleep 0.05; done
+    "$mote" resume saved
     ! "$mote" snapshot saved "$snap" --stop 2>"$work/asked" || fail 'it was saved'
     says "$work/asked" 'does not answer'
     [[ ! -e $snap && ! -e $snap.partial ]] || fail "something is left: $(echo "$snap"*)"
