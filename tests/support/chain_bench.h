@@ -4,7 +4,7 @@
 
 /* Descriptor chains under test: a driver that writes them as it likes, a queue that pops them. */
 
-#include "tests/support/echo_bench.h"
+#include "tests/support/queue_bench.h"
 
 #include <errno.h>
 
@@ -15,19 +15,10 @@
 #define TABLE 0x1000u /* an indirect table of the tests; a page of its own */
 
 static struct virtqueue *queue;
-static struct iovec segments[ECHO_QUEUE_SIZE];
-static struct virtio_chain chain;
 
 static inline void start(uint64_t ring_features, uint16_t size)
 {
-    struct virtio_device *device = virtio_mmio_device(driver.device);
-
-    ((struct echo_device *)device)->hold = true;
-    fake_driver_reset(&driver);
-    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | ring_features));
-    fake_driver_queue(&driver, 0, size);
-    fake_driver_ready(&driver);
-    queue = &device->queues[0];
+    queue = start_queue(ring_features, size);
     chain = (struct virtio_chain){ .segments = segments, .capacity = ECHO_QUEUE_SIZE };
 }
 

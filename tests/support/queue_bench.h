@@ -10,7 +10,7 @@ static struct iovec segments[ECHO_QUEUE_SIZE];
 static struct virtio_chain chain = { .segments = segments, .capacity = ECHO_QUEUE_SIZE };
 
 /* Up to DRIVER_OK with queue 0 of SIZE entries, which the tests pop themselves. */
-static inline struct virtqueue *start(uint64_t ring_features, uint16_t size)
+static inline struct virtqueue *start_queue(uint64_t ring_features, uint16_t size)
 {
     struct virtio_device *device = virtio_mmio_device(driver.device);
 

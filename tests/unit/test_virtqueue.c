@@ -53,7 +53,7 @@ static void collect_all(struct flight *flight)
 static void run_requests(uint64_t features, uint16_t size, uint64_t seed)
 {
     const struct fake_buffer buffer = { 0x100, 16, true };
-    struct virtqueue *queue = start(features, size);
+    struct virtqueue *queue = start_queue(features, size);
     struct flight flight = { .count = 0 };
     uint64_t random = seed;
     uint32_t added = 0, popped = 0;
@@ -96,7 +96,7 @@ static void test_70000_requests_wrap_the_used_index(void **state)
 
 static void test_both_indices_wrap_at_65535(void **state)
 {
-    struct virtqueue *queue = start(0, 4);
+    struct virtqueue *queue = start_queue(0, 4);
 
     (void)state;
     advance(queue, 65535);
@@ -122,7 +122,7 @@ static bool event_passed(uint16_t before, uint16_t count, uint16_t event)
 static void test_event_idx_boundaries(void **state)
 {
     static const uint16_t starts[] = { 0, 1, 3, 32767, 65533, 65534, 65535 };
-    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    struct virtqueue *queue = start_queue(VIRTIO_F_EVENT_IDX, 8);
 
     (void)state;
     for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s++) {
@@ -145,7 +145,7 @@ static void test_event_idx_boundaries(void **state)
 static void test_the_first_push_interrupts_as_the_event_says(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    struct virtqueue *queue = start_queue(VIRTIO_F_EVENT_IDX, 8);
 
     (void)state;
     assert_false(virtqueue_wants_interrupt(queue));
@@ -161,7 +161,7 @@ static void test_the_first_push_interrupts_as_the_event_says(void **state)
 static void test_no_interrupt_flag(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
 
     (void)state;
     assert_false(virtqueue_wants_interrupt(queue)); /* nothing was pushed */
@@ -178,7 +178,7 @@ static void test_no_interrupt_flag(void **state)
 static void test_notify_suppression(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
 
     (void)state;
     virtqueue_disable_notify(queue);
@@ -193,7 +193,7 @@ static void test_notify_suppression(void **state)
 
 static void test_notify_suppression_with_event_idx(void **state)
 {
-    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    struct virtqueue *queue = start_queue(VIRTIO_F_EVENT_IDX, 8);
 
     (void)state;
     advance(queue, 65534);
@@ -213,7 +213,7 @@ static void test_notify_suppression_with_event_idx(void **state)
 static void test_avail_event_counts_what_was_popped(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    struct virtqueue *queue = start_queue(VIRTIO_F_EVENT_IDX, 8);
 
     (void)state;
     fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
@@ -225,7 +225,7 @@ static void test_avail_event_counts_what_was_popped(void **state)
 static void test_unpop(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 4);
+    struct virtqueue *queue = start_queue(0, 4);
     uint16_t first, second;
 
     (void)state;
@@ -251,7 +251,7 @@ static void test_unpop(void **state)
 /* What belongs together is seen together: not a part of it before publish. */
 static void test_filled_chains_are_seen_when_published(void **state)
 {
-    struct virtqueue *queue = start(VIRTIO_F_EVENT_IDX, 8);
+    struct virtqueue *queue = start_queue(VIRTIO_F_EVENT_IDX, 8);
     const struct fake_buffer buffer = { 0x100, 16, true };
     struct virtq_used_element used;
     uint16_t heads[3];

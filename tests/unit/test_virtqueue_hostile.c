@@ -28,7 +28,7 @@ static void test_avail_index_jumps(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
-        struct virtqueue *queue = start(0, 8);
+        struct virtqueue *queue = start_queue(0, 8);
 
         fake_set_avail_index(&driver, 0, jumps[i]);
         assert_breaks(queue);
@@ -37,7 +37,7 @@ static void test_avail_index_jumps(void **state)
 
 static void test_avail_index_goes_back(void **state)
 {
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
 
     (void)state;
     advance(queue, 3);
@@ -51,7 +51,7 @@ static void test_a_head_beyond_the_queue(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        struct virtqueue *queue = start(0, 8);
+        struct virtqueue *queue = start_queue(0, 8);
 
         fake_offer(&driver, 0, heads[i]);
         assert_breaks(queue);
@@ -61,7 +61,7 @@ static void test_a_head_beyond_the_queue(void **state)
 static void test_the_same_head_twice(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
     uint16_t head = fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
 
     (void)state;
@@ -73,7 +73,7 @@ static void test_the_same_head_twice(void **state)
 static void test_a_head_is_pushed_only_once(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
 
     (void)state;
     fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
@@ -90,7 +90,7 @@ static void test_a_head_is_pushed_only_once(void **state)
 static void test_a_push_after_the_reset_does_nothing(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
-    struct virtqueue *queue = start(0, 8);
+    struct virtqueue *queue = start_queue(0, 8);
     uint64_t used = driver.queues[0].used;
 
     (void)state;
