@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/loading.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 struct guest_memory *loading_memory(uint64_t low, uint64_t high)
@@ -20,6 +21,14 @@ uint8_t *loading_bytes(const struct guest_memory *memory, uint64_t address, uint
 
     assert_int_equal(guest_memory_slice(memory, address, length, &slice), 0);
     return slice.bytes;
+}
+
+int loading_page_map(void)
+{
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
 }
 
 void loading_assert_zero(const struct guest_memory *memory, uint64_t address, uint64_t length)

@@ -23,6 +23,9 @@ struct guest_memory *loading_memory(uint64_t low, uint64_t high);
 /* The guest's bytes at ADDRESS; fails the running test when they are not RAM. */
 uint8_t *loading_bytes(const struct guest_memory *memory, uint64_t address, uint64_t length);
 
+/* The pages of this process, as a snapshot looks at them; the caller's to close. */
+int loading_page_map(void);
+
 /* Fails unless [address, address + length) is zero. */
 void loading_assert_zero(const struct guest_memory *memory, uint64_t address, uint64_t length);
 

@@ -30,14 +30,6 @@ static const struct guest_range ranges[] = {
     { .address = 0, .size = LOW }, { .address = LOADING_HIGH, .size = HIGH },
 };
 
-static int page_map(void)
-{
-    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-
-    assert_true(fd >= 0);
-    return fd;
-}
-
 static int new_file(enum memory_file_kind kind)
 {
     int fd = memfd_create("memory", MFD_CLOEXEC);
@@ -150,7 +142,7 @@ static void a_vm_that_ran_on(void **state)
     (void)state;
     for (int with_map = 0; with_map < 2; with_map++) {
         struct guest_memory *memory = loading_memory(LOW, HIGH), *again;
-        cleanup_fd int map = with_map ? page_map() : -1, base = -1, difference = -1;
+        cleanup_fd int map = with_map ? loading_page_map() : -1, base = -1, difference = -1;
         struct memory_chain below, both;
 
         fill(memory);
@@ -181,7 +173,7 @@ static void a_chain(void **state)
     (void)state;
     for (int with_map = 0; with_map < 2; with_map++) {
         struct guest_memory *memory = loading_memory(LOW, HIGH), *again;
-        cleanup_fd int map = with_map ? page_map() : -1, whole = -1;
+        cleanup_fd int map = with_map ? loading_page_map() : -1, whole = -1;
         size_t count = 1;
 
         fill(memory);
@@ -227,7 +219,7 @@ static void a_chain(void **state)
 static void untouched_pages_cost_nothing(void **state)
 {
     struct guest_memory *memory = loading_memory(LOW, HIGH), *again;
-    cleanup_fd int map = page_map(), base = -1, difference = -1;
+    cleanup_fd int map = loading_page_map(), base = -1, difference = -1;
     struct memory_chain below, both;
 
     (void)state;
@@ -364,7 +356,7 @@ static void what_was_touched(void **state)
 {
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
     struct test_directory directory;
-    cleanup_fd int map = page_map(), file = new_file(MEMORY_FULL);
+    cleanup_fd int map = loading_page_map(), file = new_file(MEMORY_FULL);
     struct memory_chain chain = chain_of(&file, 1);
     struct guest_memory *memory = restored(&chain);
     char path[160], byte;
@@ -428,7 +420,7 @@ static bool is_own(struct guest_memory *memory, int map, uint64_t page)
 static void what_was_written(void **state)
 {
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
-    cleanup_fd int map = page_map(), file = new_file(MEMORY_FULL), record = memfd_create("touched", MFD_CLOEXEC);
+    cleanup_fd int map = loading_page_map(), file = new_file(MEMORY_FULL), record = memfd_create("touched", MFD_CLOEXEC);
     struct memory_chain chain = chain_of(&file, 1);
     struct guest_memory *memory = restored(&chain);
     uint8_t bytes[4096], before = page_of(memory, 101)[5];

@@ -26,14 +26,6 @@ static const struct guest_range ranges[] = {
     { .address = 0, .size = LOW }, { .address = LOADING_HIGH, .size = HIGH },
 };
 
-static int page_map(void)
-{
-    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-
-    assert_true(fd >= 0);
-    return fd;
-}
-
 static int new_file(void)
 {
     int fd = memfd_create("memory", MFD_CLOEXEC);
@@ -102,7 +94,7 @@ static void memory_comes_back(void **state)
     (void)state;
     for (int with_map = 0; with_map < 2; with_map++) {
         struct guest_memory *memory = loading_memory(LOW, HIGH), *restored;
-        cleanup_fd int map = with_map ? page_map() : -1;
+        cleanup_fd int map = with_map ? loading_page_map() : -1;
         cleanup_fd int file = -1;
 
         fill(memory);
@@ -122,7 +114,7 @@ static void a_restored_memory_is_saved(void **state)
     (void)state;
     for (int with_map = 0; with_map < 2; with_map++) {
         struct guest_memory *memory = loading_memory(LOW, HIGH), *restored, *again;
-        cleanup_fd int map = with_map ? page_map() : -1;
+        cleanup_fd int map = with_map ? loading_page_map() : -1;
         cleanup_fd int file = -1, second = -1;
         struct guest_slice slice;
 
@@ -157,7 +149,7 @@ static void a_mapped_kernel_is_saved(void **state)
     (void)state;
     for (int with_map = 0; with_map < 2; with_map++) {
         struct guest_memory *memory = loading_memory(LOW, HIGH), *restored;
-        cleanup_fd int map = with_map ? page_map() : -1;
+        cleanup_fd int map = with_map ? loading_page_map() : -1;
         cleanup_fd int kernel = memfd_create("kernel", MFD_CLOEXEC), file = -1;
         struct error error = ERROR_INIT;
         uint8_t pages[0x3000];
