@@ -8,6 +8,7 @@
 
 #include "devices/registry.h"
 #include "vmm/arch/arch.h"
+#include "vmm/command_line.h"
 #include "vmm/kvm.h"
 
 /* Below this not even the entry state has room. */
@@ -108,10 +109,9 @@ static int choose_command_line(struct vm_config *config, struct error *error)
                                                              : "console=ttyS0 panic=-1";
     if (!config->root)
         return 0;
-    if (asprintf(&config->made_command_line, "%s %s", config->command_line, config->root) < 0) {
-        config->made_command_line = NULL;
+    config->made_command_line = command_line_add(config->command_line, config->root);
+    if (!config->made_command_line)
         return error_system(error, ENOMEM, "the kernel's command line");
-    }
     config->command_line = config->made_command_line;
     return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/command_line.h"
 #include "vmm/config_file_internal.h"
 
 #include <errno.h>
@@ -110,13 +111,10 @@ static int make_command_line(const struct loading *loading, const struct boot_so
         length = asprintf(&file->root, "root=/dev/vda %s", mode);
     if (length < 0)
         file->root = NULL;
-    if (length >= 0 && boot->arguments) {
-        length = asprintf(&file->command_line, "%s%s%s", boot->arguments, file->root ? " " : "",
-                          file->root ? file->root : "");
-        if (length < 0)
-            file->command_line = NULL;
-    }
-    if (length < 0)
+    if (length >= 0 && boot->arguments)
+        file->command_line = file->root ? command_line_add(boot->arguments, file->root)
+                                        : strdup(boot->arguments);
+    if (length < 0 || (boot->arguments && !file->command_line))
         return error_system(loading->error, ENOMEM, "--config-file");
     loading->config->command_line = file->command_line;
     loading->config->root = file->root;
@@ -144,6 +142,10 @@ static int load_sections(const struct loading *loading)
         { "metrics", JSON_REFUSED, .why = "Mote writes no metrics; remove it" },
         { "mmds-config", JSON_REFUSED, .why = "Mote has no metadata service; remove it" },
         { "mmds-version", JSON_IGNORED, false, 0 },
+        { "pmem", JSON_REFUSED,
+          .why = "persistent memory is not possible; give its file as a drive" },
+        { "memory-hotplug", JSON_REFUSED,
+          .why = "memory cannot be added later; give all of it in mem_size_mib, and a balloon" },
     };
     struct sections sections = { .boot = NULL };
     struct boot_source_keys boot;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <json-c/json_tokener.h>
@@ -201,7 +202,7 @@ static int read_choice(const struct json_reader *reader, const char *path,
     if (result < 0)
         return result;
     for (unsigned int i = 0; key->choices[i]; i++) {
-        if (strcmp(text, key->choices[i]) == 0) {
+        if (strcasecmp(text, key->choices[i]) == 0) {
             *index = i;
             return 0;
         }
@@ -211,14 +212,30 @@ static int read_choice(const struct json_reader *reader, const char *path,
     return json_reader_wrong(reader, path, "'%s' is unknown; use one of %s", text, list);
 }
 
+static bool asks_for_nothing(struct json_object *value)
+{
+    switch (json_object_get_type(value)) {
+    case json_type_null:
+        return true;
+    case json_type_boolean:
+        return !json_object_get_boolean(value);
+    case json_type_object:
+        return json_object_object_length(value) == 0;
+    case json_type_array:
+        return json_object_array_length(value) == 0;
+    default:
+        return false;
+    }
+}
+
 /* Defaults that change nothing may stand there. */
 static int refuse(const struct json_reader *reader, const char *path, struct json_object *value,
                   const struct json_key *key)
 {
-    if (json_object_is_type(value, json_type_boolean) && !json_object_get_boolean(value))
+    if (asks_for_nothing(value))
         return 0;
     if (json_object_is_type(value, json_type_string) && key->choices &&
-        strcmp(json_object_get_string(value), key->choices[0]) == 0)
+        strcasecmp(json_object_get_string(value), key->choices[0]) == 0)
         return 0;
     return json_reader_wrong(reader, path, "%s", key->why);
 }
@@ -277,10 +294,9 @@ static int check_names(const struct json_reader *reader, const char *path,
         const char *nearest;
         size_t i = 0;
 
-        (void)value;
         while (i < count && strcmp(keys[i].name, name) != 0)
             i++;
-        if (i < count)
+        if (i < count || asks_for_nothing(value))
             continue;
         join(joined, path, name);
         nearest = options_nearest(name, key_name, keys, count);

@@ -6,7 +6,8 @@
  * JSON, a file or a line, into plain structs, by tables of keys.  Every message names the
  * file and the key's path in it ("vm.json: drives[1].path_on_host: …"), or the
  * line and column where the text is no JSON.  A key whose value is null counts
- * as absent.
+ * as absent.  One whose value asks for nothing (null, false, [] or {}) may even
+ * be unknown, as other programs write all that they know of.
  */
 
 #include <stdbool.h>
@@ -21,11 +22,11 @@ enum json_kind {
     JSON_TEXT,    /* const char * */
     JSON_NUMBER,  /* uint64_t, from MINIMUM to MAXIMUM */
     JSON_FLAG,    /* bool */
-    JSON_CHOICE,  /* unsigned int, an index into CHOICES, whose last element is NULL */
+    JSON_CHOICE,  /* unsigned int, an index into CHOICES, in any case; its last element is NULL */
     JSON_MEMBERS, /* struct json_object *, an object */
     JSON_LIST,    /* struct json_object *, an array */
     JSON_IGNORED, /* says nothing that matters here; any value */
-    JSON_REFUSED, /* only null, false or the one text in CHOICES; WHY ends the message */
+    JSON_REFUSED, /* only what asks for nothing or the one text in CHOICES; WHY ends the message */
 };
 
 struct json_key {

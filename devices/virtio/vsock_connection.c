@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -260,23 +261,45 @@ bool vsock_connection_packet(struct vsock_connection *connection, struct vsock_h
 
 /* ---- events of the host --------------------------------------------------- */
 
-/* "CONNECT <port>": false for anything else. */
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Moves *AT over blanks, up to END; whether there were any. */
+static bool skip_blanks(const char **at, const char *end)
+{
+    const char *start = *at;
+
+    while (*at < end && is_blank(**at))
+        (*at)++;
+    return *at > start;
+}
+
+/*
+ * "CONNECT <port>", in letters of any size and with any blanks around the words,
+ * as Firecracker takes it: clients end lines by CRLF.  False for anything else.
+ */
 static bool parse_line(struct vsock_connection *connection)
 {
-    static const char command[] = "CONNECT ";
-    const char *digits = connection->line + sizeof(command) - 1;
+    static const char command[] = "CONNECT";
+    const char *at = connection->line, *end = at + connection->line_length, *digits;
     unsigned long long port = 0;
 
-    if (connection->line_length < sizeof(command) ||
-        memcmp(connection->line, command, sizeof(command) - 1) != 0)
+    skip_blanks(&at, end);
+    if ((size_t)(end - at) < sizeof(command) - 1 ||
+        strncasecmp(at, command, sizeof(command) - 1) != 0)
         return false;
-    for (; digits < connection->line + connection->line_length; digits++) {
-        if (*digits < '0' || *digits > '9')
-            return false;
-        port = port * 10 + (unsigned int)(*digits - '0');
-    }
+    at += sizeof(command) - 1;
+    if (!skip_blanks(&at, end))
+        return false;
+    for (digits = at; at < end && *at >= '0' && *at <= '9' && port <= UINT32_MAX; at++)
+        port = port * 10 + (unsigned int)(*at - '0');
+    if (at == digits || port > UINT32_MAX)
+        return false;
+    skip_blanks(&at, end);
     connection->guest_port = (uint32_t)port;
-    return port <= UINT32_MAX;
+    return at == end;
 }
 
 /* Byte by byte: what follows the line is the guest's. */

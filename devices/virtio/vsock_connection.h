@@ -95,7 +95,7 @@ struct vsock_connection {
     bool readable;           /* the socket has something, or its end, for all we know */
     bool hung_up;            /* the socket's peer is gone; not in the loop any more */
     struct byte_ring ring;   /* bytes NULL while empty */
-    char line[20];           /* what the host's client said so far: "CONNECT 4294967295" */
+    char line[32];           /* what the host's client said so far: "CONNECT 4294967295" */
     uint8_t line_length;
 };
 

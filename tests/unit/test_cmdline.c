@@ -10,6 +10,7 @@
 
 #include "vmm/arch/x86_64/cmdline.h"
 #include "vmm/cleanup.h"
+#include "vmm/command_line.h"
 
 static const struct machine_device devices[] = {
     { .kind = DEVICE_SERIAL, .space = ADDRESS_PORT, .base = 0x3f8, .size = 8, .irq = 4 },
@@ -52,6 +53,26 @@ static void windows_stand_before_what_is_for_init(void **state)
     assert_line(&with_windows, "ro --x -- y", "ro --x " WINDOWS " -- y");
     assert_line(&with_windows, "a=\"b -- c\" d", "a=\"b -- c\" d " WINDOWS);
     assert_line(&with_windows, "a--", "a-- " WINDOWS);
+}
+
+/* What a configuration adds goes the same way. */
+static void words_are_added_for_the_kernel(void **state)
+{
+    static const struct {
+        const char *text, *line;
+    } rows[] = {
+        { "", "W" }, { "ro", "ro W" }, { "ro -- single", "ro W -- single" }, { "ro --", "ro W --" },
+        { "--", "W --" }, { "  -- x", "W  -- x" }, { "ro\t--\tx", "ro W\t--\tx" },
+        { "a=\"b -- c\" d", "a=\"b -- c\" d W" }, { "--x", "--x W" }, { "ro ", "ro W " },
+        { "a -- b -- c", "a W -- b -- c" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        cleanup_free char *line = command_line_add(rows[i].text, "W");
+
+        assert_string_equal(line, rows[i].line);
+    }
 }
 
 static void other_descriptions_leave_the_line_alone(void **state)
@@ -131,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_follow_the_users_words),
         cmocka_unit_test(windows_stand_before_what_is_for_init),
+        cmocka_unit_test(words_are_added_for_the_kernel),
         cmocka_unit_test(other_descriptions_leave_the_line_alone),
         cmocka_unit_test(without_windows_nothing_is_added),
         cmocka_unit_test(control_characters_are_refused),

@@ -101,12 +101,34 @@ static void test_client_leaves_before_the_answer(void **state)
     assert_idle(world);
 }
 
+/* As clients of Firecracker's sockets write it, whose words these are. */
+static void test_lines_in_other_hands(void **state)
+{
+    static const char *const lines[] = {
+        "connect 1234\n", "CONNECT 1234\r\n", "Connect\t1234\r\n", " CONNECT  1234 \n",
+        "CONNECT 00000000000000001234\r\n", "CONNECT 0000000000000000001234\r\n",
+    };
+    struct world *world = *state;
+
+    start(world, 8);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        int fd = host_client(world, lines[i]);
+
+        expect(world, VSOCK_OP_REQUEST);
+        assert_int_equal(world->packet.destination_port, 1234);
+        close(fd);
+        expect(world, VSOCK_OP_RST);
+    }
+}
+
 static void test_wrong_lines(void **state)
 {
     static const char *const lines[] = {
-        "CONNECT\n", "CONNECT \n", "connect 1\n", "CONNECT 4294967296\n", "CONNECT 1 \n",
-        "CONNECT -1\n", "\n", "CONNECT 11111111111111111111111111",
-        "GET / HTTP/1.1\r\n",
+        "CONNECT\n", "CONNECT \n", "CONNECT1\n", "CONNECT 4294967296\n", "CONNECT 1 2\n",
+        "CONNECT -1\n", "\n", "\r\n", " \n", "CONNECT 1x\r\n", "CONNEC 1\n", "CONNECT \r\n",
+        /* 2^64 + 1 */
+        "CONNECT 18446744073709551617\n", "CONNECT 11111111111111111111111111",
+        "CONNECT                         1\n", "GET / HTTP/1.1\r\n",
     };
     struct world *world = *state;
 
@@ -287,6 +309,7 @@ int main(void)
         TEST(test_two_clients_get_two_ports),
         TEST(test_guest_refuses_a_client),
         TEST(test_client_leaves_before_the_answer),
+        TEST(test_lines_in_other_hands),
         TEST(test_wrong_lines),
         TEST(test_nobody_listens),
         TEST(test_host_ends_its_half),

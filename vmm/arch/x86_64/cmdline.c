@@ -2,10 +2,11 @@
 #include "cmdline.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "vmm/command_line.h"
 
 /* " virtio_mmio.device=0x…@0x…:…", each number at its longest. */
 #define WINDOW_LENGTH_MAX 80
@@ -42,28 +43,6 @@ static void append_windows(struct text *text, const struct machine *machine)
     }
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* How much of USER is the kernel's: up to a word "--" outside double quotes, or all of it. */
-static size_t kernel_part(const char *user)
-{
-    bool quoted = false, word_start = true;
-    size_t i;
-
-    for (i = 0; user[i]; i++) {
-        if (word_start && !strncmp(user + i, "--", 2) &&
-            (!user[i + 2] || is_blank(user[i + 2])))
-            break;
-        if (user[i] == '"')
-            quoted = !quoted;
-        word_start = is_blank(user[i]) && !quoted;
-    }
-    return i;
-}
-
 static int check_text(const char *user, struct error *error)
 {
     for (size_t i = 0; user[i]; i++) {
@@ -93,12 +72,10 @@ int cmdline_build(const struct machine *machine, const char *user, char *line, s
     if (result < 0)
         return result;
     if (machine->describe == DESCRIBE_CMDLINE) {
-        kernel_length = kernel_part(user);
-        while (kernel_length && is_blank(user[kernel_length - 1]))
-            kernel_length--;
+        kernel_length = command_line_kernel_part(user);
         append(&text, user, kernel_length);
         append_windows(&text, machine);
-        if (user[kernel_length] && !is_blank(user[kernel_length]))
+        if (user[kernel_length] && user[kernel_length] != ' ' && user[kernel_length] != '\t')
             append(&text, " ", 1);
     } else {
         kernel_length = 0;

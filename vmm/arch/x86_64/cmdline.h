@@ -14,7 +14,7 @@
  * It is the USER's text, which must not hold control characters.  Where
  * machine->describe is DESCRIBE_CMDLINE, each virtio-mmio window is added as
  * " virtio_mmio.device=SIZE@BASE:IRQ" in the form of Linux's virtio_mmio driver.
- * A kernel hands what follows a bare "--" to init, so the windows go before it.
+ * They go before a bare "--" (command_line.h).
  *
  * -EINVAL or -E2BIG with a message; then LINE is empty.
  */
