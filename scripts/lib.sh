@@ -83,7 +83,8 @@ apt_root() {
     [[ -n $mirror ]] || die "no Debian mirror in this machine's apt sources; name one with MOTE_MIRROR=URL"
     security=${MOTE_SECURITY_MIRROR:-$(debian_mirror security)}
     source_stanza "$mirror" "$suite" "$keyring" >"$root/debian.sources"
-    if [[ -n $security && $suite != *-* ]]; then
+    # Backports have none of their own, and what is unstable gets its security updates as all others.
+    if [[ -n $security && $suite != *-* && $suite != @(sid|unstable) ]]; then
         source_stanza "$security" "$suite-security" "$keyring" >>"$root/debian.sources"
     fi
     cat >"$root/apt.conf" <<CONF
