@@ -28,35 +28,6 @@ struct disk_engine {
     int event_fd; /* in the loop; -1 before the first request */
 };
 
-/* A first-in, first-out list of requests. */
-struct request_list {
-    struct disk_request *head;
-    struct disk_request **tail; /* NULL with HEAD for the empty list */
-    unsigned int count;
-};
-
-static inline void request_list_add(struct request_list *list, struct disk_request *request)
-{
-    request->next = NULL;
-    if (list->head)
-        *list->tail = request;
-    else
-        list->head = request;
-    list->tail = &request->next;
-    list->count++;
-}
-
-static inline struct disk_request *request_list_take(struct request_list *list)
-{
-    struct disk_request *request = list->head;
-
-    if (request) {
-        list->head = request->next;
-        list->count--;
-    }
-    return request;
-}
-
 static inline void disk_engine_completed(struct disk_engine *engine, struct disk_request *request)
 {
     engine->options.completed(engine->options.context, request);

@@ -58,19 +58,58 @@ static int64_t call_host(const struct disk_file *file, const struct disk_step *s
     return result < 0 ? -errno : result;
 }
 
-static void carry_out(struct sync *sync, struct disk_request *request)
+/* What can be done of it now; then it is done, or waits for another one's sync. */
+static void carry_out(struct sync *sync, struct disk_request *request, struct request_list *done,
+                      struct request_list *released)
 {
     struct disk_file *file = sync->engine->options.file;
+    enum disk_step_kind kind = DISK_STEP_FINISHED;
 
-    while (!atomic_load(&sync->cancelling) && disk_request_step(request, file))
+    while (!atomic_load(&sync->cancelling) &&
+           (kind = disk_request_step(request, file)) == DISK_STEP_CALL)
         disk_request_stepped(request, file, call_host(file, &request->step));
+    if (kind == DISK_STEP_WAIT)
+        return;
+    *released = request->released;
+    request_list_add(done, request);
+}
+
+/* With the lock held. */
+static void report_done(struct sync *sync, struct request_list *done)
+{
+    bool wake = !sync->done.head && done->head;
+    struct disk_request *request;
+
+    while ((request = request_list_take(done)))
+        request_list_add(&sync->done, request);
+    if (wake)
+        eventfd_write(sync->engine->event_fd, 1);
+}
+
+/* Takes the lock for what is done, and nothing else. */
+static void carry_out_with_released(struct sync *sync, struct disk_request *request)
+{
+    while (request) {
+        struct request_list done = { .head = NULL }, released = { .head = NULL };
+        struct disk_request *next_leader = NULL;
+
+        carry_out(sync, request, &done, &released);
+        while ((request = request_list_take(&released)))
+            if (request->finished)
+                request_list_add(&done, request);
+            else
+                next_leader = request;
+        pthread_mutex_lock(&sync->lock);
+        report_done(sync, &done);
+        pthread_mutex_unlock(&sync->lock);
+        request = next_leader;
+    }
 }
 
 static void *worker_main(void *context)
 {
     struct sync *sync = context;
     struct disk_request *request;
-    bool wake;
 
     pthread_mutex_lock(&sync->lock);
     for (;;) {
@@ -84,12 +123,8 @@ static void *worker_main(void *context)
         request = request_list_take(&sync->queued);
         sync->running++;
         pthread_mutex_unlock(&sync->lock);
-        carry_out(sync, request);
+        carry_out_with_released(sync, request);
         pthread_mutex_lock(&sync->lock);
-        wake = !sync->done.head;
-        request_list_add(&sync->done, request);
-        if (wake)
-            eventfd_write(sync->engine->event_fd, 1);
         if (--sync->running == 0)
             pthread_cond_broadcast(&sync->quiet);
     }
@@ -207,6 +242,7 @@ static void sync_cancel(struct disk_engine *engine)
     while (sync->running > 0)
         pthread_cond_wait(&sync->quiet, &sync->lock);
     sync->done = (struct request_list){ .head = NULL };
+    disk_sync_cancel(&engine->options.file->sync);
     pthread_mutex_unlock(&sync->lock);
     atomic_store(&sync->cancelling, false);
 }

@@ -58,24 +58,39 @@ static void prepare(const struct disk_engine *engine, struct io_uring_sqe *sqe,
         io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 }
 
-/* Prepares the request's next step, or puts it to those that are done. */
-static void advance(struct disk_engine *engine, struct disk_request *request)
+/* Prepares the request's next step: nothing else is to be done for it now. */
+static enum disk_step_kind prepare_next(struct disk_engine *engine, struct disk_request *request)
 {
     struct uring *uring = engine->state;
+    enum disk_step_kind kind;
     struct io_uring_sqe *sqe;
 
-    while (disk_request_step(request, engine->options.file)) {
+    while ((kind = disk_request_step(request, engine->options.file)) == DISK_STEP_CALL) {
         sqe = io_uring_get_sqe(&uring->ring);
         if (sqe) {
             prepare(engine, sqe, &request->step);
             io_uring_sqe_set_data(sqe, request);
             uring->in_flight++;
-            return;
+            break;
         }
         /* Not with DISK_IN_FLIGHT_MAX kept; the tries are bounded all the same. */
         disk_request_stepped(request, engine->options.file, -EAGAIN);
     }
-    request_list_add(&uring->done, request);
+    return kind;
+}
+
+/* Goes on with the request, and with those that its end released; a leader is the last of them. */
+static void advance(struct disk_engine *engine, struct disk_request *request)
+{
+    struct uring *uring = engine->state;
+
+    while (request && prepare_next(engine, request) == DISK_STEP_FINISHED) {
+        struct request_list released = request->released;
+
+        request_list_add(&uring->done, request);
+        while ((request = request_list_take(&released)) && request->finished)
+            request_list_add(&uring->done, request);
+    }
 }
 
 static void completions_ready(void *context, uint32_t events)
@@ -261,11 +276,13 @@ static void uring_cancel(struct disk_engine *engine)
         if (result < 0 && result != -EINTR)
             sched_yield();
         while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
+            disk_request_abandoned(io_uring_cqe_get_data(cqe), engine->options.file, cqe->res);
             io_uring_cqe_seen(&uring->ring, cqe);
             uring->in_flight--;
         }
     }
     uring->done = (struct request_list){ .head = NULL };
+    disk_sync_cancel(&engine->options.file->sync);
 }
 
 const struct disk_engine_ops disk_engine_uring = {

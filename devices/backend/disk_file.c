@@ -279,6 +279,7 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *given
         .read_only = options->read_only,
         .direct = options->direct,
         .log = options->log,
+        .sync = DISK_SYNC_INIT,
     };
     result = open_file(file, options, error);
     if (result == 0)
@@ -303,12 +304,13 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *given
 
 void disk_file_close(struct disk_file *file)
 {
-    int result = disk_overlay_close(file->overlay);
+    /* After a lost write nobody knows which sectors are stable: the map stays as the last good flush left it. */
+    int result = disk_overlay_close(file->overlay, !disk_sync_has_failed(&file->sync));
 
     file->overlay = NULL;
     if (result < 0)
-        log_warn(file->log, "disk %s: its overlay lacks what was written since the last flush: %s",
-                 file->path, strerror(-result));
+        log_warn(file->log, "disk %s: its overlay lacks what was written since the last flush that "
+                 "succeeded: %s", file->path, strerror(-result));
     if (file->fd < 0)
         return;
     disk_unlock(file->fd);

@@ -12,10 +12,10 @@
  * use such locks, QEMU among them, see it as well.
  */
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/backend/disk_sync.h"
 #include "vmm/error.h"
 #include "vmm/log.h"
 
@@ -50,7 +50,7 @@ struct disk_file {
     uint64_t size;             /* bytes, a multiple of block_size, not 0 */
     struct log *log;
     struct log_limit failures;
-    atomic_bool flush_failed; /* once, and so for ever (disk_request.h) */
+    struct disk_sync sync; /* of the overlay, where there is one */
 
     /* For tests: may replace the result of any call of the host.  Any thread. */
     int64_t (*fault)(void *context, const struct disk_step *step, int64_t result);

@@ -381,20 +381,20 @@ int disk_overlay_open(struct disk_overlay **overlay, const char *path, const cha
     pthread_mutex_init(&opened->lock, NULL);
     result = open_or_make(opened, path, name, image, error);
     if (result < 0)
-        disk_overlay_close(opened);
+        disk_overlay_close(opened, false);
     else
         *overlay = opened;
     return result;
 }
 
-int disk_overlay_close(struct disk_overlay *overlay)
+int disk_overlay_close(struct disk_overlay *overlay, bool stable)
 {
     int result = 0;
 
     if (!overlay)
         return 0;
     if (overlay->any_dirty && !overlay->temporary)
-        result = write_map(overlay);
+        result = stable ? write_map(overlay) : -EIO;
     if (overlay->fd >= 0) {
         disk_unlock(overlay->fd);
         close(overlay->fd);

@@ -42,8 +42,8 @@ struct disk_overlay;
  */
 int disk_overlay_open(struct disk_overlay **overlay, const char *path, const char *name,
                       const struct stat *image, uint64_t size, struct error *error);
-/* Writes the map if the file lacks some of it; what became of that is the result. */
-int disk_overlay_close(struct disk_overlay *overlay);
+/* Where STABLE, writes the map if the file lacks some of it; what became of that is the result. */
+int disk_overlay_close(struct disk_overlay *overlay, bool stable);
 
 /* For reading and writing the sectors: byte 0 of the disk is at disk_overlay_start(). */
 int disk_overlay_fd(const struct disk_overlay *overlay);

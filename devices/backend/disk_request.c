@@ -19,6 +19,15 @@ static void finish(struct disk_request *request, int result)
     request->finished = true;
 }
 
+/* The sync, or what had to follow it, is over for all who share it. */
+static void finish_flush(struct disk_request *request, struct disk_file *file, int result)
+{
+    if (request->leads)
+        disk_sync_end(&file->sync, result, &request->released);
+    request->leads = false;
+    finish(request, result);
+}
+
 static bool fits_direct(const struct disk_request *request, const struct disk_file *file)
 {
     for (unsigned int i = 0; i < request->count; i++)
@@ -34,7 +43,8 @@ void disk_request_begin(struct disk_request *request, const struct disk_file *fi
     request->left = request->length;
     request->first = request->retries = 0;
     request->by_hand = request->finished = request->bounced = false;
-    request->flushed_once = false;
+    request->flushed_once = request->leads = false;
+    request->released = (struct request_list){ .head = NULL };
     request->cut = 0;
     request->flushing = request->operation == DISK_FLUSH;
     if (request->operation != DISK_READ && request->operation != DISK_WRITE)
@@ -176,26 +186,33 @@ static bool step_range(struct disk_request *request, const struct disk_file *fil
     return true;
 }
 
-static bool step_flush(struct disk_request *request, const struct disk_file *file)
+static enum disk_step_kind step_flush(struct disk_request *request, struct disk_file *file)
 {
+    enum disk_sync_place place = DISK_SYNC_LEADS;
+
     request->step = (struct disk_step){
         .call = DISK_CALL_SYNC, .in_overlay = file->overlay != NULL,
     };
-    if (atomic_load(&file->flush_failed))
-        finish(request, -EIO);
-    else if (file->overlay && disk_overlay_is_temporary(file->overlay))
+    if (file->overlay && disk_overlay_is_temporary(file->overlay)) {
         finish(request, 0); /* a host that crashes takes all of it */
-    else if (file->overlay)
+        return DISK_STEP_FINISHED;
+    }
+    if (!request->leads)
+        place = disk_sync_join(&file->sync, request);
+    if (place == DISK_SYNC_WAITS)
+        return DISK_STEP_WAIT;
+    if (place == DISK_SYNC_FAILED) {
+        finish(request, -EIO);
+        return DISK_STEP_FINISHED;
+    }
+    request->leads = true;
+    if (file->overlay)
         request->mark = disk_overlay_mark(file->overlay);
-    return !request->finished;
+    return DISK_STEP_CALL;
 }
 
-bool disk_request_step(struct disk_request *request, struct disk_file *file)
+static bool step_operation(struct disk_request *request, const struct disk_file *file)
 {
-    if (request->finished)
-        return false;
-    if (request->flushing)
-        return step_flush(request, file);
     switch (request->operation) {
     case DISK_READ:
         return step_transfer(request, file, DISK_CALL_READ);
@@ -208,6 +225,15 @@ bool disk_request_step(struct disk_request *request, struct disk_file *file)
         break;
     }
     return false;
+}
+
+enum disk_step_kind disk_request_step(struct disk_request *request, struct disk_file *file)
+{
+    if (request->finished)
+        return DISK_STEP_FINISHED;
+    if (request->flushing)
+        return step_flush(request, file);
+    return step_operation(request, file) ? DISK_STEP_CALL : DISK_STEP_FINISHED;
 }
 
 /* All is done but, perhaps, the flush. */
@@ -256,12 +282,10 @@ static void range_done(struct disk_request *request, const struct disk_file *fil
         complete(request);
 }
 
-static void failed(struct disk_request *request, struct disk_file *file, int result)
+static void failed(struct disk_request *request, int result)
 {
     if ((result == -EINTR || result == -EAGAIN) && ++request->retries < RETRIES_MAX)
         return;
-    if (request->step.call == DISK_CALL_SYNC)
-        atomic_store(&file->flush_failed, true);
     if (result == -EOPNOTSUPP && request->operation == DISK_ZERO && !request->by_hand)
         request->by_hand = true;
     else
@@ -275,10 +299,8 @@ static void synced(struct disk_request *request, struct disk_file *file)
                                                      request->flushed_once) : 0;
 
     request->flushed_once = true;
-    if (result < 0)
-        failed(request, file, result);
-    else if (result == 0)
-        finish(request, 0);
+    if (result <= 0)
+        finish_flush(request, file, result);
 }
 
 void disk_request_stepped(struct disk_request *request, struct disk_file *file, int64_t result)
@@ -288,8 +310,10 @@ void disk_request_stepped(struct disk_request *request, struct disk_file *file, 
     if (file->fault)
         result = file->fault(file->fault_context, step, result);
     lengthen(request);
-    if (result < 0)
-        failed(request, file, (int)result);
+    if (result < 0 && step->call == DISK_CALL_SYNC)
+        finish_flush(request, file, (int)result);
+    else if (result < 0)
+        failed(request, (int)result);
     else if (step->call == DISK_CALL_SYNC)
         synced(request, file);
     else if (step->call == DISK_CALL_ALLOCATE)
@@ -298,6 +322,14 @@ void disk_request_stepped(struct disk_request *request, struct disk_file *file, 
         range_done(request, file, (uint64_t)result);
     else
         transferred(request, file, (uint64_t)result);
+}
+
+void disk_request_abandoned(struct disk_request *request, struct disk_file *file, int64_t result)
+{
+    if (file->fault)
+        result = file->fault(file->fault_context, &request->step, result);
+    if (result < 0 && request->step.call == DISK_CALL_SYNC)
+        disk_sync_fail(&file->sync);
 }
 
 void disk_request_release(struct disk_request *request)

@@ -12,9 +12,13 @@
  * comes next after which result is decided here, once for all engines:
  *
  *     disk_request_begin(request)
- *     while (disk_request_step(request, file))
+ *     while (disk_request_step(request, file) == DISK_STEP_CALL)
  *         disk_request_stepped(request, file, result of the call request->step)
  *     request->result is 0 or a negative errno
+ *
+ * Not so where it said DISK_STEP_WAIT: then the request waits for the disk's sync
+ * (disk_sync.h), and comes back among what another one has RELEASED at its end.
+ * Each of those is to be gone on with, by disk_request_step().
  *
  * On a disk with an overlay writes go to that, and a read is split where its
  * sectors change between overlay and image.
@@ -23,9 +27,9 @@
  * said to be, and nobody gets bytes that were never read.  A step that was
  * interrupted or refused for the moment is tried again, so many times.
  *
- * A failed flush.  The kernel reports a lost write once, and drops the dirty
- * page; a second flush would succeed and promise what is not true.  So after
- * one failure every later flush fails too, as long as the VM runs.
+ * A failed sync is never tried again, whatever its error: the next one would
+ * succeed and promise what is not true.  Every later flush fails too, and every
+ * write that is to be stable.
  */
 
 #include <stdbool.h>
@@ -83,6 +87,8 @@ struct disk_request {
     bool by_hand;       /* zeroes are written, since the host knows no better way */
     bool flushing;      /* all else is done */
     bool flushed_once;  /* the overlay's map was written since */
+    bool leads;         /* makes the disk's sync, for others too */
+    struct request_list released; /* by the end of that */
     uint64_t mark;      /* the overlay's, of this flush */
     size_t cut;         /* bytes left out of the step's last segment */
     bool finished;
@@ -90,13 +96,43 @@ struct disk_request {
     struct iovec piece; /* of the bounce buffer */
 };
 
+static inline void request_list_add(struct request_list *list, struct disk_request *request)
+{
+    request->next = NULL;
+    if (list->head)
+        *list->tail = request;
+    else
+        list->head = request;
+    list->tail = &request->next;
+    list->count++;
+}
+
+static inline struct disk_request *request_list_take(struct request_list *list)
+{
+    struct disk_request *request = list->head;
+
+    if (request) {
+        list->head = request->next;
+        list->count--;
+    }
+    return request;
+}
+
 void disk_request_begin(struct disk_request *request, const struct disk_file *file);
 
-/* The next call to make is REQUEST->step; false when the request is finished. */
-bool disk_request_step(struct disk_request *request, struct disk_file *file);
+enum disk_step_kind {
+    DISK_STEP_FINISHED, /* with its result; perhaps it RELEASED others */
+    DISK_STEP_CALL,     /* the next call to make is REQUEST->step */
+    DISK_STEP_WAIT,     /* another thread may have the request already */
+};
+
+enum disk_step_kind disk_request_step(struct disk_request *request, struct disk_file *file);
 
 /* RESULT is the call's: bytes, 0 or a negative errno. */
 void disk_request_stepped(struct disk_request *request, struct disk_file *file, int64_t result);
+
+/* The same for a request that was cancelled meanwhile: what concerns the disk is kept. */
+void disk_request_abandoned(struct disk_request *request, struct disk_file *file, int64_t result);
 
 /* Frees the bounce buffer, if it has one. */
 void disk_request_release(struct disk_request *request);

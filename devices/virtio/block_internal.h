@@ -86,6 +86,7 @@ struct block {
     struct disk_file file;
     struct disk_engine *engine;
     struct rate_limit *rate;
+    bool loss_told;   /* the user knows that flushes fail from now on */
     uint32_t waiting; /* a bit for each queue to take up again */
     struct block_slot *slots;
     unsigned int slots_touched; /* slots from here on were never used */

@@ -186,6 +186,10 @@ int block_conflict(const void *options, const void *other, struct error *error)
         return error_set(error, EINVAL, "disk %s: overlay %s is given twice; give each disk its "
                          "own", path, one->overlay);
     }
+    /* One open file has one report of lost writes, and each disk needs its own. */
+    if (one->opened && two->opened && one->fd == two->fd && !(one->read_only && two->read_only))
+        return error_set(error, EINVAL, "disk %s: descriptor %d is given twice; open the file for each "
+                         "disk", path, one->fd);
     if (one->opened || two->opened || !disk_file_same(path, first))
         return 0;
     if (strcmp(path, first) == 0)

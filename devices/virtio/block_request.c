@@ -82,6 +82,17 @@ static const char *reason(int number)
     return number == ENODATA ? "its file has become shorter" : strerror(number);
 }
 
+/* Once: what it means, and what ends it. */
+static void tell_loss(struct block *block)
+{
+    if (block->loss_told || !disk_sync_has_failed(&block->file.sync))
+        return;
+    block->loss_told = true;
+    log_warn(block->file.log, "disk %s: the host could not keep all that was written, and what is lost "
+             "cannot be told: every flush fails until the VM has ended; mend the host's disk, check this "
+             "one, and start the VM anew", block->file.path);
+}
+
 void block_completed(void *context, struct disk_request *request)
 {
     struct block *block = context;
@@ -94,6 +105,7 @@ void block_completed(void *context, struct disk_request *request)
     log_limited(block->file.log, &block->file.failures, LOG_WARN,
                 "disk %s: a %s failed: %s; the guest was told", block->file.path,
                 operation_name(request->operation), reason(-request->result));
+    tell_loss(block);
     answer(block, slot, request->result == -EOPNOTSUPP ? STATUS_UNSUPP : STATUS_IOERR);
 }
 

@@ -47,7 +47,7 @@ void block_state(struct virtio_device *virtio, struct state *state)
     uint64_t size = file->size;
     uint32_t block_size = file->block_size;
     bool read_only = file->read_only, writeback = block->config.writeback;
-    bool flush_failed = file->flush_failed;
+    bool flush_failed = disk_sync_has_failed(&file->sync);
 
     if (!state_is_loading(state))
         refuse_temporary(block, state);
@@ -68,5 +68,6 @@ void block_state(struct virtio_device *virtio, struct state *state)
     file->size = size;
     block->config.capacity = size / DISK_SECTOR;
     block->config.writeback = writeback;
-    file->flush_failed = flush_failed;
+    if (flush_failed)
+        disk_sync_fail(&file->sync);
 }

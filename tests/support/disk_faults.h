@@ -18,6 +18,7 @@ struct faults {
     int64_t result;        /* instead of the true one */
     unsigned int skip;     /* true results before */
     unsigned int times;    /* then so many false ones */
+    int64_t sync_result;   /* of the first sync that follows, if not 0; the later ones succeed */
     int64_t at_most;       /* of bytes moved, if not 0 */
     uint64_t alignment;    /* of each transfer, if not 0 */
     atomic_uint misaligned;
@@ -38,6 +39,10 @@ static inline int64_t fault(void *context, const struct disk_step *step, int64_t
         atomic_fetch_add(&faults->held, 1);
         sem_wait(&faults->released);
         atomic_fetch_sub(&faults->held, 1);
+    }
+    if (faults->sync_result && step->call == DISK_CALL_SYNC) {
+        result = faults->sync_result;
+        faults->sync_result = 0;
     }
     if (call >= faults->skip && call < faults->skip + faults->times)
         return faults->result;

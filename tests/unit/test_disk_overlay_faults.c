@@ -269,6 +269,16 @@ static void test_options(void **state)
     assert_int_equal(block_class.conflict(one, two, &error), -EINVAL);
     block_class.release(one);
     block_class.release(two);
+    /* One descriptor for two disks: the host would report a lost write to one of them. */
+    assert_int_equal(block_class.parse("a,fd=7", &one, &error), 0);
+    assert_int_equal(block_class.parse("b,fd=7,ro", &two, &error), 0);
+    assert_int_equal(block_class.conflict(one, two, &error), -EINVAL);
+    assert_int_equal(block_class.conflict(two, two, &error), 0);
+    block_class.release(two);
+    assert_int_equal(block_class.parse("b,fd=8", &two, &error), 0);
+    assert_int_equal(block_class.conflict(one, two, &error), 0);
+    block_class.release(one);
+    block_class.release(two);
 }
 
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
