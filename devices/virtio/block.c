@@ -147,11 +147,27 @@ static void go_on(void *context)
     wake_waiting(block);
 }
 
+/*
+ * A saved guest goes on from here, and its next flush shall be true though another
+ * process carries it out: what the host loses of the writes up to now is found out
+ * now, and saved with the disk.
+ */
+static void settle(struct block *block)
+{
+    if (!block->unsynced)
+        return;
+    block->unsynced = false;
+    block->settling.operation = DISK_FLUSH;
+    if (disk_engine_submit(block->engine, &block->settling) == 0)
+        disk_engine_drain(block->engine);
+}
+
 static void block_drain(struct virtio_device *virtio)
 {
     struct block *block = of_virtio(virtio);
 
     disk_engine_drain(block->engine);
+    settle(block);
     go_on(block);
 }
 
@@ -192,6 +208,7 @@ static void block_destroy(struct virtio_device *virtio)
     struct block *block = of_virtio(virtio);
 
     disk_engine_destroy(block->engine);
+    disk_request_release(&block->settling);
     rate_limit_destroy(block->rate);
     for (unsigned int i = 0; i < block->slots_touched; i++)
         disk_request_release(&block->slots[i].request);

@@ -86,6 +86,8 @@ struct block {
     struct disk_file file;
     struct disk_engine *engine;
     struct rate_limit *rate;
+    bool unsynced;    /* write-back writes were taken up since the last settling */
+    struct disk_request settling; /* the sync before a save; it has no slot */
     bool loss_told;   /* the user knows that flushes fail from now on */
     uint32_t waiting; /* a bit for each queue to take up again */
     struct block_slot *slots;

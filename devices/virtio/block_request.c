@@ -98,6 +98,10 @@ void block_completed(void *context, struct disk_request *request)
     struct block *block = context;
     struct block_slot *slot = (struct block_slot *)request;
 
+    if (request == &block->settling) {
+        tell_loss(block);
+        return;
+    }
     if (request->result == 0) {
         answer(block, slot, STATUS_OK);
         return;
@@ -266,6 +270,8 @@ void block_take(struct block *block, uint16_t queue, const struct virtio_chain *
     slot->request.count = slot->request.range_count = 0;
     result = take_by_type(block, slot, &header, chain, &data);
     rate_limit_charge(block->rate, slot->request.length);
+    if (result == TO_ENGINE && slot->request.operation != DISK_READ)
+        block->unsynced |= !slot->request.durable && slot->request.operation != DISK_FLUSH;
     if (result == TO_ENGINE && disk_engine_submit(block->engine, &slot->request) < 0)
         result = STATUS_IOERR;
     if (result != TO_ENGINE)

@@ -149,6 +149,32 @@ static void test_flushes_share_their_syncs(void **state)
     }
 }
 
+/* A saved VM's next flush is another process's, which no lost write is reported to. */
+static void test_what_was_written_is_settled_before_a_save(void **state)
+{
+    struct faulty *faulty = *state;
+    struct device *device;
+
+    for (int engine = 0; engine < 2; engine++) {
+        restart(faulty, engines[engine], BENCH_ALL_FEATURES);
+        device = faulty->bench.driver.device;
+        assert_int_equal(disk_bench_request(&faulty->bench, BLK_IN, 8, 512, NULL), BLK_OK);
+        fail_next(faulty, 0, 0, 0);
+        device->ops->drain(device);
+        assert_int_equal(atomic_load(&faulty->faults.calls), 0);
+        assert_int_equal(disk_bench_request(&faulty->bench, BLK_OUT, 8, 512, NULL), BLK_OK);
+        fail_next(faulty, 0, 0, 0);
+        device->ops->drain(device);
+        device->ops->drain(device);
+        assert_int_equal(atomic_load(&faulty->faults.calls), 1);
+        assert_int_equal(disk_bench_request(&faulty->bench, BLK_OUT, 8, 512, NULL), BLK_OK);
+        fail_next(faulty, 0, 1, -EIO);
+        device->ops->drain(device);
+        assert_true(disk_sync_has_failed(&faulty->bench.block->file.sync));
+        assert_int_equal(disk_bench_request(&faulty->bench, BLK_FLUSH, 0, 0, NULL), BLK_IOERR);
+    }
+}
+
 /* Short transfers of whatever size go on where they stopped. */
 static void check_short_transfers(struct faulty *faulty, int64_t at_most)
 {
@@ -370,6 +396,7 @@ int main(void)
         FAULTY(test_a_sync_is_never_tried_again),
         FAULTY(test_one_failed_sync_fails_all_who_wait),
         FAULTY(test_flushes_share_their_syncs),
+        FAULTY(test_what_was_written_is_settled_before_a_save),
         FAULTY(test_short_transfers_go_on),
         FAULTY(test_nothing_moved_is_an_error),
         FAULTY(test_a_truncated_file_is_an_error),

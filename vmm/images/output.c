@@ -206,6 +206,9 @@ static int put_regular(struct output *output, const struct item *item)
         fchmod(fd, archive_entry_perm(item->entry) & output->mask) < 0)
         return host_failed(output, item);
     set_time(fd, &mtime);
+    /* Some file systems tell only here that they had no room. */
+    if (close(steal_fd(&fd)) < 0)
+        return host_failed(output, item);
     keep(output, size);
     return result;
 }

@@ -182,6 +182,8 @@ static int write_by_rename(const char *folder, const char *path, const char *tex
     if (fd < 0)
         return -errno;
     result = write_text(fd, text);
+    if (close(steal_fd(&fd)) < 0 && result == 0)
+        result = -errno;
     if (result == 0 && rename(temporary, path) < 0)
         result = -errno;
     if (result < 0)
@@ -212,7 +214,9 @@ static int write_file(const char *path, const char *text)
     if (fd < 0)
         return write_by_rename(folder, path, text);
     result = write_text(fd, text);
-    return result < 0 ? result : name_file(fd, folder, path);
+    if (result == 0)
+        result = name_file(fd, folder, path);
+    return close(steal_fd(&fd)) < 0 && result == 0 ? -errno : result;
 }
 
 int verdict_write(const struct verdict *verdict, const char *path, struct error *error)
