@@ -50,7 +50,7 @@ static void podman_may_have_our_storage(void **state)
     words_of("podman", JOB_ONCE, &words, 0, &error);
     assert_string_equal(words.items[1], "run");
     text_list_release(&words);
-    bench.workshop.own_storage = true;
+    results_find(&bench.results, "podman-default")->has_lent_storage = true;
     words_of("podman-default", JOB_ONCE, &words, 0, &error);
     for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
         const char *word = words.items[i + 1];

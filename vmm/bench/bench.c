@@ -212,13 +212,65 @@ void bench_run_rounds(struct bench *bench, const struct axis *axis, int64_t dead
 
 /* ---- all of them ---------------------------------------------------------- */
 
-/* What it says of itself, and a start that is not measured: caches are warm, and failures known. */
-static void warm_up(struct bench *bench, struct entry *entry)
+/* A start that is not measured, of the row itself: caches are warm, and failures known. */
+static bool try_row(struct bench *bench, struct entry *entry)
 {
     struct instance instance;
+    bool works = bench_run(bench, entry, JOB_ONCE, &instance);
 
-    if (bench_run(bench, entry, JOB_ONCE, &instance))
+    if (works)
         entry->typical_ms = (double)(instance.ended - instance.spawned) / MS;
+    return works;
+}
+
+static bool keeps_storage(const struct entry *entry)
+{
+    return strstr(entry->contender->command, "@storage");
+}
+
+/*
+ * Twice for what keeps storage: its first start makes that, and later ones meet
+ * what the first has left there.  On an overlay podman's first succeeds, by the
+ * driver vfs, and all others fail.
+ */
+static bool works_with_its_storage(struct bench *bench, struct entry *entry)
+{
+    return try_row(bench, entry) && (!keeps_storage(entry) || try_row(bench, entry));
+}
+
+/*
+ * An engine whose own storage does not work has one in the workshop's folder:
+ * containers from a root folder have their state there, and no layer that a driver
+ * would make.  What decides is the row's own start: other commands (podman ps)
+ * succeed without a look at what a container needs.
+ */
+static void warm_up(struct bench *bench, struct entry *entry)
+{
+    char why[220], both[sizeof(entry->failure)];
+
+    if (works_with_its_storage(bench, entry))
+        return;
+    entry->typical_ms = 0;
+    if (!keeps_storage(entry) || bench_is_over(bench, bench->deadline))
+        return;
+    snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, entry->failure);
+    entry->has_lent_storage = true;
+    if (works_with_its_storage(bench, entry)) {
+        entry->failures = 0;
+        entry->failure[0] = '\0';
+        results_note(&bench->results, "%s fails with its own storage and has one of vfs here, in the "
+                     "temporary folder: %s", entry->contender->name, why);
+        return;
+    }
+    /* Which of the two its user can mend is theirs to know. */
+    entry->has_lent_storage = false;
+    entry->typical_ms = 0;
+    entry->failures = 1;
+    if (strcmp(entry->failure, why) == 0)
+        return;
+    snprintf(both, sizeof(both), "%s; with storage of vfs here: %.*s", why,
+             (int)sizeof(why) - 1, entry->failure);
+    memcpy(entry->failure, both, sizeof(both));
 }
 
 static void ask_version(struct bench *bench, struct entry *entry)
@@ -240,23 +292,6 @@ static void ask_version(struct bench *bench, struct entry *entry)
     instance_close(&instance);
 }
 
-/* Of the first row of podman: all of them have the same storage. */
-static void check_storage(struct bench *bench)
-{
-    struct error reason = ERROR_INIT;
-
-    for (size_t i = 0; i < bench->results.count; i++) {
-        const struct entry *entry = &bench->results.entries[i];
-
-        if (!entry->chosen || !entry->program[0] || strcmp(entry->contender->program, "podman"))
-            continue;
-        if (workshop_lend_storage(&bench->workshop, entry, &reason))
-            results_note(&bench->results, "podman cannot open its storage and has one of its own "
-                         "here, by vfs: %s", reason.message);
-        return;
-    }
-}
-
 static bool any_is_able(const struct bench *bench)
 {
     for (size_t i = 0; i < bench->results.count; i++)
@@ -267,7 +302,6 @@ static bool any_is_able(const struct bench *bench)
 
 static void prepare(struct bench *bench)
 {
-    check_storage(bench);
     for (size_t i = 0; i < bench->results.count && !*bench->stop; i++) {
         struct entry *entry = &bench->results.entries[i];
         bool here = entry->chosen && entry->program[0];

@@ -19,7 +19,6 @@
 #include "vmm/run/kernel_choice.h"
 
 #define TOOL_SECONDS 120
-#define STORAGE_SECONDS 30
 #define DEBIAN_KERNELS "/boot/vmlinuz-"
 
 /* ---- what is there -------------------------------------------------------- */
@@ -223,18 +222,6 @@ static int make_image(const struct workshop *workshop, struct error *error)
     snprintf(root, sizeof(root), "%s/root", workshop->folder);
     return run_tool((char *const[]){ program, option, plain, image, root, NULL }, TOOL_SECONDS,
                     error);
-}
-
-bool workshop_lend_storage(struct workshop *workshop, const struct entry *podman,
-                           struct error *reason)
-{
-    char program[PATH_MAX], list[] = "ps";
-
-    /* Which opens the storage, and does nothing. */
-    memcpy(program, podman->program, PATH_MAX);
-    workshop->own_storage = run_tool((char *const[]){ program, list, NULL }, STORAGE_SECONDS,
-                                     reason) < 0;
-    return workshop->own_storage;
 }
 
 int workshop_open(struct workshop *workshop, const char *rootfs, bool with_data,

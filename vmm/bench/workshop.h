@@ -20,7 +20,6 @@ struct workshop {
     /* By enum kernel_kind; empty where there is none. */
     char kernels[3][PATH_MAX], elfs[3][PATH_MAX];
     char peer[32]; /* for the job's network, as mote-probe takes it */
-    bool own_storage; /* podman's is in the folder */
     unsigned long next_id;
 };
 
@@ -43,14 +42,6 @@ void workshop_close(struct workshop *workshop);
 
 /* Where ENTRY's program is: PATH if that is not NULL, or beside Mote, or in $PATH. */
 void workshop_find_program(const struct workshop *workshop, struct entry *entry, const char *path);
-
-/*
- * Gives podman, whose entry this is, storage in the folder if it cannot open its
- * own, as overlay on an overlay: true, and REASON tells why.  Containers from a
- * root folder have their state there, and no layer that a driver would make.
- */
-bool workshop_lend_storage(struct workshop *workshop, const struct entry *podman,
-                           struct error *reason);
 
 /* The command line of one more start of ENTRY; the caller releases WORDS. */
 int workshop_words(struct workshop *workshop, const struct entry *entry, enum job_mode mode,

@@ -187,7 +187,7 @@ static int add_word(const struct start *start, const char *word, struct text_lis
     if (strcmp(at, "@extra") == 0)
         return add_words(start, contender_extra(contender, start->mode), words, error);
     if (strcmp(at, "@storage") == 0)
-        return add_words(start, start->workshop->own_storage ? OWN_STORAGE : NULL, words, error);
+        return add_words(start, start->entry->has_lent_storage ? OWN_STORAGE : NULL, words, error);
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         int result;
 
