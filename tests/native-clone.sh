@@ -19,7 +19,7 @@ forget() {
 nothing_left() {
     local i
     [[ -z $(ls -A "$XDG_RUNTIME_DIR/mote") ]] || fail "left: $(ls -A "$XDG_RUNTIME_DIR/mote")"
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < patience * 20; i++)); do
         pgrep -f "clone $snap " >/dev/null || return 0
         sleep 0.05
     done
@@ -62,7 +62,7 @@ detached() {
     [[ $(ps -o sid= -p "$(<"$XDG_RUNTIME_DIR/mote/$name/lock")" | tr -d ' ') == "$(<"$XDG_RUNTIME_DIR/mote/$name/lock")" ]] ||
         fail 'it is of the same session'
     "$mote" stop "$name"
-    "$mote" wait "$name" || status=$?
+    timeout "$patience" "$mote" wait "$name" || status=$?
     ((status == 143)) || fail "status $status, wanted 143"
     "$mote" rm bg "$name"
     status=0
@@ -108,10 +108,10 @@ eight() {
 same_work() {
     local i
     reference
-    save progress "steps=$steps"
+    save progress "steps=$steps part=3000"
     head -c "$(stat -c %s "$work/out")" "$work/out" >"$work/part"
     cloned 4 --name job
-    "$mote" wait job-1 job-2 job-3 job-4 || fail "status $?"
+    timeout "$patience" "$mote" wait job-1 job-2 job-3 job-4 || fail "status $?"
     for i in 1 2 3 4; do
         "$mote" logs "job-$i" >"$work/out2"
         same "$work/part" "$work/out2"
@@ -124,7 +124,7 @@ own_generations() {
     local i
     save generation ''
     cloned 4
-    "$mote" wait snap-1 snap-2 snap-3 snap-4 || fail "status $?"
+    timeout "$patience" "$mote" wait snap-1 snap-2 snap-3 snap-4 || fail "status $?"
     for i in 1 2 3 4; do "$mote" logs "snap-$i"; done | grep -a 'generation 0x' | sort -u >"$work/out2"
     (($(wc -l <"$work/out2") == 4)) || fail "they have: $(<"$work/out2")"
     forget
@@ -139,11 +139,11 @@ one_killed() {
     supervisor=$(<"$XDG_RUNTIME_DIR/mote/snap-2/lock")
     monitor=$(pgrep -P "$supervisor")
     "$mote" kill snap-2
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < patience * 20; i++)); do
         [[ -e /proc/$supervisor || -e /proc/$monitor ]] || break
         sleep 0.05
     done
-    ((i < 100)) || fail 'a process is left'
+    ((i < patience * 20)) || fail 'a process is left'
     [[ $("$mote" ps | sed -n 3p) == 'snap-2 '*'ended (137)'* ]] || fail "$("$mote" ps)"
     (($(running) == 2)) || fail "$(running) run"
     # Its name is free again, those of the others are not.
@@ -224,11 +224,11 @@ own_passt() {
     [[ $(wc -w <<<"$first $(passt_of snap-2)") == 2 ]] || fail "passt: '$first', '$(passt_of snap-2)'"
     [[ $(tr '\0' ' ' <"/proc/$first/cmdline") != *"$port"* ]] || fail 'a clone has the forwarded port'
     "$mote" stop snap-1
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < patience * 20; i++)); do
         [[ -e /proc/$first ]] || break
         sleep 0.05
     done
-    ((i < 100)) || fail 'passt goes on without its VM'
+    ((i < patience * 20)) || fail 'passt goes on without its VM'
     [[ $(passt_of snap-2) ]] || fail 'the passt of the other ended, too'
     forget
     nothing_left
@@ -254,7 +254,7 @@ command_ended() {
     : >"$work/names"
     "$mote" clone "$snap" --count 60 --name i --log-level error >"$work/names" 2>"$work/err" &
     pid=$!
-    for ((i = 0; i < 400; i++)); do
+    for ((i = 0; i < patience * 50; i++)); do
         [[ ! -s $work/names ]] || break
         sleep 0.02
     done

@@ -23,7 +23,7 @@ begin_constant() {
     local payloads=$constant
     reference
     rm -rf "$snap" "$snap.partial"
-    start progress --cmdline "steps=$steps" --name saved --log-level error "$@"
+    start_work "$@"
     wait_for 1000
 }
 

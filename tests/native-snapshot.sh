@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # For tests/native: VMs saved amid their work, and restored in other processes. The guest "progress" says the same in
-# the end whether it was interrupted or not, and its output is one whole in however many parts it came.
+# the end whether it was interrupted or not, and its output is one whole in however many parts it came. Before its last
+# words it waits to be told that it may end: on a machine that is busy a test comes late, and finds it there all the same.
 
 # shellcheck disable=SC2154 # payloads, mote and work are the runner's
 
@@ -24,17 +25,31 @@ reference() {
             </dev/null >"$work/reference"
 }
 
-# begin [OPTION]…: the guest as $pid, the VM "saved", after its first steps.
+# start_work [OPTION]…: the guest as $pid, the VM "saved"; go_on lets it end.
+start_work() {
+    local stdin=$work/input
+    input_anew
+    start progress --cmdline "steps=$steps hold=$steps" --name saved --log-level error "$@"
+}
+input_anew() {
+    rm -f "$work/input"
+    mkfifo "$work/input"
+    exec {input}<>"$work/input"
+}
+go_on() { echo >&"$input"; }
+
+# begin [OPTION]…: so, after its first steps.
 begin() {
     reference
     rm -rf "$snap" "$snap.partial"
-    start progress --cmdline "steps=$steps" --name saved --log-level error "$@"
+    start_work "$@"
     wait_for 1000
 }
 
-# ended WANTED: $pid has ended, with the status WANTED.
+# ended WANTED: $pid, which may end now, has ended, with the status WANTED.
 ended() {
     local status=0
+    go_on
     wait "$pid" || status=$?
     ((status == $1)) || fail "status $status, wanted $1: $(tail -n 1 "$work/err")"
 }
@@ -46,7 +61,7 @@ same() { cat "$@" | cmp -s - "$work/reference" || fail "it went on otherwise: $(
 restored() {
     local out=$1 status=0
     shift
-    timeout -k 1 60 "$mote" restore "$snap" --log-level error "$@" </dev/null >"$out" 2>"$work/err" || status=$?
+    timeout -k 1 60 "$mote" restore "$snap" --log-level error "$@" <<<go >"$out" 2>"$work/err" || status=$?
     ((status == 0)) || fail "restore ended with status $status: $(tail -n 1 "$work/err")"
 }
 
@@ -56,8 +71,9 @@ snapshot() { "$mote" snapshot saved "$snap" "$@" 2>"$work/err" || fail "$(<"$wor
 saved_beside_a_pipe() {
     reference
     rm -rf "$snap"
-    "$mote" boot --name saved --kernel "$payloads/progress.elf" --cmdline "steps=$steps" --log-level error </dev/null \
-        2>/dev/null | cat >"$work/out" &
+    input_anew
+    "$mote" boot --name saved --kernel "$payloads/progress.elf" --cmdline "steps=$steps hold=$steps" --log-level error \
+        <"$work/input" 2>/dev/null | cat >"$work/out" &
     pid=$!
     wait_for 1000
     snapshot --stop
@@ -81,7 +97,8 @@ saved_and_copied() {
     local size others=()
     begin
     "$mote" pause saved
-    sleep 0.2 # what the guest had said by then is still being written
+    # What the guest had said by then is still being written; one that went on would print until its end.
+    sleep 1
     size=$(stat -c %s "$work/out")
     snapshot
     sleep 0.2
@@ -109,7 +126,8 @@ cycles() {
         cat "$work/out" >>"$work/all"
         mv "$snap" "$snap.$n"
         : >"$work/out"
-        "$mote" restore "$snap.$n" --name saved --log-level error </dev/null >"$work/out" 2>"$work/err" &
+        input_anew
+        "$mote" restore "$snap.$n" --name saved --log-level error <"$work/input" >"$work/out" 2>"$work/err" &
         pid=$!
         until "$mote" pause saved 2>/dev/null || ! kill -0 $pid 2>/dev/null; do :; done
         "$mote" resume saved 2>/dev/null || fail "cycle $n: $(<"$work/err")"
@@ -167,7 +185,7 @@ touched_is_advice() {
         cp "$work/touched" "$snap/touched"
         poke "$at" '\xa5' "$snap/touched"
         ((at % 2)) || truncate -s "$at" "$snap/touched"
-        "$mote" restore "$snap" --log-level error </dev/null >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
+        "$mote" restore "$snap" --log-level error <<<go >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
     done
     same "$work/out" "$work/out2"
     cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'what was cut short was not recorded anew'
@@ -265,7 +283,8 @@ saved_in_steps() {
     same "$work/out" "$work/out2"
     # From what was restored: its own base.
     mv "$snap" "$snap.3"
-    "$mote" restore "$snap.3" --name saved --log-level error </dev/null >"$work/out3" 2>"$work/err" &
+    input_anew
+    "$mote" restore "$snap.3" --name saved --log-level error <"$work/input" >"$work/out3" 2>"$work/err" &
     pid=$!
     until "$mote" pause saved 2>/dev/null || ! kill -0 $pid 2>/dev/null; do :; done
     snapshot --diff "$snap.3" --stop
@@ -333,7 +352,7 @@ foreign_base() {
     begin
     "$mote" snapshot saved "$snap.other" --stop 2>"$work/err" || fail "$(<"$work/err")"
     ended 0
-    start progress --cmdline "steps=$steps" --name saved --log-level error
+    start_work
     ! "$mote" snapshot saved "$snap" --diff "$snap.other" 2>"$work/err" || fail "saved from another VM's"
     says "$work/err" 'is none that this VM was restored from or, of late, saved as'
     ! "$mote" snapshot saved "$snap" --diff "$work/none" 2>"$work/err" || fail 'saved from nothing'
@@ -419,7 +438,7 @@ closed_before_told() {
     child=$(pgrep -P "$pid" | head -n 1)
     strace -f -qq -y -o "$work/calls" -e trace=close,sendto -p "$child" 2>/dev/null &
     local tracer=$!
-    sleep 0.3
+    traced "$child" "$tracer"
     snapshot
     kill "$tracer" 2>/dev/null || true
     wait "$tracer" 2>/dev/null || true
@@ -428,6 +447,11 @@ closed_before_told() {
     "$mote" resume saved
     rm -rf "$snap"
     went_on
+}
+
+# traced PROCESS TRACER: until the first is traced by the second.
+traced() {
+    while kill -0 "$2" 2>/dev/null && grep -q 'TracerPid:.0$' "/proc/$1/status"; do sleep 0.05; done
 }
 
 # A VM that stands still, so that it is there however long it takes to get hold of it.
@@ -443,13 +467,13 @@ killed_supervisor() {
         begin_paused
         strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL" -p "$pid" 2>/dev/null &
         local tracer=$!
-        sleep 0.3
+        traced "$pid" "$tracer"
         ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$call: it was saved"
         wait "$pid" 2>/dev/null || true
         wait "$tracer" 2>/dev/null || true
         [[ ! -e $snap ]] || restored "$work/out2"
         # What is left is no obstacle.
-        start progress --cmdline "steps=$steps" --name saved --log-level error
+        start_work
         rm -rf "$snap"
         snapshot --stop
         ended 0
@@ -458,14 +482,25 @@ killed_supervisor() {
     done
 }
 
-# slowly COMMAND…: while no file of a snapshot comes to the disk.
+# slowly COMMAND…: while no file of a snapshot comes to the disk. The command asks for one and calls stuck, which returns
+# once it was to come there.
 slowly() {
     local tracer
-    strace -f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=SIGSTOP -p "$pid" 2>/dev/null &
+    : >"$work/calls"
+    strace -f -qq -o "$work/calls" -e trace=fsync -e inject=fsync:signal=SIGSTOP -p "$pid" 2>/dev/null &
     tracer=$!
-    sleep 0.3
+    traced "$pid" "$tracer"
     "$@"
     wait "$tracer" 2>/dev/null || true
+}
+
+stuck() {
+    local i
+    for ((i = 0; i < patience * 20; i++)); do
+        ! grep -q 'stopped by SIGSTOP' "$work/calls" || return 0
+        sleep 0.05
+    done
+    fail 'nothing was to come to the disk'
 }
 
 # The process that brings it to the disk is killed at each step: the VM goes on, and the snapshot is whole or not there.
@@ -475,7 +510,7 @@ killed_aside() {
     for step in fsync:when=1 fsync:when=2 fsync:when=3 fsync:when=4 fsync:when=5 renameat2:when=1; do
         strace -f -qq -o /dev/null -e trace="${step%:*}" -e inject="${step/:/:signal=SIGKILL:}" -p "$pid" 2>/dev/null &
         tracer=$!
-        sleep 0.3
+        traced "$pid" "$tracer"
         ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$step: it was saved"
         says "$work/err" 'the process for work aside was killed'
         kill "$tracer" 2>/dev/null || true
@@ -490,7 +525,7 @@ killed_aside() {
 killed_while_aside() {
     kill_soon() {
         "$mote" snapshot saved "$snap" 2>/dev/null &
-        sleep 1
+        stuck
         kill -KILL "$pid"
         wait "$pid" 2>/dev/null || true
         wait %% 2>/dev/null || true
@@ -499,7 +534,7 @@ killed_while_aside() {
     slowly kill_soon
     sleep 0.2
     [[ ! -e $snap ]] || fail 'it was saved'
-    start progress --cmdline "steps=$steps" --name saved --log-level error
+    start_work
     snapshot --stop
     ended 0
     restored "$work/out2"
@@ -510,8 +545,8 @@ killed_while_aside() {
 stopped_while_aside() {
     stop_soon() {
         "$mote" snapshot saved "$snap" 2>"$work/asked" &
-        sleep 1
-        stopped_by TERM 143 1500
+        stuck
+        stopped_by TERM 143
         wait %% 2>/dev/null || true
     }
     begin_paused
@@ -525,9 +560,14 @@ terminal_while_aside() {
     local owner
     end_and_look() {
         "$mote" snapshot saved "$snap" 2>/dev/null &
+        stuck
+        go_on
         wait_for 'sum ' # the guest's last words
-        sleep 1
-        stty -F "$(readlink "/proc/$pid/fd/0")" -a >"$work/stty" || true
+        for ((i = 0; i < patience * 20; i++)); do
+            stty -F "$(readlink "/proc/$pid/fd/0")" -a >"$work/stty" || true
+            ! grep -q 'isig icanon' "$work/stty" || break
+            sleep 0.05
+        done
         says "$work/stty" 'isig icanon'
         kill -TERM "$pid"
         wait "$owner" 2>/dev/null || true
@@ -535,8 +575,9 @@ terminal_while_aside() {
     }
     rm -rf "$snap" "$snap.partial"
     : >"$work/out"
-    "$pty" -- "$mote" boot --kernel "$payloads/progress.elf" --cmdline steps=20000 --name saved \
-        </dev/null >"$work/out" 2>"$work/err" &
+    input_anew
+    "$pty" -- "$mote" boot --kernel "$payloads/progress.elf" --cmdline "steps=$steps hold=$steps" --name saved \
+        <"$work/input" >"$work/out" 2>"$work/err" &
     owner=$!
     wait_for 1000
     pid=$(pgrep -P "$owner")
@@ -549,7 +590,7 @@ killed_monitor() {
     strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=SIGKILL:when=2 -p "$(pgrep -P "$pid" | head -n 1)" \
         2>/dev/null &
     local tracer=$!
-    sleep 0.3
+    traced "$(pgrep -P "$pid" | head -n 1)" "$tracer"
     ! "$mote" snapshot saved "$snap" 2>"$work/asked" || fail 'it was saved'
     says "$work/asked" 'the VM ended before it was done'
     wait "$pid" 2>/dev/null || status=$?
@@ -592,7 +633,7 @@ silent_amid_a_snapshot() {
     "$mote" pause saved
     strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=SIGSTOP:when=2 -p "$child" 2>/dev/null &
     tracer=$!
-    while kill -0 "$tracer" && grep -q 'TracerPid:.0$' "/proc/$child/status"; do sleep 0.05; done
+    traced "$child" "$tracer"
     "$mote" resume saved
     ! "$mote" snapshot saved "$snap" --stop 2>"$work/asked" || fail 'it was saved'
     says "$work/asked" 'does not answer'
@@ -601,7 +642,7 @@ silent_amid_a_snapshot() {
     wait "$tracer" 2>/dev/null || true
     kill -CONT "$child"
     wait_for 3000
-    snapshot --stop
+    until "$mote" snapshot saved "$snap" --stop 2>"$work/err"; do says "$work/err" 'does not answer'; done
     ended 0
     restored "$work/out2"
     same "$work/out" "$work/out2"
@@ -612,7 +653,7 @@ stopped_while_silent() {
     kill -STOP "$(pgrep -P "$pid" | head -n 1)"
     "$mote" pause saved 2>"$work/asked" &
     sleep 0.5
-    stopped_by TERM 125 8000
+    stopped_by TERM 125
     says "$work/err" 'did not end within 5 s and was killed'
     wait %% 2>/dev/null || true
     says "$work/asked" 'the VM ended before it was done'
@@ -624,8 +665,8 @@ killed_client() {
     for tries in {1..20}; do
         (timeout -s KILL "0.00$((tries % 10))" "$mote" snapshot saved "$snap.$tries" || true) 2>/dev/null
     done
-    # If it still runs: on a busy machine it may be done by now.
-    "$mote" pause saved 2>/dev/null && "$mote" resume saved
+    # One of those may still be under way: its end is awaited.
+    "$mote" pause saved && "$mote" resume saved
     for tries in {1..20}; do
         [[ ! -e $snap.$tries.partial ]] || fail "$snap.$tries.partial is left"
     done

@@ -94,6 +94,7 @@ static inline uint64_t rdtsc(void)
 #define SERIAL_IER (SERIAL_PORT + 1)
 #define SERIAL_IIR (SERIAL_PORT + 2)
 #define SERIAL_MCR (SERIAL_PORT + 4)
+#define SERIAL_MCR_RTS 0x02 /* input comes while it is set */
 #define SERIAL_LSR (SERIAL_PORT + 5)
 #define SERIAL_SCRATCH (SERIAL_PORT + 7)
 #define SERIAL_LSR_DATA 0x01

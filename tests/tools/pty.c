@@ -3,10 +3,10 @@
  * pty [WAIT KEYS]... -- COMMAND [ARGUMENT]...
  *
  * Runs COMMAND on a pseudo-terminal of its own, copies what it prints to
- * standard output, and types: KEYS each time after WAIT was printed.  At the
- * end tells whether the terminal's settings are what they were, and ends with
- * COMMAND's status; 99 for a WAIT that never came within ten seconds, 98 for
- * settings that changed.
+ * standard output, and types: KEYS each time after WAIT was printed, and then
+ * what comes by standard input.  At the end tells whether the terminal's
+ * settings are what they were, and ends with COMMAND's status; 99 for a WAIT
+ * that never came within a minute, 98 for settings that changed.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define PATIENCE_S 10
+#define PATIENCE_S 60
 #define STATUS_CHANGED 98
 #define STATUS_LATE 99
 
@@ -82,16 +82,33 @@ static bool came(const char *wanted)
     return at != NULL;
 }
 
-/* Copies what is printed until the child ends. */
+/* Types what comes by standard input; false at its end. */
+static bool pass_input(int master)
+{
+    char bytes[256];
+    ssize_t length = read(STDIN_FILENO, bytes, sizeof(bytes));
+
+    return length > 0 && write(master, bytes, (size_t)length) == length;
+}
+
+/* Copies what is printed, and types what comes, until the child ends. */
 static int exit_status(pid_t child, int master)
 {
-    struct pollfd output = { .fd = master, .events = POLLIN };
+    struct pollfd sides[] = {
+        { .fd = master, .events = POLLIN },
+        { .fd = STDIN_FILENO, .events = POLLIN },
+    };
     pid_t ended;
     int status;
 
-    while ((ended = waitpid(child, &status, WNOHANG)) == 0)
-        if (poll(&output, 1, 50) > 0)
+    while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
+        if (poll(sides, 2, 50) <= 0)
+            continue;
+        if (sides[0].revents)
             take_output(master);
+        if (sides[1].revents && !pass_input(master))
+            sides[1].fd = -1;
+    }
     if (ended < 0)
         return 127;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json_object.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
@@ -308,6 +311,44 @@ static void no_descriptor_is_left(void **state)
     close(first);
 }
 
+/* ---- the client's side ----------------------------------------------------- */
+
+/* A VM that ends when it is asked: the end it hears of is the same whatever had been read by then. */
+static void who_is_hung_up_on_hears_of_the_end(void **state)
+{
+    static const char *const reads[] = { "", "x", "all" };
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+    (void)state;
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/other", directory.path);
+    assert_int_equal(mkdir(name.sun_path, 0700), 0);
+    strcat(name.sun_path, "/control");
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
+        cleanup_fd int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), other = -1;
+        struct error error = ERROR_INIT;
+        struct json_object *reply = NULL;
+        char bytes[256], path[sizeof(name.sun_path)];
+        pid_t child;
+
+        assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        child = fork();
+        if (child == 0) {
+            int client = accept(listener, NULL, NULL);
+
+            /* Closed with nothing sent yet, with some unread, or with all read. */
+            _exit(reads[i][0] ? recv(client, bytes, reads[i][0] == 'x' ? 1 : sizeof(bytes), 0) <= 0 : 0);
+        }
+        snprintf(path, sizeof(path), "%.*s", (int)(strlen(name.sun_path) - strlen("/control")), name.sun_path);
+        other = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(other >= 0);
+        assert_true(control_socket_ask(other, json_object_new_object(), &reply, NULL, &error) < 0);
+        assert_non_null(strstr(error.message, "the VM ended before it answered"));
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        unlink(name.sun_path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(clients_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_there_is_room_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_descriptor_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_hung_up_on_hears_of_the_end, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <json-c/json_tokener.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,18 @@
 
 #define WAITING_MS 100
 
+/* What is said is the same whether the VM's supervisor hung up before it read the request, amid it or after. */
+static int ended(struct error *error)
+{
+    return error_set(error, EPIPE, "control socket: the VM ended before it answered, or has no descriptor "
+                     "left for this; see 'mote ps'");
+}
+
+static bool hung_up(int number)
+{
+    return number == EPIPE || number == ECONNRESET;
+}
+
 static int send_line(int fd, struct json_object *request, struct error *error)
 {
     const char *text = json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN);
@@ -27,7 +40,7 @@ static int send_line(int fd, struct json_object *request, struct error *error)
     if (length > CONTROL_LINE_MAX)
         return error_set(error, E2BIG, "control socket: the request is too long; use a shorter path");
     if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length)
-        return error_system(error, errno, "control socket");
+        return hung_up(errno) ? ended(error) : error_system(error, errno, "control socket");
     return 0;
 }
 
@@ -54,7 +67,7 @@ static int receive_line(int fd, char *line, size_t size, const struct control_wa
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_system(error, errno, "control socket");
+            return hung_up(errno) ? ended(error) : error_system(error, errno, "control socket");
         if (got == 0)
             break;
         length += (size_t)got;
@@ -64,8 +77,7 @@ static int receive_line(int fd, char *line, size_t size, const struct control_wa
             return 0;
         }
     }
-    return error_set(error, EPIPE, "control socket: the VM ended before it answered, or has no "
-                     "descriptor left for this");
+    return ended(error);
 }
 
 static int judge(struct json_object *reply, struct error *error)
