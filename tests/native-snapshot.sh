@@ -36,7 +36,7 @@ input_anew() {
     mkfifo "$work/input"
     exec {input}<>"$work/input"
 }
-go_on() { echo >&"$input"; }
+go_on() { [[ ! -e $work/input ]] || echo >&"$input"; }
 
 # begin [OPTION]…: so, after its first steps.
 begin() {
