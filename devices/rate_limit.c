@@ -255,12 +255,12 @@ bool rate_limit_allows(struct rate_limit *limit)
     return false;
 }
 
-void rate_limit_charge(struct rate_limit *limit, uint64_t bytes)
+void rate_limit_charge(struct rate_limit *limit, uint64_t bytes, uint64_t operations)
 {
     if (!limit)
         return;
     token_bucket_charge(&limit->bytes, bytes);
-    token_bucket_charge(&limit->operations, 1);
+    token_bucket_charge(&limit->operations, operations);
 }
 
 void rate_limit_cancel(struct rate_limit *limit)

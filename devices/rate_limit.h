@@ -15,7 +15,11 @@
  *     if (!rate_limit_allows(limit))
  *         return;                      (ready() comes when it is time)
  *     ... take one request of N bytes ...
- *     rate_limit_charge(limit, N);
+ *     rate_limit_charge(limit, N, 1);
+ *
+ * Whatever costs the host is charged, not only what moves bytes between guest and
+ * device: a discard by the bytes that it names, a request that fails or a frame
+ * that is dropped as well.
  *
  * Nothing wakes up while nobody waits.  All calls come with the device's lock
  * held, and so does ready(), on the loop's thread.
@@ -90,8 +94,8 @@ void rate_limit_destroy(struct rate_limit *limit);
 /* Whether an operation may begin now.  If not, ready() will be called once. */
 bool rate_limit_allows(struct rate_limit *limit);
 
-/* One operation of BYTES has begun. */
-void rate_limit_charge(struct rate_limit *limit, uint64_t bytes);
+/* OPERATIONS of BYTES altogether have begun. */
+void rate_limit_charge(struct rate_limit *limit, uint64_t bytes, uint64_t operations);
 
 /*
  * The fields of both buckets, for the section that stands open: what they hold,

@@ -152,7 +152,7 @@ static int deflate(struct balloon *balloon, const struct virtio_chain *chain, ui
 {
     (void)balloon;
     (void)chain;
-    (void)cost;
+    *cost += 1; /* the look at it */
     return 0;
 }
 
@@ -190,7 +190,7 @@ static void serve(struct balloon *balloon, unsigned int queue, chain_server serv
             virtio_needs_reset(&balloon->virtio, "the balloon's pages");
             return;
         }
-        rate_limit_charge(balloon->rate, cost);
+        rate_limit_charge(balloon->rate, cost, 1);
         virtqueue_push(chains, chain.head, 0);
     }
     virtio_notify(&balloon->virtio, queue);

@@ -28,6 +28,20 @@ static uint64_t offered_features(const struct block *block)
     return features;
 }
 
+/*
+ * The rate counts zeroes and discards, too: a range that is larger than the bucket
+ * would keep the disk in debt for as long as the rate needs for it.
+ */
+static uint32_t range_sectors_max(const struct block *block)
+{
+    uint64_t bucket = block->options->rate.bytes.size / DISK_SECTOR;
+    uint64_t least = block->file.physical_size / DISK_SECTOR;
+
+    if (bucket == 0 || bucket > BLOCK_RANGE_SECTORS_MAX)
+        return BLOCK_RANGE_SECTORS_MAX;
+    return (uint32_t)(bucket > least ? bucket - bucket % least : least);
+}
+
 static void fill_config(struct block *block)
 {
     const struct disk_file *file = &block->file;
@@ -44,10 +58,10 @@ static void fill_config(struct block *block)
         .min_io_size = (uint16_t)(1u << exponent),
         .writeback = 1,
         .num_queues = block->options->queues,
-        .max_discard_sectors = BLOCK_RANGE_SECTORS_MAX,
+        .max_discard_sectors = range_sectors_max(block),
         .max_discard_seg = DISK_RANGES_MAX,
         .discard_sector_alignment = file->physical_size / DISK_SECTOR,
-        .max_write_zeroes_sectors = BLOCK_RANGE_SECTORS_MAX,
+        .max_write_zeroes_sectors = range_sectors_max(block),
         .max_write_zeroes_seg = DISK_RANGES_MAX,
         .write_zeroes_may_unmap = file->can_discard,
     };

@@ -196,8 +196,10 @@ static int take_ranges(struct block *block, struct block_slot *slot, uint32_t ty
     for (unsigned int i = 0; i < slot->request.range_count; i++) {
         int result = take_range(block, discard, &descriptors[i], &slot->request.ranges[i]);
 
-        if (result != TO_ENGINE)
+        if (result != TO_ENGINE) {
+            slot->request.range_count = 0; /* nothing of it is done */
             return result;
+        }
     }
     return TO_ENGINE;
 }
@@ -242,6 +244,16 @@ static int take_by_type(struct block *block, struct block_slot *slot,
     return STATUS_UNSUPP;
 }
 
+/* What the host is asked for: bytes that are moved, zeroed or given back, and its calls. */
+static void charge(struct block *block, const struct disk_request *request)
+{
+    uint64_t bytes = request->length, calls = request->range_count > 0 ? request->range_count : 1;
+
+    for (unsigned int i = 0; i < request->range_count; i++)
+        bytes += request->ranges[i].length;
+    rate_limit_charge(block->rate, bytes, calls);
+}
+
 void block_take(struct block *block, uint16_t queue, const struct virtio_chain *chain)
 {
     struct chain_cursor data = chain_readable(chain);
@@ -269,7 +281,7 @@ void block_take(struct block *block, uint16_t queue, const struct virtio_chain *
     slot->request.offset = slot->request.length = 0;
     slot->request.count = slot->request.range_count = 0;
     result = take_by_type(block, slot, &header, chain, &data);
-    rate_limit_charge(block->rate, slot->request.length);
+    charge(block, &slot->request);
     if (result == TO_ENGINE && slot->request.operation != DISK_READ)
         block->unsynced |= !slot->request.durable && slot->request.operation != DISK_FLUSH;
     if (result == TO_ENGINE && disk_engine_submit(block->engine, &slot->request) < 0)

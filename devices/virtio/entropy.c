@@ -126,7 +126,7 @@ static void entropy_kick(struct virtio_device *device, unsigned int queue)
             return;
         }
         filled = fill(entropy, &chain);
-        rate_limit_charge(entropy->rate, filled);
+        rate_limit_charge(entropy->rate, filled, 1);
         virtqueue_push(requests, chain.head, filled);
     }
     virtio_notify(device, queue);

@@ -10,6 +10,9 @@
 /* Enough for a frame whose MTU is 1500, where nobody says more. */
 #define MTU_DEFAULT 1500u
 #define ETHERNET_HEADER_MAX 22u /* two VLAN tags included */
+/* The host's kernel waits for all its CPUs when a tap's queue is switched. */
+#define CONTROL_IN_A_SECOND 16
+#define SECOND 1000000000ull
 
 /* What the guest may be offered for what the uplink can do. */
 static const struct {
@@ -137,6 +140,19 @@ static void may_transmit(void *context)
         net_transmit(&net->pairs[i]);
 }
 
+/* Right behind the pairs, of which there is one without MQ. */
+static unsigned int control_queue(const struct net *net)
+{
+    return virtio_has(&net->virtio, NET_F_MQ) ? 2 * net->pair_count : 2;
+}
+
+static void may_control(void *context)
+{
+    struct net *net = context;
+
+    virtio_kick_again(&net->virtio, control_queue(net));
+}
+
 /* ---- the life of the device --------------------------------------------- */
 
 int net_set_pairs(struct net *net, unsigned int pairs)
@@ -191,6 +207,7 @@ static void net_reset(struct virtio_device *device)
     net->active = 0;
     rate_limit_cancel(net->receive_limit);
     rate_limit_cancel(net->transmit_limit);
+    rate_limit_cancel(net->control_limit);
     for (unsigned int i = 0; i < net->pair_count; i++) {
         struct net_pair *pair = &net->pairs[i];
 
@@ -208,7 +225,7 @@ static bool is_control(const struct net *net, unsigned int queue)
 {
     if (!virtio_has(&net->virtio, NET_F_CTRL_VQ))
         return false;
-    return queue == (virtio_has(&net->virtio, NET_F_MQ) ? 2 * net->pair_count : 2);
+    return queue == control_queue(net);
 }
 
 static void net_kick(struct virtio_device *device, unsigned int queue)
@@ -235,6 +252,7 @@ static void net_destroy(struct virtio_device *device)
     net_close_link_timer(net);
     rate_limit_destroy(net->receive_limit);
     rate_limit_destroy(net->transmit_limit);
+    rate_limit_destroy(net->control_limit);
     log_debug(device->env.log, "net: %llu frames to the guest, %llu dropped; %llu from it, %llu "
               "dropped", (unsigned long long)counters->received,
               (unsigned long long)counters->received_dropped, (unsigned long long)counters->sent,
@@ -259,7 +277,15 @@ static int create_limits(struct net *net, const struct net_options *options, str
 
     limit.config = options->transmit_rate;
     limit.ready = may_transmit;
-    return result < 0 ? result : rate_limit_create(&net->transmit_limit, &limit, error);
+    if (result == 0)
+        result = rate_limit_create(&net->transmit_limit, &limit, error);
+    limit.config = (struct rate_limit_config){
+        .operations = { CONTROL_IN_A_SECOND, SECOND, 0 },
+    };
+    limit.ready = may_control;
+    if (result == 0 && net->pair_count > 1)
+        result = rate_limit_create(&net->control_limit, &limit, error);
+    return result;
 }
 
 static int choose_mac(struct net *net, const struct net_options *options, struct error *error)

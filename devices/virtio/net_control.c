@@ -31,8 +31,8 @@ void net_control(struct net *net, unsigned int queue)
     struct virtio_chain chain = { .segments = segments, .capacity = NET_QUEUE_SIZE };
     int result = 0;
 
-    for (unsigned int i = 0; i < NET_QUEUE_SIZE && (result = virtqueue_pop(control, &chain)) > 0;
-         i++) {
+    for (unsigned int i = 0; i < NET_QUEUE_SIZE && rate_limit_allows(net->control_limit) &&
+                             (result = virtqueue_pop(control, &chain)) > 0; i++) {
         struct chain_cursor input = chain_readable(&chain), output = chain_writable(&chain);
         struct control_command command;
         uint8_t answer = CONTROL_ERROR;
@@ -45,12 +45,13 @@ void net_control(struct net *net, unsigned int queue)
         }
         if (command.class == CONTROL_MQ && command.command == CONTROL_MQ_PAIRS_SET)
             answer = set_pairs(net, &input);
+        rate_limit_charge(net->control_limit, 0, 1);
         chain_write(&output, &answer, sizeof(answer));
         virtqueue_push(control, chain.head, sizeof(answer));
     }
     if (result < 0)
         virtio_needs_reset(&net->virtio, "the control queue is corrupt");
     virtio_notify(&net->virtio, queue);
-    if (virtqueue_enable_notify(control))
+    if (virtqueue_enable_notify(control) && rate_limit_allows(net->control_limit))
         virtio_kick_again(&net->virtio, queue);
 }

@@ -148,6 +148,7 @@ struct net {
     size_t window_bytes;   /* that a frame may have, header included */
     struct rate_limit *receive_limit;
     struct rate_limit *transmit_limit;
+    struct rate_limit *control_limit; /* ours, whatever the user says */
     struct log_limit drops_told;
     struct net_counters counters;
     struct net_pair pairs[];

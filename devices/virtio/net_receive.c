@@ -232,7 +232,7 @@ static enum outcome receive_one(struct net_pair *pair)
     if (result <= 0)
         return receive_failed(pair, result);
     pair->errors = 0;
-    rate_limit_charge(net->receive_limit, (uint64_t)result);
+    rate_limit_charge(net->receive_limit, (uint64_t)result, 1);
     window->frame = (size_t)result;
     window->unspilled = window->frame < window->bytes ? window->frame : window->bytes;
     if (window->frame < HEADER + UPLINK_FRAME_MIN) {

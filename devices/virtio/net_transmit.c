@@ -76,6 +76,13 @@ static enum outcome finish(struct net_pair *pair, uint16_t head, uint64_t *count
     return SENT;
 }
 
+/* It cost a look at it, and counts as a frame of LENGTH bytes. */
+static enum outcome drop(struct net_pair *pair, uint16_t head, size_t length)
+{
+    rate_limit_charge(pair->net->transmit_limit, length, 1);
+    return finish(pair, head, &pair->net->counters.sent_dropped);
+}
+
 /* The frame of LENGTH bytes whose pieces are SEGMENTS, the header the first of them. */
 static enum outcome send_frame(struct net_pair *pair, uint16_t head, struct iovec *segments,
                                int count, size_t length)
@@ -84,7 +91,7 @@ static enum outcome send_frame(struct net_pair *pair, uint16_t head, struct iove
     ssize_t result;
 
     if (!net->uplink || net->ended)
-        return finish(pair, head, &net->counters.sent_dropped);
+        return drop(pair, head, length);
     result = net->uplink->ops->send(net->uplink, pair->index, segments, count);
     if (result == -EAGAIN) {
         virtqueue_unpop(net_transmit_queue(pair), head);
@@ -93,8 +100,8 @@ static enum outcome send_frame(struct net_pair *pair, uint16_t head, struct iove
     if (result == -EPIPE)
         net_uplink_ended(net, net->uplink->ops->reason(net->uplink));
     if (result < 0)
-        return finish(pair, head, &net->counters.sent_dropped);
-    rate_limit_charge(net->transmit_limit, length);
+        return drop(pair, head, length);
+    rate_limit_charge(net->transmit_limit, length, 1);
     return finish(pair, head, &net->counters.sent);
 }
 
@@ -122,12 +129,12 @@ static enum outcome transmit_one(struct net_pair *pair)
         return broken(pair, "a frame to send has no header");
     length = (size_t)chain.readable_bytes - HEADER;
     if (length < UPLINK_FRAME_MIN || length > UPLINK_FRAME_MAX)
-        return finish(pair, chain.head, &net->counters.sent_dropped);
+        return drop(pair, chain.head, length);
     result = check_header(net, &header, length);
     if (result == -EPROTO)
         return broken(pair, "a frame asks for an offload that was not negotiated");
     if (result < 0)
-        return finish(pair, chain.head, &net->counters.sent_dropped);
+        return drop(pair, chain.head, length);
     /* Our copy of the header takes the place of the guest's. */
     first = &chain.segments[cursor.segment];
     first->iov_base = (uint8_t *)first->iov_base + cursor.offset;

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/registry.h"
+
 static void check_reading_and_writing(struct disk_bench *bench, const char *settings)
 {
     uint8_t *data;
@@ -289,6 +291,59 @@ static void test_the_rate_holds(void **state)
     assert_int_equal(count, 24);
 }
 
+/* How many of COUNT requests are served at once; the others wait for the limit. */
+static unsigned int served_at_once(struct disk_bench *bench, const char *limit, uint32_t type,
+                                   unsigned int count, uint32_t sectors)
+{
+    struct bench_range ranges[16];
+    struct virtq_used_element used;
+    unsigned int served = 0;
+
+    disk_bench_start(bench, limit, BENCH_ALL_FEATURES, 1);
+    for (unsigned int i = 0; i < 16; i++)
+        ranges[i] = (struct bench_range){ sectors * i, sectors, 0 };
+    memcpy(disk_bench_data(bench), ranges, sizeof(ranges));
+    for (unsigned int i = 0; i < count; i++)
+        disk_bench_add(bench, 0, i, type, 0, 0, type == BLK_FLUSH ? 0 : type == BLK_GET_ID ? 20 : 256);
+    fake_driver_write(&bench->driver, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    run_loop_for(bench->fixture.env.loop, 50);
+    while (fake_driver_used(&bench->driver, 0, &used))
+        served++;
+    fake_driver_destroy(&bench->driver);
+    block_class.release(bench->options);
+    bench->options = NULL;
+    bench->block = NULL;
+    return served;
+}
+
+/* Zeroes and discards by the bytes that they name, each of their ranges as an operation; and all else. */
+static void test_whatever_costs_the_host_counts(void **state)
+{
+    struct disk_bench *bench = *state;
+
+    /* 16 ranges of 32 KiB are half a MiB: after two requests a MiB is used up. */
+    assert_in_range(served_at_once(bench, ",rate=1M", BLK_ZEROES, 8, 64), 2, 4);
+    assert_in_range(served_at_once(bench, ",rate=1M", BLK_DISCARD, 8, 64), 2, 4);
+    assert_in_range(served_at_once(bench, ",ops=20", BLK_ZEROES, 8, 1), 2, 4);
+    assert_in_range(served_at_once(bench, ",ops=20", BLK_DISCARD, 8, 1), 2, 4);
+    assert_in_range(served_at_once(bench, ",ops=20", BLK_FLUSH, 40, 0), 20, 30);
+    assert_in_range(served_at_once(bench, ",ops=20", BLK_GET_ID, 40, 0), 20, 30);
+    assert_in_range(served_at_once(bench, ",ops=20", 99, 40, 0), 20, 30); /* no such request */
+}
+
+/* A driver that keeps to the limits of ranges is never in debt by more than a bucket. */
+static void test_ranges_are_not_larger_than_the_bucket(void **state)
+{
+    struct disk_bench *bench = *state;
+    uint32_t discard, zeroes;
+
+    disk_bench_start(bench, ",rate=1M", BENCH_ALL_FEATURES, 1);
+    fake_driver_config(&bench->driver, 36, &discard, 4);
+    fake_driver_config(&bench->driver, 48, &zeroes, 4);
+    assert_int_equal(discard, 2048);
+    assert_int_equal(zeroes, 2048);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +360,8 @@ int main(void)
         DISK_TEST(test_read_only),
         DISK_TEST(test_growing_is_told),
         DISK_TEST(test_the_rate_holds),
+        DISK_TEST(test_whatever_costs_the_host_counts),
+        DISK_TEST(test_ranges_are_not_larger_than_the_bucket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

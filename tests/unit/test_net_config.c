@@ -205,22 +205,27 @@ static void test_the_control_queue_without_mq(void **state)
     assert_int_equal(uplink->pairs_set, 1);
 }
 
-static void test_more_commands_than_one_round(void **state)
+/* Each switch of a tap's queues has the host's kernel wait for all its CPUs: there are so many in a second. */
+static void test_more_commands_than_the_rate(void **state)
 {
     unsigned int answers = 0;
 
     (void)state;
     start_pairs();
     memcpy(fake_memory(&driver, AT, 4), (uint8_t[]){ 4, 0, 1, 0 }, 4);
-    for (unsigned int i = 0; i < 100; i++)
+    for (unsigned int i = 0; i < 80; i++)
         fake_driver_add(&driver, CONTROL, FAKE_DIRECT, 2,
                         (struct fake_buffer[]){ { AT, 4 }, { ANSWER_AT, 1, true } });
     fake_driver_kick(&driver, CONTROL);
     while (fake_driver_used(&driver, CONTROL, &used))
         answers++;
-    assert_int_equal(answers, 100);
+    assert_in_range(answers, 16, 40);
+    /* The others have their turn without a kick. */
+    while (answers < 80 && fake_driver_wait(&driver, CONTROL, &used))
+        answers++;
+    assert_int_equal(answers, 80);
     /* And by notification, as the event index says. */
-    assert_int_equal(fake_avail_event(&driver, CONTROL), 100);
+    assert_int_equal(fake_avail_event(&driver, CONTROL), 80);
 }
 
 /* ---- --net ---- */
@@ -357,7 +362,7 @@ int main(void)
         NET_TEST(test_wrong_commands_are_refused),
         NET_TEST(test_a_command_that_is_none),
         NET_TEST(test_the_control_queue_without_mq),
-        NET_TEST(test_more_commands_than_one_round),
+        NET_TEST(test_more_commands_than_the_rate),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_options_that_are_wrong),
         cmocka_unit_test(test_too_many_forwards),

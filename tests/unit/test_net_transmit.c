@@ -294,6 +294,24 @@ static void test_a_rate_limit_holds_and_goes_on(void **state)
     assert_int_equal(sent, 9);
 }
 
+/* Frames that are dropped cost a look at them: they count as the others do. */
+static void test_dropped_frames_count(void **state)
+{
+    unsigned int used_up = 0;
+
+    (void)state;
+    start(0);
+    memcpy(fake_memory(&driver, AT, HEADER), &empty, HEADER);
+    for (uint16_t i = 0; i < 60; i++)
+        fake_driver_add(&driver, TX, FAKE_DIRECT, 2,
+                        (struct fake_buffer[]){ { AT, HEADER }, { FRAME_AT, 5 } });
+    fake_driver_kick(&driver, TX);
+    while (fake_driver_used(&driver, TX, &used))
+        used_up++;
+    assert_in_range(used_up, 1, 30);
+    assert_int_equal(uplink->sends, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_sent_in_part_is_flushed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_round_ends_at_the_queue_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_device_behind, set_up_without_uplink, tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_frames_count, set_up_limited, tear_down),
         cmocka_unit_test_setup_teardown(test_a_rate_limit_holds_and_goes_on, set_up_limited,
                                         tear_down),
     };

@@ -210,7 +210,7 @@ static void test_the_one_refused_is_told_once(void **state)
 
     make_limit(limited, 1000, 0);
     assert_true(rate_limit_allows(limited->limit));
-    rate_limit_charge(limited->limit, 1000);
+    rate_limit_charge(limited->limit, 1000, 1);
     assert_false(rate_limit_allows(limited->limit));
     assert_false(rate_limit_allows(limited->limit));
     limited->now += SECOND;
@@ -228,7 +228,7 @@ static void test_operations_count_whatever_their_size(void **state)
     make_limit(limited, 1 << 20, 3);
     for (int i = 0; i < 3; i++) {
         assert_true(rate_limit_allows(limited->limit));
-        rate_limit_charge(limited->limit, 1);
+        rate_limit_charge(limited->limit, 1, 1);
     }
     assert_false(rate_limit_allows(limited->limit));
 }
@@ -238,7 +238,7 @@ static void test_a_cancelled_wait_tells_nobody(void **state)
     struct limited *limited = *state;
 
     make_limit(limited, 1000, 0);
-    rate_limit_charge(limited->limit, 1000);
+    rate_limit_charge(limited->limit, 1000, 1);
     assert_false(rate_limit_allows(limited->limit));
     rate_limit_cancel(limited->limit);
     run_loop_for(limited->fixture.env.loop, 30);
@@ -252,7 +252,7 @@ static void test_no_limit_is_none(void **state)
     make_limit(limited, 0, 0);
     assert_null(limited->limit);
     assert_true(rate_limit_allows(NULL));
-    rate_limit_charge(NULL, 1);
+    rate_limit_charge(NULL, 1, 1);
     rate_limit_cancel(NULL);
     rate_limit_destroy(NULL);
 }
@@ -268,7 +268,7 @@ static void test_a_debt_moves_with_the_vm(void **state)
 
     limited->now = 100 * SECOND;
     make_limit(limited, 10, 0);
-    rate_limit_charge(limited->limit, 11);
+    rate_limit_charge(limited->limit, 11, 1);
     limited->now += SECOND / 20; /* half a token */
     assert_int_equal(state_create(&moving, &error), 0);
     state_begin(moving, "limit", 0, 1);
