@@ -21,6 +21,9 @@ $(BUILD)/tests/test_init: $(patsubst %,$(BUILD)/obj/guest/init/%.o,channel tar u
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
+# These are the VM's process, when its guest has broken into it.
+$(BUILD)/tests/test_broken_monitor: LDFLAGS += -Wl,--wrap=boot_monitor
+$(BUILD)/tests/test_broken_vm: LDFLAGS += -Wl,--wrap=vm_create
 # This one refuses io_uring.
 $(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit
 # This one refills a queue as it is served.

@@ -11,11 +11,29 @@
 #define HEAD_LENGTH 160
 #define ELLIPSIS " [...] "
 
-static void keep_one_line(char *text)
+/* Bytes of the UTF-8 character at TEXT; 0 for what is none, or one that controls a terminal. */
+static size_t shown_length(const unsigned char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
+    size_t length = text[0] < 0x80 ? 1 : text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : text[0] >= 0xc2 ? 2 : 0;
+
+    if (text[0] < ' ' || text[0] == 0x7f || text[0] > 0xf4 || (text[0] == 0xe0 && text[1] < 0xa0) ||
+        (text[0] == 0xf0 && text[1] < 0x90))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return text[0] == 0xc2 && text[1] < 0xa0 ? 0 : length;
+}
+
+void error_keep_one_line(char *text)
+{
+    while (*text) {
+        size_t length = shown_length((const unsigned char *)text);
+
+        if (length == 0)
             *text = '?';
+        text += length > 0 ? length : 1;
+    }
 }
 
 static void keep_message(struct error *error, const char *text)
@@ -28,7 +46,7 @@ static void keep_message(struct error *error, const char *text)
     else
         snprintf(error->message, sizeof(error->message), "%.*s" ELLIPSIS "%s", HEAD_LENGTH, text,
                  text + length - tail);
-    keep_one_line(error->message);
+    error_keep_one_line(error->message);
 }
 
 __attribute__((format(printf, 3, 0))) static int

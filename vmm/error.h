@@ -31,4 +31,10 @@ int error_set(struct error *error, int number, const char *format, ...)
 int error_system(struct error *error, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * Text that others chose, such as a file's name or a broken monitor's words, as a line that does nothing to a terminal: '?' in
+ * place of control characters, those of 8 bits (C1) among them, and of what is no UTF-8.
+ */
+void error_keep_one_line(char *text);
+
 #endif

@@ -2,6 +2,7 @@
 #include "vmm/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,19 @@ const char *const log_level_names[LOG_LEVEL_COUNT + 1] = {
     [LOG_INFO] = "info",
     [LOG_DEBUG] = "debug",
 };
+
+/* What poll(2) promises of a pipe, a line has room in.  Who has kept us waiting once does not so again. */
+static bool is_ready(struct log *log)
+{
+    struct pollfd reader = { .fd = log->fd, .events = POLLOUT };
+
+    if (log->patience_ms == 0)
+        return true;
+    if (poll(&reader, 1, (int)log->patience_ms) != 0) /* an error is for write(2) to meet */
+        return true;
+    log->patience_ms = 1;
+    return false;
+}
 
 __attribute__((format(printf, 3, 0))) static void
 write_line(struct log *log, enum log_level level, const char *format, va_list arguments)
@@ -35,7 +49,7 @@ write_line(struct log *log, enum log_level level, const char *format, va_list ar
         line[length++] = '\r';
     line[length++] = '\n';
     /* There is nobody left to tell when the log itself cannot be written. */
-    written = write(log->fd, line, length);
+    written = is_ready(log) ? write(log->fd, line, length) : 0;
     (void)written;
 }
 
@@ -70,6 +84,7 @@ int log_share(struct log *log, struct error *error)
     atomic_init(&allowance->lines, LOG_ALLOWANCE);
     atomic_init(&allowance->refilled_at, seconds());
     log->allowance = allowance;
+    log->patience_ms = LOG_PATIENCE_MS;
     return 0;
 }
 

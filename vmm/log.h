@@ -39,7 +39,11 @@ struct log {
     /* The guest's console owns the terminal in raw mode: lines need CR LF. */
     atomic_bool raw_terminal;
     struct log_allowance *allowance; /* NULL until log_share() */
+    /* In a supervisor, which must not stand still with a reader of its lines: ms that it waits for one, once; 0: as long as it takes. */
+    unsigned int patience_ms;
 };
+
+#define LOG_PATIENCE_MS 1000
 
 struct log_limit {
     atomic_uint count;
@@ -58,7 +62,8 @@ void log_limited(struct log *log, struct log_limit *limit, enum log_level level,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * From here on the allowance counts, in this process and those that it forks.
+ * From here on the allowance counts, in this process and those that it forks; and this one, a supervisor, waits for no reader
+ * longer than LOG_PATIENCE_MS: what that does not take is lost.
  * log_tell_left_out() begins to count anew; the allowance stays as it is.
  */
 int log_share(struct log *log, struct error *error);

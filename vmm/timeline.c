@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/error.h"
+
 #define BAR_WIDTH 40
 
 void timeline_mark_number(struct timeline *timeline, const char *name, uint32_t number)
@@ -54,13 +56,6 @@ static void draw_bar(char *bar, int64_t from, int64_t to, int64_t total)
     memset(bar + start, '#', end - start);
 }
 
-static void keep_printable(char *text)
-{
-    for (; *text; text++)
-        if (*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
 void timeline_print(const struct timeline *timeline, int fd)
 {
     unsigned int count = atomic_load(&timeline->count);
@@ -87,7 +82,7 @@ void timeline_print(const struct timeline *timeline, int fd)
             snprintf(name, sizeof(name), "%.*s %u", TIMELINE_NAME_SIZE, mark->name, mark->number);
         else
             snprintf(name, sizeof(name), "%.*s", TIMELINE_NAME_SIZE, mark->name);
-        keep_printable(name);
+        error_keep_one_line(name);
         draw_bar(bar, before, at, total);
         dprintf(fd, "  %-22s%10.3f%11.3f  |%s|\n", name, (double)at / 1e6,
                 (double)(int64_t)((uint64_t)at - (uint64_t)before) / 1e6, bar);

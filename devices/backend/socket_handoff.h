@@ -16,7 +16,8 @@ int socket_handoff_send(int fd, uint32_t port);
 /*
  * The next one that came over FD, non-blocking, and its *PORT.  -EAGAIN: none
  * is there; -ENOTCONN: the other process is gone; -EPROTO: a message that is
- * no connection.
+ * no connection, which its sender never makes: a guest has broken into it.
+ * What is returned is a connected unix stream; the sender may still share it.
  */
 int socket_handoff_receive(int fd, uint32_t *port);
 

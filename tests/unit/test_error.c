@@ -27,6 +27,9 @@ static void test_one_line(void **state)
     (void)state;
     error_set(&error, EINVAL, "%s: bad", "a\nb\033[2Jc\x7f\r\tl\xc3\xa4");
     assert_string_equal(error.message, "a?b?[2Jc???l\xc3\xa4: bad");
+    /* Also those of 8 bits, which UTF-8 has in two, and what is none. */
+    error_set(&error, EINVAL, "%s", "a\x9b" "2J\xc2\x9b" "31m\xc2\xa0\xe0\x82\x9b\xf0\x80\x82\x9b\xff\xe2\x82\xac\xc3");
+    assert_string_equal(error.message, "a?2J??31m\xc2\xa0????????\xe2\x82\xac?");
     error_system(&error, EINVAL, "%s", "x\ny");
     assert_string_equal(error.message, "x?y: Invalid argument; 'mote doctor' may tell more");
 }

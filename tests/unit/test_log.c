@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fixture.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -166,6 +167,35 @@ static void test_limit_across_threads(void **state)
     close(shared.log.fd);
 }
 
+/* A supervisor does not stand still with whoever reads its lines; the first is waited for, a second long. */
+static void test_a_reader_that_stopped(void **state)
+{
+    struct log log = { .level = LOG_INFO };
+    struct error error = ERROR_INIT;
+    char bytes[4096] = "";
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], bytes, sizeof(bytes)) > 0)
+        continue;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    log.fd = ends[1];
+    assert_int_equal(log_share(&log, &error), 0);
+    alarm(20);
+    for (unsigned int i = 0; i < 100; i++)
+        log_warn(&log, "nobody reads this");
+    alarm(0);
+    /* And once it reads again, it gets the next one. */
+    assert_int_equal(read(ends[0], bytes, sizeof(bytes)), sizeof(bytes));
+    log_warn(&log, "this is read");
+    while (read(ends[0], bytes, sizeof(bytes) - 1) == (ssize_t)sizeof(bytes) - 1)
+        continue;
+    assert_non_null(memmem(bytes, sizeof(bytes), "this is read", 12));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_limit_across_threads),
         cmocka_unit_test(test_allowance),
         cmocka_unit_test(test_nothing_left_out),
+        cmocka_unit_test(test_a_reader_that_stopped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

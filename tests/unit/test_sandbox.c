@@ -118,15 +118,71 @@ static void test_last_words_of_a_liar(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    last_words_tell(SANDBOX_MONITOR, &words, 0, &error);
-    assert_non_null(strstr(error.message, "one thread called system call -5"));
+    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    assert_non_null(strstr(error.message, "the sandbox ended the VM: one thread called system call -5"));
     words.call = INT32_MAX;
     words.thread = SANDBOX_IO;
-    last_words_tell(SANDBOX_MONITOR, &words, 0, &error);
+    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "I/O thread called system call 2147483647"));
     words.call = SYS_execve;
-    last_words_tell(SANDBOX_MONITOR, &words, 0, &error);
+    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "called execve"));
+}
+
+/* What the kernel does not confirm is a claim, whatever the words are. */
+static void test_claims(void **state)
+{
+    static const int32_t signals[] = { SIGSYS, SIGBUS, SIGKILL, 0, -1, INT32_MAX };
+    static const int statuses[] = { 0, 125 << 8, SIGKILL, SIGSEGV, SIGBUS, SIGSYS };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        for (size_t j = 0; j < sizeof(statuses) / sizeof(statuses[0]); j++) {
+            struct last_words words = { .signal = signals[i], .call = SYS_execve };
+            struct error error = ERROR_INIT;
+            bool confirmed = signals[i] == statuses[j] && (signals[i] == SIGSYS || signals[i] == SIGBUS);
+
+            assert_true(last_words_tell(SANDBOX_MONITOR, &words, false, statuses[j], &error) < 0);
+            assert_int_equal(strstr(error.message, "is not confirmed by the host's kernel") == NULL, confirmed);
+        }
+}
+
+static void lie(struct sandbox *sandbox, size_t length, bool ends)
+{
+    struct last_words words = { .signal = SIGSYS, .call = SYS_execve };
+
+    if (write(sandbox->words_fd, &words, length) == (ssize_t)length && ends)
+        _exit(0);
+    be_killed();
+}
+
+/* sandbox_look() never waits, sandbox_wait() not for ever. */
+static void test_words_without_an_end(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length <= sizeof(struct last_words); length += sizeof(struct last_words) - 1) {
+        struct sandbox_config config = SANDBOX_CONFIG_DEFAULT;
+        struct log log = { .fd = -1, .level = LOG_ERROR };
+        struct error error = ERROR_INIT;
+        struct sandbox *sandbox;
+
+        assert_int_equal(sandbox_create(&sandbox, &config, &log, &error), 0);
+        assert_int_equal(sandbox_look(sandbox), SANDBOX_RUNS);
+        if (sandbox_fork(sandbox, &error) == 0)
+            lie(sandbox, length, false);
+        alarm(20);
+        while (sandbox_look(sandbox) == SANDBOX_RUNS)
+            usleep(1000);
+        assert_int_equal(sandbox_look(sandbox), SANDBOX_ENDS);
+        assert_true(sandbox_wait(sandbox, &error) < 0);
+        assert_non_null(strstr(error.message, "did not end and was killed"));
+        if (sandbox_fork(sandbox, &error) == 0)
+            lie(sandbox, length, true);
+        assert_true(sandbox_wait(sandbox, &error) < 0);
+        assert_non_null(strstr(error.message, "is not confirmed"));
+        alarm(0);
+        sandbox_destroy(sandbox);
+    }
 }
 
 int main(void)
@@ -136,6 +192,8 @@ int main(void)
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_a_killed_child),
         cmocka_unit_test(test_last_words_of_a_liar),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_words_without_an_end),
     };
 
     return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);

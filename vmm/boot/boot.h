@@ -77,6 +77,23 @@ struct boot_report {
     struct timeline timeline;
 };
 
+/* ---- account.c: in the supervisor ------------------------------------------ */
+
+/* A copy of what was SENT whose texts can be shown. */
+void boot_take_report(struct boot_report *report, const struct boot_report *sent);
+
+/*
+ * What came of a monitor with this REPORT, NULL for none, whose process ended with STATUS, by sandbox_wait(): its error is
+ * ours.  One that the kernel contradicts is none: its `end` becomes VM_RUNNING.
+ */
+int boot_judge(struct boot_report *report, int status, struct error *error);
+
+/* Mote's exit status, and what the user is told; SIGNAL ended the VM, 0 for none. */
+int boot_status(const struct boot_report *report, int signal);
+void boot_tell_end(const struct boot_report *report, int signal, struct log *log);
+
+/* ---- the monitor ----------------------------------------------------------- */
+
 struct boot_monitor {
     const struct boot_config *config;
     struct log *log;

@@ -153,6 +153,7 @@ _Noreturn void boot_monitor(struct boot_monitor *monitor)
     struct error error = ERROR_INIT;
     sigset_t set;
 
+    monitor->log->patience_ms = 0; /* that of a supervisor */
     /* Signals are the supervisor's, even those that go to the whole job. */
     fill_but_faults(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);

@@ -21,6 +21,8 @@
 
 /* More than the monitor takes for its last output. */
 #define PATIENCE_SECONDS 5
+/* Messages of the monitor's that nobody asked for: one may come too late, a dozen come from an attacker. */
+#define UNASKED_MAX 16
 
 struct supervisor {
     struct boot_monitor monitor; /* what the child gets */
@@ -31,11 +33,14 @@ struct supervisor {
     struct sandbox *sandbox;
     struct signals signals;
     struct timer patience;
+    struct timer farewell; /* from the monitor's last words to its end */
     int channel;
     int signal; /* that ended the VM, 0 for none */
     bool told_to_stop; /* by the control socket */
     bool overdue;
-    bool reported;
+    bool broken; /* the monitor: it was killed for what it sent */
+    bool readied, ran, reported; /* what the monitor says once each */
+    unsigned int unasked;
     struct boot_report report;
     struct orders *orders; /* NULL for a VM without a name */
 };
@@ -94,11 +99,15 @@ static void suspend(struct supervisor *supervisor)
     sandbox_signal(supervisor->sandbox, SIGCONT);
 }
 
+static void look_at_monitor(struct supervisor *supervisor);
+
 static void signal_arrived(void *context, int number)
 {
     struct supervisor *supervisor = context;
 
-    if (number == SIGTSTP)
+    if (number == SIGCHLD)
+        look_at_monitor(supervisor);
+    else if (number == SIGTSTP)
         suspend(supervisor);
     else if (number == SIGWINCH || (number == SIGHUP && can_refresh(&supervisor->config->vm)))
         refresh(supervisor);
@@ -116,8 +125,10 @@ static void patience_ended(void *context)
 
 static int watch_signals(struct supervisor *supervisor, struct error *error)
 {
-    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH };
+    static const int wanted[] = { SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGWINCH, SIGCHLD };
     int result;
+
+    signal(SIGCHLD, SIG_DFL); /* a child that is waited for is not to be reaped by the kernel */
 
     supervisor->signals.arrived = signal_arrived;
     supervisor->signals.context = supervisor;
@@ -142,34 +153,53 @@ static int watch(struct supervisor *supervisor, int fd, event_handler handler,
     return result < 0 ? error_system(error, -result, "event loop") : 0;
 }
 
-static void take_report(struct supervisor *supervisor, const struct boot_report *report)
+/* Each of these returns whether it was due. */
+static bool take_report(struct supervisor *supervisor, const struct boot_report *report)
 {
-    supervisor->report = *report;
+    bool first = !supervisor->reported;
+
+    boot_take_report(&supervisor->report, report);
     supervisor->reported = true;
-    supervisor->report.how[sizeof(report->how) - 1] = '\0';
-    supervisor->report.message[sizeof(report->message) - 1] = '\0';
+    return first;
 }
 
-static void tell_start(struct supervisor *supervisor)
+static bool tell_start(struct supervisor *supervisor)
 {
     int *fd = &supervisor->config->started_fd;
+    bool first = !supervisor->ran;
 
-    if (*fd >= 0 && send(*fd, "", 1, MSG_NOSIGNAL) != 1)
+    supervisor->ran = true;
+    if (*fd >= 0 && send(*fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
         log_debug(supervisor->log, "nobody waits any more for the VM to run");
     cleanup_close(fd);
     *fd = -1;
+    return first;
 }
 
-static void word_arrived(struct supervisor *supervisor, char word)
+static bool word_arrived(struct supervisor *supervisor, char word)
 {
-    if (word == BOOT_RUNS) {
-        tell_start(supervisor);
-    } else if (word == BOOT_READY && supervisor->terminal) {
-        terminal_raw(supervisor->terminal);
-        wish(supervisor, BOOT_GO);
-    }
+    if (word == BOOT_RUNS)
+        return tell_start(supervisor);
+    if (word != BOOT_READY || !supervisor->terminal || supervisor->readied)
+        return false;
+    supervisor->readied = true;
+    terminal_raw(supervisor->terminal);
+    wish(supervisor, BOOT_GO);
+    return true;
 }
 
+/* A flood of them would have this process work for it, outside of the VM's limits. */
+static void count_unasked(struct supervisor *supervisor)
+{
+    if (++supervisor->unasked != UNASKED_MAX)
+        return;
+    supervisor->broken = true;
+    sandbox_signal(supervisor->sandbox, SIGKILL);
+    event_loop_remove(supervisor->loop, supervisor->channel);
+    orders_channel(supervisor->orders, -1, NULL);
+}
+
+/* With MSG_TRUNC the length is the message's own, also of one that is too long for any. */
 static void message_arrived(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
@@ -178,29 +208,62 @@ static void message_arrived(void *context, uint32_t events)
         struct boot_report report;
         struct order_answer answer;
     } message;
-    ssize_t length = recv(supervisor->channel, &message, sizeof(message), MSG_DONTWAIT);
+    ssize_t length = recv(supervisor->channel, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+    bool asked = false;
 
     (void)events;
-    if (length == (ssize_t)sizeof(message.report)) {
-        take_report(supervisor, &message.report);
-    } else if (length == (ssize_t)sizeof(message.answer)) {
-        orders_answered(supervisor->orders, &message.answer);
-    } else if (length == 1) {
-        word_arrived(supervisor, message.word);
-    } else if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
-        /* Its end is told by the sandbox's descriptor; until then it answers nobody who waits. */
+    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
+        /* Its end is told by the sandbox; until then it answers nobody who waits. */
         event_loop_remove(supervisor->loop, supervisor->channel);
         orders_channel(supervisor->orders, -1, NULL);
+        return;
     }
+    if (length == (ssize_t)sizeof(message.report))
+        asked = take_report(supervisor, &message.report);
+    else if (length == (ssize_t)sizeof(message.answer))
+        asked = orders_answered(supervisor->orders, &message.answer);
+    else if (length == 1)
+        asked = word_arrived(supervisor, message.word);
+    if (length > 0 && !asked)
+        count_unasked(supervisor);
 }
 _Static_assert(sizeof(struct boot_report) != sizeof(struct order_answer), "told apart by their size");
 
-static void monitor_ended(void *context, uint32_t events)
+static void farewell_ended(void *context)
 {
-    struct supervisor *supervisor = context;
+    look_at_monitor(context);
+}
 
+/* There is a clock for it only then; without one there is no mercy. */
+static void expect_end(struct supervisor *supervisor)
+{
+    struct error error = ERROR_INIT;
+
+    if (supervisor->farewell.fd < 0 &&
+        timer_open(&supervisor->farewell, supervisor->loop, farewell_ended, supervisor, &error) < 0)
+        sandbox_signal(supervisor->sandbox, SIGKILL);
+    timer_set(&supervisor->farewell, SANDBOX_ENDS_MS + 1);
+}
+
+/* Never waits: a monitor that a guest has broken into may say its last words and live on. */
+static void look_at_monitor(struct supervisor *supervisor)
+{
+    switch (sandbox_look(supervisor->sandbox)) {
+    case SANDBOX_RUNS:
+        break;
+    case SANDBOX_ENDS:
+        expect_end(supervisor);
+        break;
+    case SANDBOX_ENDED:
+        event_loop_stop(supervisor->loop);
+        break;
+    }
+}
+
+static void monitor_spoke(void *context, uint32_t events)
+{
     (void)events;
-    event_loop_stop(supervisor->loop);
+    look_at_monitor(context);
 }
 
 static int start_monitor(struct supervisor *supervisor, struct error *error)
@@ -216,6 +279,7 @@ static int start_monitor(struct supervisor *supervisor, struct error *error)
         close(ends[0]);
         close(supervisor->signals.fd);
         close(supervisor->patience.fd);
+        cleanup_close(&supervisor->farewell.fd);
         cleanup_close(&supervisor->config->started_fd);
         event_loop_destroy(supervisor->loop);
         orders_close(supervisor->orders);
@@ -242,32 +306,29 @@ static int attend(struct supervisor *supervisor, struct error *error)
     int end_fd = sandbox_end_fd(supervisor->sandbox), result;
 
     if ((result = watch(supervisor, supervisor->channel, message_arrived, error)) < 0 ||
-        (result = watch(supervisor, end_fd, monitor_ended, error)) < 0 ||
+        (result = watch(supervisor, end_fd, monitor_spoke, error)) < 0 ||
         (result = event_loop_run(supervisor->loop, error)) < 0)
         return result;
     event_loop_remove(supervisor->loop, end_fd);
+    timer_close(&supervisor->farewell);
     /* Its last message may have come in the same moment. */
     message_arrived(supervisor, 0);
     return sandbox_wait(supervisor->sandbox, error);
 }
 
-/* What came of it: the monitor's error is ours. */
-static int judge(const struct supervisor *supervisor, int status, struct error *error)
+static int judge(struct supervisor *supervisor, int status, struct error *error)
 {
-    const struct boot_report *report = &supervisor->report;
-
-    if (supervisor->overdue)
+    if (supervisor->overdue) {
+        supervisor->report.end = VM_RUNNING;
         return error_set(error, ETIMEDOUT, "the VM did not end within %d s and was killed; see "
                          "what its disk or network waits for", PATIENCE_SECONDS);
-    if (status < 0)
-        return status;
-    if (!supervisor->reported)
-        return error_set(error, ECHILD, "the VM's process ended without a word (status %d); "
-                         "please report it", status);
-    if (report->error_number)
-        return error_set(error, report->error_number > 0 ? report->error_number : EINVAL, "%s",
-                         report->message);
-    return 0;
+    }
+    if (supervisor->broken) {
+        supervisor->report.end = VM_RUNNING;
+        return error_set(error, EPROTO, "the VM's process sent what nobody asked for and was killed; its guest may have "
+                         "broken into it: report it");
+    }
+    return boot_judge(supervisor->reported ? &supervisor->report : NULL, status, error);
 }
 
 /* One monitor, from what it needs of the host to its end. */
@@ -276,8 +337,9 @@ static int run_monitor(struct supervisor *supervisor, struct error *error)
     struct vm_config *vm = &supervisor->config->vm;
     int result = vm_config_open_host(vm, supervisor->loop, error);
 
-    supervisor->reported = false;
-    supervisor->report.end = VM_RUNNING;
+    supervisor->readied = supervisor->ran = supervisor->reported = false;
+    supervisor->unasked = 0;
+    supervisor->report = (struct boot_report){ .end = VM_RUNNING };
     if (result == 0)
         result = start_monitor(supervisor, error);
     if (result == 0)
@@ -287,57 +349,7 @@ static int run_monitor(struct supervisor *supervisor, struct error *error)
     return result;
 }
 
-/* ---- the verdict ---------------------------------------------------------- */
-
-static int status_of(const struct supervisor *supervisor)
-{
-    switch (supervisor->report.end) {
-    case VM_POWERED_OFF:
-    case VM_RESET:
-        return STATUS_OK;
-    case VM_STOPPED:
-        return supervisor->signal ? STATUS_SIGNAL + supervisor->signal : STATUS_OK;
-    case VM_PANICKED:
-        return STATUS_PANIC;
-    default:
-        return STATUS_FAILED;
-    }
-}
-
-/* HOW comes from the monitor. */
-static const char *how(struct supervisor *supervisor)
-{
-    for (char *at = supervisor->report.how; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    return supervisor->report.how[0] ? supervisor->report.how : "no reason given";
-}
-
-static void log_end(struct supervisor *supervisor)
-{
-    struct log *log = supervisor->log;
-
-    switch (supervisor->report.end) {
-    case VM_POWERED_OFF:
-        log_info(log, "the guest powered off (%s)", how(supervisor));
-        break;
-    case VM_RESET:
-        log_info(log, "the guest reset (%s)", how(supervisor));
-        break;
-    case VM_STOPPED:
-        if (supervisor->signal)
-            log_info(log, "the VM was stopped (SIG%s)", sigabbrev_np(supervisor->signal));
-        else
-            log_info(log, "the VM was stopped (%s)", how(supervisor));
-        break;
-    case VM_PANICKED:
-        log_error(log, "the guest's kernel panicked (%s)", how(supervisor));
-        break;
-    default:
-        log_error(log, "the VM failed (%s)", how(supervisor));
-        break;
-    }
-}
+/* ---- all of them ---------------------------------------------------------- */
 
 /* A lost tail of output is an error, and its VM's end is told all the same. */
 static int run_all(struct supervisor *supervisor, int *status, struct error *error)
@@ -350,7 +362,7 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
             supervisor->told_to_stop || supervisor->config->on_reboot == ON_REBOOT_EXIT)
             break;
         log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
-                    how(supervisor));
+                    supervisor->report.how);
     }
     /* First of all: Ctrl-C is a signal again while a snapshot comes to its disk. */
     if (supervisor->terminal)
@@ -359,8 +371,8 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         result = orders_end(supervisor->orders, error);
     log_tell_left_out(supervisor->log);
     if (supervisor->report.end != VM_RUNNING) {
-        log_end(supervisor);
-        *status = status_of(supervisor);
+        boot_tell_end(&supervisor->report, supervisor->signal, supervisor->log);
+        *status = boot_status(&supervisor->report, supervisor->signal);
     }
     return result;
 }
@@ -422,6 +434,7 @@ static void close_supervisor(struct supervisor *supervisor)
     sandbox_destroy(supervisor->sandbox);
     signals_close(&supervisor->signals);
     timer_close(&supervisor->patience);
+    timer_close(&supervisor->farewell);
     event_loop_destroy(supervisor->loop);
     cleanup_close(&supervisor->channel);
 }
@@ -434,6 +447,7 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         .log = log,
         .signals = SIGNALS_INIT,
         .patience = TIMER_INIT,
+        .farewell = TIMER_INIT,
         .channel = -1,
         .monitor = { .config = config, .log = log, .timeline = timeline },
     };

@@ -50,15 +50,16 @@ static void drop_order(struct orders *orders)
         sandbox_files_written(orders->sandbox, false);
 }
 
-void orders_answered(struct orders *orders, const struct order_answer *answer)
+bool orders_answered(struct orders *orders, const struct order_answer *answer)
 {
     struct error error = ERROR_INIT;
+    bool owed = orders && orders->owed;
 
-    if (orders && orders->owed)
+    if (owed)
         drop_order(orders);
     /* One that nobody waits for comes too late, or from an attacker. */
     if (!orders || !orders->in_flight)
-        return;
+        return owed;
     orders->in_flight = false;
     timer_set(&orders->patience, 0);
     orders->was_paused = orders->paused;
@@ -75,13 +76,14 @@ void orders_answered(struct orders *orders, const struct order_answer *answer)
     }
     if (!error.number && orders->order.kind == ORDER_SNAPSHOT) {
         orders_snapshot_saved(orders);
-        return;
+        return true;
     }
     drop_order(orders);
     if (error.number)
         control_socket_refuse(orders->control, &error);
     else
         control_socket_answer(orders->control, NULL);
+    return true;
 }
 
 /* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */

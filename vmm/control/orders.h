@@ -37,7 +37,8 @@ int orders_create(struct orders **orders, const struct orders_owner *owner,
  */
 void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox);
 
-void orders_answered(struct orders *orders, const struct order_answer *answer);
+/* Returns whether there was an order that it answers. */
+bool orders_answered(struct orders *orders, const struct order_answer *answer);
 
 /* Has a paused VM go on, also one that is just being paused: somebody else than its client wants something of it. */
 void orders_go_on(struct orders *orders);

@@ -20,7 +20,11 @@
 #define LAST_WORDS_MS 10000
 /* For /output. */
 #define OUTPUT_MS 120000
+/* For the last of the guest's console, with --verbose. */
+#define LAST_CONSOLE_MS 1000
 #define HANDOFFS_PER_EVENT 16
+/* One answer may come too late; a dozen come from an attacker. */
+#define UNASKED_MAX 16
 
 uint64_t supervisor_now_ms(void)
 {
@@ -134,6 +138,13 @@ void supervisor_await_output(struct supervisor *supervisor)
 
 /* ---- what comes from the guest -------------------------------------------- */
 
+/* Its process did what that of a sound VM never does. */
+static void kill_broken_vm(struct supervisor *supervisor, const char *what)
+{
+    supervisor->broken = what;
+    vm_process_kill(&supervisor->vm);
+}
+
 static void connection_arrived(struct supervisor *supervisor, int fd, uint32_t port)
 {
     if (!supervisor_accept(supervisor, fd, port))
@@ -153,41 +164,20 @@ static void handoff_ready(void *context, uint32_t events)
             return;
         if (fd < 0) { /* SIGCHLD tells the rest */
             event_loop_remove(supervisor->loop, supervisor->vm.handoff);
+            if (fd == -EPROTO)
+                kill_broken_vm(supervisor, "handed over what is no connection");
             return;
         }
         connection_arrived(supervisor, fd, port);
     }
 }
 
-/* Keeps the last of what the guest's kernel said, for the case that it panics.  As read(2). */
-static ssize_t read_console(struct supervisor *supervisor)
-{
-    char bytes[1024];
-    ssize_t count = read(supervisor->vm.console, bytes, sizeof(bytes));
-
-    if (count <= 0)
-        return count;
-    if (supervisor->options->verbose && write(STDERR_FILENO, bytes, (size_t)count) < 0)
-        supervisor->failed = true;
-    console_tail_add(&supervisor->tail, bytes, (size_t)count);
-    return count;
-}
-
-static void console_ready(void *context, uint32_t events)
-{
-    struct supervisor *supervisor = context;
-    ssize_t count = read_console(supervisor);
-
-    (void)events;
-    if (count == 0 || (count < 0 && errno != EAGAIN))
-        event_loop_remove(supervisor->loop, supervisor->vm.console);
-}
-
-/* What is in the pipe when the VM has ended: at most as much as that holds. */
+/* What is in the pipe when the VM has ended. */
 static void drain_console(struct supervisor *supervisor)
 {
-    while (read_console(supervisor) > 0)
-        ;
+    console_show_drain(&supervisor->console, LAST_CONSOLE_MS);
+    if (supervisor->console.failed)
+        supervisor->failed = true;
 }
 
 static void vm_ended(struct supervisor *supervisor)
@@ -197,7 +187,10 @@ static void vm_ended(struct supervisor *supervisor)
     drain_console(supervisor);
     if (warm_starts_anew(supervisor))
         return;
-    if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
+    if (supervisor->broken)
+        supervisor_complain(supervisor, "the VM's process %s and was killed; its guest may have broken into it: "
+                            "report it", supervisor->broken);
+    else if (supervisor->vm.status < 0 || supervisor->vm.status == STATUS_FAILED)
         supervisor_complain(supervisor, "%s", supervisor->vm.error.message);
     else
         supervisor_complain(supervisor, "the guest's kernel %s before the job had ended%s%s; "
@@ -210,11 +203,59 @@ static void vm_ended(struct supervisor *supervisor)
 
 /* ---- signals -------------------------------------------------------------- */
 
+static void look_at_vm(struct supervisor *supervisor);
+
+static void farewell_ended(void *context)
+{
+    look_at_vm(context);
+}
+
+/* There is a clock for it only then; without one there is no mercy. */
+static void expect_end(struct supervisor *supervisor)
+{
+    struct error error = ERROR_INIT;
+
+    if (supervisor->farewell.fd < 0 &&
+        timer_open(&supervisor->farewell, supervisor->loop, farewell_ended, supervisor, &error) < 0)
+        vm_process_kill(&supervisor->vm);
+    timer_set(&supervisor->farewell, SANDBOX_ENDS_MS + 1);
+}
+
+/* Never waits: a VM's process that its guest has broken into may say its last words and live on. */
+static void look_at_vm(struct supervisor *supervisor)
+{
+    int end_fd = vm_process_end_fd(&supervisor->vm);
+
+    if (supervisor->over)
+        return;
+    switch (vm_process_look(&supervisor->vm)) {
+    case SANDBOX_RUNS:
+        break;
+    case SANDBOX_ENDS:
+        expect_end(supervisor);
+        break;
+    case SANDBOX_ENDED:
+        timer_close(&supervisor->farewell);
+        event_loop_remove(supervisor->loop, end_fd);
+        vm_ended(supervisor);
+        break;
+    }
+}
+
+/* Once: the rest is for the timer, or SIGCHLD. */
+static void vm_spoke(void *context, uint32_t events)
+{
+    struct supervisor *supervisor = context;
+
+    (void)events;
+    event_loop_remove(supervisor->loop, vm_process_end_fd(&supervisor->vm));
+    look_at_vm(supervisor);
+}
+
 static void children_changed(struct supervisor *supervisor)
 {
     output_check(supervisor);
-    if (!supervisor->over && vm_process_ended(&supervisor->vm))
-        vm_ended(supervisor);
+    look_at_vm(supervisor);
 }
 
 static void user_signalled(struct supervisor *supervisor, int number)
@@ -285,6 +326,7 @@ static void leave(void *context)
     event_loop_destroy(supervisor->loop);
     close(supervisor->signals.fd);
     close(supervisor->clock.fd);
+    cleanup_close(&supervisor->farewell.fd);
     warm_leave(supervisor);
     if (options->started_fd >= 0)
         close(options->started_fd);
@@ -292,24 +334,35 @@ static void leave(void *context)
     explicit_bzero(options->job, options->job_length);
 }
 
+/* A flood of answers would have this process work for it, outside of the VM's limits. */
+static void count_unasked(struct supervisor *supervisor)
+{
+    if (++supervisor->unasked != UNASKED_MAX)
+        return;
+    kill_broken_vm(supervisor, "answered what nobody asked");
+    event_loop_remove(supervisor->loop, supervisor->vm.channel);
+    orders_channel(supervisor->orders, -1, NULL);
+}
+
 /* Its end is told by SIGCHLD; until then it answers nobody who waits. */
 static void answer_came(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
     struct order_answer answer;
-    ssize_t length = recv(supervisor->vm.channel, &answer, sizeof(answer), MSG_DONTWAIT);
+    /* With MSG_TRUNC one that is too long is none. */
+    ssize_t length = recv(supervisor->vm.channel, &answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC);
 
     (void)events;
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING)
+    if (length <= 0) {
+        event_loop_remove(supervisor->loop, supervisor->vm.channel);
+        orders_channel(supervisor->orders, -1, NULL);
+    } else if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING) {
         warm_answered(supervisor, &answer);
-    else if (length == (ssize_t)sizeof(answer))
-        orders_answered(supervisor->orders, &answer);
-    if (length > 0)
-        return;
-    event_loop_remove(supervisor->loop, supervisor->vm.channel);
-    orders_channel(supervisor->orders, -1, NULL);
+    } else if (length != (ssize_t)sizeof(answer) || !orders_answered(supervisor->orders, &answer)) {
+        count_unasked(supervisor);
+    }
 }
 
 int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
@@ -320,12 +373,16 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
     int result;
 
     supervisor->phase = PHASE_WAITING;
+    supervisor->unasked = 0;
+    supervisor->broken = NULL;
     if ((result = vm_process_start(&supervisor->vm, options->config, ordered, &owner,
                                    options->sandbox, options->log, options->timeline, error)) < 0 ||
         (ordered &&
          (result = supervisor_watch(supervisor, supervisor->vm.channel, answer_came, error)) < 0) ||
+        (result = supervisor_watch(supervisor, vm_process_end_fd(&supervisor->vm), vm_spoke, error)) < 0 ||
         (result = supervisor_watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
-        (result = supervisor_watch(supervisor, supervisor->vm.console, console_ready, error)) < 0)
+        (result = console_show_open(&supervisor->console, supervisor->loop, supervisor->vm.console,
+                                    &supervisor->tail, options->verbose, STDERR_FILENO, error)) < 0)
         return result;
     return warm_started(supervisor, error);
 }
@@ -333,8 +390,9 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
 void supervisor_close_vm(struct supervisor *supervisor)
 {
     event_loop_remove(supervisor->loop, supervisor->vm.handoff);
-    event_loop_remove(supervisor->loop, supervisor->vm.console);
+    console_show_close(&supervisor->console);
     event_loop_remove(supervisor->loop, supervisor->vm.channel);
+    event_loop_remove(supervisor->loop, vm_process_end_fd(&supervisor->vm));
     control_destroy(supervisor->control);
     supervisor->control = NULL;
     vm_process_close(&supervisor->vm, supervisor->options->config);
@@ -385,6 +443,7 @@ static void close_all(struct supervisor *supervisor)
     warm_finish(supervisor);
     warm_close(supervisor);
     timer_close(&supervisor->clock);
+    timer_close(&supervisor->farewell);
     signals_close(&supervisor->signals);
     event_loop_destroy(supervisor->loop);
 }
@@ -394,7 +453,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = SIGNALS_INIT, .clock = TIMER_INIT,
-        .patience = TIMER_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;
@@ -404,6 +463,8 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
     if (result == 0)
         result = event_loop_run(supervisor.loop, error);
     outcome->wall_ms = supervisor_now_ms() - begin;
+    if (supervisor.loop)
+        event_loop_remove(supervisor.loop, vm_process_end_fd(&supervisor.vm));
     vm_process_end(&supervisor.vm);
     drain_console(&supervisor);
     close_all(&supervisor);

@@ -13,7 +13,7 @@
 #include "vmm/control/aside.h"
 #include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
-#include "vmm/run/console_tail.h"
+#include "vmm/run/console_show.h"
 #include "vmm/run/control.h"
 #include "vmm/run/relay.h"
 #include "vmm/run/supervisor.h"
@@ -58,7 +58,11 @@ struct supervisor {
     enum warm warm;
     struct aside keeping; /* of the template, while the job runs */
     const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
-    struct timer patience; /* with a guest that was restored */
+    struct timer patience; /* with a guest that was restored, or a VM that is being saved */
+    struct timer farewell; /* from the VM's last words to its end */
+    uint64_t save_looks;   /* seconds that the saving has taken */
+    const char *broken;    /* what the VM's process did, for which it was killed; NULL: nothing */
+    unsigned int unasked;  /* answers of the VM's process that no order waited for */
     enum phase phase;
     bool over;        /* the outcome stands */
     bool failed;      /* Mote could not do all that was asked: status 125 */
@@ -68,6 +72,7 @@ struct supervisor {
 
     struct control *control;
     struct terminal *terminal;
+    struct console_show console;
     struct console_tail tail;
     struct stream streams[STREAM_COUNT];
     bool output_connected;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +117,7 @@ static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *
     struct error error = ERROR_INIT;
     int result = leave_streams(&error);
 
+    host->log->patience_ms = 0; /* that of a supervisor */
     if (result == 0)
         result = run_vm(config, host, obeyer, console_fd, &error);
     if (result < 0) {
@@ -257,16 +257,18 @@ static void await(struct vm_process *process)
                   process->failure->message);
 }
 
-bool vm_process_ended(struct vm_process *process)
+int vm_process_end_fd(const struct vm_process *process)
 {
-    struct pollfd end = { .events = POLLIN };
+    return process->runs ? sandbox_end_fd(process->sandbox) : -1;
+}
 
-    if (!process->runs)
-        return true;
-    end.fd = sandbox_end_fd(process->sandbox);
-    if (poll(&end, 1, 0) > 0)
+enum sandbox_end vm_process_look(struct vm_process *process)
+{
+    enum sandbox_end end = process->runs ? sandbox_look(process->sandbox) : SANDBOX_ENDED;
+
+    if (process->runs && end == SANDBOX_ENDED)
         await(process);
-    return !process->runs;
+    return end;
 }
 
 void vm_process_kill(struct vm_process *process)

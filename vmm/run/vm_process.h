@@ -75,14 +75,18 @@ int vm_process_save(struct vm_process *process, const struct vm_config *config,
 /* There will be no more orders. */
 void vm_process_close_channel(struct vm_process *process);
 
-/* The VM can do nothing more; vm_process_ended() tells when it has ended. */
+/* The VM can do nothing more; vm_process_look() tells when it has ended. */
 void vm_process_kill(struct vm_process *process);
 
 /* Ends it, if it still runs, and waits for it.  As often as you like. */
 void vm_process_end(struct vm_process *process);
 
-/* Whether it has ended by itself; then `status` tells how. */
-bool vm_process_ended(struct vm_process *process);
+/*
+ * Whether it has ended by itself; then `status` tells how.  Due when, and never waits, as sandbox_look(); and what is readable
+ * with its last words, -1 once it has ended.
+ */
+enum sandbox_end vm_process_look(struct vm_process *process);
+int vm_process_end_fd(const struct vm_process *process);
 
 /* And takes away from CONFIG what vm_process_start() added. */
 void vm_process_close(struct vm_process *process, struct vm_config *config);

@@ -15,8 +15,10 @@
 #include "vmm/run/supervisor_internal.h"
 #include "vmm/snapshot/touched.h"
 
-/* From the fork of the VM to HELLO, which takes milliseconds. */
+/* From the fork of the VM to HELLO, which takes milliseconds; and for the answer to an order. */
 #define PATIENCE_SECONDS 20 /* as it is told below */
+#define SAVE_LOOK_MS 1000
+#define SLOWEST (4u << 20) /* bytes a second of a disk that is waited for, as control/orders.c has it */
 
 static struct template *template_of(const struct supervisor *supervisor)
 {
@@ -113,6 +115,7 @@ static void saved(struct supervisor *supervisor, const struct order_answer *answ
 {
     struct error error = ERROR_INIT;
 
+    timer_set(&supervisor->patience, 0);
     order_take_error(answer, &error);
     /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
@@ -148,6 +151,8 @@ static bool save(struct supervisor *supervisor)
         return false;
     }
     supervisor->phase = PHASE_SAVING;
+    supervisor->save_looks = 0;
+    timer_set(&supervisor->patience, SAVE_LOOK_MS);
     return true;
 }
 
@@ -207,19 +212,41 @@ bool warm_distrusts(struct supervisor *supervisor, const char *why)
     return true;
 }
 
+/* A VM's process that was told to save and does not answer: a second more for each few MiB that it got through. */
+static void look_at_saving(struct supervisor *supervisor)
+{
+    uint64_t most = supervisor->options->config->memory;
+    off_t offset = lseek(template_of(supervisor)->saving.memory_fd, 0, SEEK_CUR);
+    uint64_t done = offset < 0 ? 0 : (uint64_t)offset;
+
+    if (supervisor->phase != PHASE_SAVING)
+        return;
+    if (++supervisor->save_looks < PATIENCE_SECONDS + (done < most ? done : most) / SLOWEST) {
+        timer_set(&supervisor->patience, SAVE_LOOK_MS);
+        return;
+    }
+    supervisor->distrust = "its process did not answer when it was to be saved";
+    vm_process_kill(&supervisor->vm);
+}
+
 static void patience_ended(void *context)
 {
-    warm_distrusts(context, "its guest said nothing for 20 seconds");
+    struct supervisor *supervisor = context;
+
+    if (supervisor->warm == WARM_SAVES)
+        look_at_saving(supervisor);
+    else
+        warm_distrusts(supervisor, "its guest said nothing for 20 seconds");
 }
 
 int warm_started(struct supervisor *supervisor, struct error *error)
 {
     int result;
 
-    if (supervisor->warm != WARM_RESTORED)
+    if (supervisor->warm == WARM_NONE)
         return 0;
     result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor, error);
-    if (result == 0)
+    if (result == 0 && supervisor->warm == WARM_RESTORED)
         timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
     return result;
 }

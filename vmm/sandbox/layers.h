@@ -66,6 +66,10 @@ struct sandbox {
     int network_fd;              /* or a negative errno */
     pid_t pid;                   /* the child's; 0: none */
     int words_fd;                /* last words: the supervisor reads, the child writes */
+    struct last_words words;     /* in the supervisor: the first, where there are any that are understood */
+    bool spoke;                  /* some came, whatever they are */
+    uint64_t spoke_at;           /* ms */
+    bool overdue;                /* it said so, and did not end */
     bool active[LAYER_COUNT];
     struct error why[LAYER_COUNT]; /* of those that are not */
 };
@@ -105,7 +109,11 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error);
 /* ---- last_words.c ---- */
 void last_words_prepare(int fd);
 void last_words_thread(enum sandbox_thread kind);
-void last_words_tell(enum sandbox_kind kind, const struct last_words *words, int status,
-                     struct error *error);
+/*
+ * What ended the child.  STATUS, from waitpid(2), is the kernel's word; WORDS, NULL for none, are those of a process that may be in
+ * a guest's hands: what the kernel does not confirm is told as its claim.  OVERDUE: it did not end and was killed.
+ */
+int last_words_tell(enum sandbox_kind kind, const struct last_words *words, bool overdue, int status,
+                    struct error *error);
 
 #endif

@@ -11,10 +11,18 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/layers.h"
+
+/* Of last words: more than all threads have. */
+#define READS_AT_ONCE 128
+/* Between two looks at a child that is about to end. */
+#define STEP_MS 20
+/* From SIGKILL to the end, in which the kernel gives a large guest's memory back. */
+#define REAP_MS 10000
 
 /*
  * clone(2) as a fork.  The C library does not learn of it: its fork handlers do
@@ -102,6 +110,8 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
     /* The limits of the child before, if there was one; the room of files is for sandbox_files_written(). */
     sandbox->files_lifted = false;
     sandbox->files_grew = false;
+    sandbox->spoke = sandbox->overdue = false;
+    sandbox->words = (struct last_words){ .signal = 0 };
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_system(error, errno, "the VM's process");
     pid = make_child(sandbox, &sandbox->fork_refused);
@@ -130,43 +140,112 @@ void sandbox_signal(struct sandbox *sandbox, int signal)
         kill(sandbox->pid, signal);
 }
 
-/* The pipe's other end closes with the process: what is left of it then needs no mercy. */
-static void await_end(const struct sandbox *sandbox, struct last_words *words)
-{
-    struct pollfd pipe = { .fd = sandbox->words_fd, .events = POLLIN };
-    struct last_words read_words;
-    ssize_t length = -1;
+/* ---- its end ---------------------------------------------------------------- */
 
-    while (length != 0) {
-        if (poll(&pipe, 1, -1) < 0 && errno != EINTR)
-            return;
-        length = read(sandbox->words_fd, &read_words, sizeof(read_words));
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* By the kernel: the pipe tells less, whose other end a broken child may keep open, or close. */
+static bool has_ended(const struct sandbox *sandbox)
+{
+    siginfo_t info = { .si_pid = 0 };
+
+    return waitid(P_PID, (id_t)sandbox->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+           info.si_pid != 0;
+}
+
+/* All that is in the pipe, but not for ever; whether its other end is closed. */
+static bool hear(struct sandbox *sandbox)
+{
+    for (unsigned int i = 0; i < READS_AT_ONCE; i++) {
+        struct last_words words;
+        ssize_t length = read(sandbox->words_fd, &words, sizeof(words));
+
+        if (length <= 0)
+            return length == 0;
+        if (!sandbox->spoke)
+            sandbox->spoke_at = now_ms();
+        sandbox->spoke = true;
         /* The first count; more come from several threads, or from an attacker. */
-        if (length == (ssize_t)sizeof(read_words) && words->signal == 0)
-            *words = read_words;
+        if (length == (ssize_t)sizeof(words) && sandbox->words.signal == 0)
+            sandbox->words = words;
     }
+    return false;
+}
+
+enum sandbox_end sandbox_look(struct sandbox *sandbox)
+{
+    if (sandbox->pid <= 0)
+        return SANDBOX_RUNS; /* there is none whose end could come */
+    if (hear(sandbox) || has_ended(sandbox))
+        return SANDBOX_ENDED;
+    if (!sandbox->spoke)
+        return SANDBOX_RUNS;
+    if (now_ms() - sandbox->spoke_at < SANDBOX_ENDS_MS)
+        return SANDBOX_ENDS;
+    sandbox->overdue = true;
+    return SANDBOX_ENDED;
+}
+
+/* Until it has ended, or nothing of what is left of it needs mercy. */
+static void await_end(struct sandbox *sandbox, int process)
+{
+    enum sandbox_end end;
+
+    while ((end = sandbox_look(sandbox)) != SANDBOX_ENDED) {
+        struct pollfd ways[] = {
+            { .fd = process, .events = POLLIN },
+            { .fd = sandbox->words_fd, .events = POLLIN },
+        };
+        /* Kernels before 5.3 have no descriptor of a process. */
+        int wait_ms = end == SANDBOX_ENDS ? STEP_MS : process < 0 ? SANDBOX_ENDS_MS : -1;
+
+        if (poll(ways, ARRAY_LENGTH(ways), wait_ms) < 0 && errno != EINTR)
+            return;
+    }
+}
+
+/* Of the child that was killed; one that the host's kernel keeps, as for a disk that hangs, is given up. */
+static int reap(struct sandbox *sandbox, int process, int *status, struct error *error)
+{
+    uint64_t begin = now_ms();
+    pid_t pid;
+
+    while ((pid = waitpid(sandbox->pid, status, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
+        struct pollfd ended = { .fd = process, .events = POLLIN };
+
+        if (now_ms() - begin >= REAP_MS)
+            return error_set(error, ETIMEDOUT, "the VM's process was killed and does not end: the host's kernel "
+                             "holds it; see what its disk or network waits for");
+        poll(&ended, 1, process < 0 ? 1 : STEP_MS);
+    }
+    return pid < 0 ? error_system(error, errno, "the VM's process") : 0;
 }
 
 int sandbox_wait(struct sandbox *sandbox, struct error *error)
 {
-    struct last_words words = { .signal = 0 };
-    int status = 0;
+    cleanup_fd int process = (int)syscall(SYS_pidfd_open, sandbox->pid, 0);
+    int status = 0, result;
 
-    await_end(sandbox, &words);
+    await_end(sandbox, process);
     sandbox_signal(sandbox, SIGKILL);
-    while (waitpid(sandbox->pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return error_system(error, errno, "the VM's process");
+    result = reap(sandbox, process, &status, error);
+    hear(sandbox);
     sandbox->pid = 0;
     cleanup_close(&sandbox->words_fd);
     sandbox->words_fd = -1;
-    if (WIFEXITED(status) && words.signal == 0)
+    if (result < 0)
+        return result;
+    if (WIFEXITED(status) && !sandbox->spoke)
         return WEXITSTATUS(status);
     if (cgroup_out_of_memory(sandbox->cgroup))
         return error_set(error, ENOMEM, "the VM was killed: it took more memory than its cgroup "
                          "allows; report it, or give the guest less --memory");
-    last_words_tell(sandbox->config.kind, &words, status, error);
-    return error->number ? -error->number
-                         : error_set(error, ECHILD, "the VM's process: ended with wait status %d; "
-                                     "please report it", status);
+    return last_words_tell(sandbox->config.kind, sandbox->spoke ? &sandbox->words : NULL, sandbox->overdue,
+                           status, error);
 }

@@ -103,8 +103,17 @@ void sandbox_destroy(struct sandbox *sandbox);
  */
 pid_t sandbox_fork(struct sandbox *sandbox, struct error *error);
 
-/* A descriptor that becomes readable when the child ends: sandbox_wait() is due.  The sandbox's. */
+/* A descriptor that becomes readable when the child speaks its last words or ends: sandbox_look() is due.  The sandbox's. */
 int sandbox_end_fd(const struct sandbox *sandbox);
+
+/*
+ * What has become of the child; never waits.  One that a guest has broken into may speak without an end, or end while others
+ * keep the descriptor above open: so it is also due upon SIGCHLD, and while the child ENDS, SANDBOX_ENDS_MS later, by when it
+ * counts as one that has ended.
+ */
+enum sandbox_end { SANDBOX_RUNS, SANDBOX_ENDS, SANDBOX_ENDED };
+#define SANDBOX_ENDS_MS 1000
+enum sandbox_end sandbox_look(struct sandbox *sandbox);
 
 /* Sends SIGNAL to the child; after SIGKILL, sandbox_wait() is still due. */
 void sandbox_signal(struct sandbox *sandbox, int signal);
@@ -123,8 +132,9 @@ void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 void sandbox_files_written(struct sandbox *sandbox, bool kept);
 
 /*
- * Waits for the child's end; one that only pretends to end is killed.  Returns its exit status; or an error that tells
- * what ended it, where that was not the child itself.
+ * Waits for the child's end; one that only pretends to end is killed, SANDBOX_ENDS_MS after its last words.  After sandbox_look()
+ * returned SANDBOX_ENDED there is nothing to wait for but the kernel, and not without a limit for that.  Returns its
+ * exit status; or an error that tells what ended it, where that was not the child itself.
  */
 int sandbox_wait(struct sandbox *sandbox, struct error *error);
 

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `mote boot` whose VM's process is in a guest's hands: it says, sends and does what it likes, and its supervisor neither
+ * waits for it nor believes it.  The linker puts this file's monitor in the place of Mote's.
+ */
+#include "vmm/boot/boot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/support/fixture.h"
+#include "vmm/command.h"
+#include "vmm/control/order.h"
+#include "vmm/sandbox/layers.h"
+#include "vmm/vm.h"
+
+/* s; a supervisor that is deaf takes longer, and this program with it. */
+#define PATIENCE 20
+
+static struct log words;
+static void (*act)(struct boot_monitor *monitor);
+static char told[8192];
+
+_Noreturn void __wrap_boot_monitor(struct boot_monitor *monitor);
+_Noreturn void __wrap_boot_monitor(struct boot_monitor *monitor)
+{
+    alarm(2 * PATIENCE);
+    signal(SIGSYS, SIG_DFL);
+    act(monitor);
+    _exit(0);
+}
+
+static void live_on(void)
+{
+    for (;;)
+        pause();
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What the supervisor comes to when its monitor does WHAT; its lines are in `told`. */
+static int supervise_one(void (*what)(struct boot_monitor *monitor), int *status, struct error *error)
+{
+    struct boot_config config = {
+        .vm = vm_config_default(), .sandbox = SANDBOX_CONFIG_DEFAULT, .started_fd = -1,
+    };
+    struct timeline timeline = { .count = 0 };
+    double begin = seconds();
+    int result;
+
+    act = what;
+    words = memory_log(LOG_INFO);
+    *error = (struct error)ERROR_INIT;
+    *status = STATUS_FAILED;
+    config.vm.console = CONSOLE_NONE;
+    config.sandbox.mode = SANDBOX_OFF;
+    alarm(PATIENCE);
+    result = boot_supervise(&config, &words, &timeline, status, error);
+    alarm(0);
+    memory_log_text(&words, told, sizeof(told));
+    assert_true(seconds() - begin < PATIENCE / 2.0);
+    return result;
+}
+
+static void fails(void (*what)(struct boot_monitor *monitor), const char *why)
+{
+    struct error error;
+    int status;
+
+    assert_true(supervise_one(what, &status, &error) < 0);
+    if (!strstr(error.message, why))
+        fail_msg("'%s' is not in '%s'", why, error.message);
+    /* Nor is anything else told as its end. */
+    assert_null(strstr(told, "powered off"));
+    assert_int_equal(status, STATUS_FAILED);
+}
+
+/* ---- the end ----------------------------------------------------------------- */
+
+static void say(struct boot_monitor *monitor, int32_t number)
+{
+    struct last_words last = { .signal = number, .call = SYS_execve, .thread = SANDBOX_IO };
+
+    assert_int_equal(write(monitor->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
+}
+
+static void babble(struct boot_monitor *monitor)
+{
+    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    live_on();
+}
+
+static void claim_and_live_on(struct boot_monitor *monitor)
+{
+    say(monitor, SIGSYS);
+    live_on();
+}
+
+static void babble_without_end(struct boot_monitor *monitor)
+{
+    for (;;)
+        if (write(monitor->sandbox->words_fd, "abcdefghijklm", 13) < 0)
+            usleep(10);
+}
+
+static void close_and_live_on(struct boot_monitor *monitor)
+{
+    close(monitor->sandbox->words_fd);
+    live_on();
+}
+
+/* As one that is under way to the supervisor in a message does: the pipe is open beyond the monitor's end. */
+static void leave_the_pipe_open(struct boot_monitor *monitor)
+{
+    (void)monitor;
+    if (fork() == 0) {
+        sleep(PATIENCE);
+        _exit(0);
+    }
+}
+
+static void test_last_words_without_an_end(void **state)
+{
+    (void)state;
+    fails(babble, "said its last words, did not end and was killed");
+    fails(claim_and_live_on, "is not confirmed by the host's kernel ('its I/O thread called execve");
+    fails(babble_without_end, "did not end and was killed");
+    fails(close_and_live_on, "was killed (SIGKILL)");
+    fails(leave_the_pipe_open, "without a word");
+}
+
+/* The user's word counts as long as a monitor is about to end. */
+static void babble_and_wait_for_the_user(struct boot_monitor *monitor)
+{
+    kill(getppid(), SIGTERM);
+    for (;;) {
+        char wish;
+
+        /* Only a supervisor that is not deaf sends it. */
+        if (recv(monitor->channel, &wish, 1, 0) == 1 && wish == BOOT_STOP)
+            _exit(77);
+    }
+}
+
+static void babble_first(struct boot_monitor *monitor)
+{
+    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    usleep(100000);
+    babble_and_wait_for_the_user(monitor);
+}
+
+static void test_signals_are_heard_meanwhile(void **state)
+{
+    (void)state;
+    fails(babble_first, "ended with wait status 19712"); /* 77 << 8 */
+}
+
+static void claim_and_exit(struct boot_monitor *monitor)
+{
+    say(monitor, SIGSYS);
+}
+
+static void claim_memory_and_crash(struct boot_monitor *monitor)
+{
+    say(monitor, SIGBUS);
+    raise(SIGILL);
+}
+
+static void die_of_seccomp(struct boot_monitor *monitor)
+{
+    say(monitor, SIGSYS);
+    raise(SIGSYS);
+}
+
+static void test_what_the_kernel_says(void **state)
+{
+    (void)state;
+    fails(claim_and_exit, "ended with wait status 0; the cause that it claims is not confirmed");
+    signal(SIGILL, SIG_DFL);
+    fails(claim_memory_and_crash, "ended by SIGILL; the cause that it claims is not confirmed");
+    fails(die_of_seccomp, "the sandbox ended the VM: its I/O thread called execve");
+}
+
+/* ---- the report -------------------------------------------------------------- */
+
+static void report(struct boot_monitor *monitor, enum vm_end_kind end, int number, const char *how)
+{
+    struct boot_report sent = { .end = (uint32_t)end, .error_number = number };
+
+    memset(sent.message, 'x', sizeof(sent.message)); /* without an end */
+    strncpy(sent.how, how, sizeof(sent.how));
+    assert_int_equal(send(monitor->channel, &sent, sizeof(sent), 0), sizeof(sent));
+}
+
+static void report_and_be_killed(struct boot_monitor *monitor)
+{
+    report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
+    raise(SIGKILL);
+}
+
+static void report_and_fail(struct boot_monitor *monitor)
+{
+    report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
+    _exit(3);
+}
+
+static void report_an_error_and_end_well(struct boot_monitor *monitor)
+{
+    report(monitor, VM_POWERED_OFF, EIO, "ACPI power-off");
+    _exit(0);
+}
+
+static void report_as_it_is(struct boot_monitor *monitor)
+{
+    report(monitor, VM_POWERED_OFF, 0, "\033[2J\xc2\x9b\n ACPI power-off, forty-eight bytes or more of it");
+}
+
+static void report_nonsense(struct boot_monitor *monitor)
+{
+    report(monitor, (enum vm_end_kind)77, INT32_MIN, "");
+    _exit(STATUS_FAILED);
+}
+
+static void test_reports(void **state)
+{
+    struct error error;
+    int status;
+
+    (void)state;
+    fails(report_and_be_killed, "was killed (SIGKILL)");
+    fails(report_and_fail, "ended with status 3, which is not what it reported");
+    fails(report_an_error_and_end_well, "ended with status 0, which is not what it reported");
+    fails(report_nonsense, "xxxx");
+    assert_int_equal(supervise_one(report_as_it_is, &status, &error), 0);
+    assert_int_equal(status, STATUS_OK);
+    assert_non_null(strstr(told, "powered off (?[2J???"));
+    assert_null(strchr(told, '\033'));
+}
+
+/* ---- messages ---------------------------------------------------------------- */
+
+static void send_all(struct boot_monitor *monitor, const void *bytes, size_t length)
+{
+    for (unsigned int i = 0; i < 100000; i++)
+        if (send(monitor->channel, bytes, length, MSG_NOSIGNAL) < 0)
+            break;
+    live_on();
+}
+
+static void answer_without_end(struct boot_monitor *monitor)
+{
+    struct order_answer answer = { .paused = 7, .error_number = -1 };
+
+    send_all(monitor, &answer, sizeof(answer));
+}
+
+static void report_without_end(struct boot_monitor *monitor)
+{
+    struct boot_report sent = { .end = VM_POWERED_OFF };
+
+    send_all(monitor, &sent, sizeof(sent));
+}
+
+/* As long as a report once it is cut. */
+static void send_what_is_too_long(struct boot_monitor *monitor)
+{
+    static uint8_t bytes[sizeof(struct boot_report) + 1];
+
+    send_all(monitor, bytes, sizeof(bytes));
+}
+
+static void send_ready_without_end(struct boot_monitor *monitor)
+{
+    send_all(monitor, "y", 1);
+}
+
+static void send_one_too_many(struct boot_monitor *monitor)
+{
+    send(monitor->channel, "", 1, 0);
+    report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
+}
+
+static void test_messages_that_nobody_asked_for(void **state)
+{
+    struct error error;
+    int status;
+
+    (void)state;
+    fails(answer_without_end, "sent what nobody asked for and was killed");
+    fails(report_without_end, "sent what nobody asked for and was killed");
+    fails(send_what_is_too_long, "sent what nobody asked for and was killed");
+    fails(send_ready_without_end, "sent what nobody asked for and was killed");
+    assert_int_equal(supervise_one(send_one_too_many, &status, &error), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_last_words_without_an_end),
+        cmocka_unit_test(test_signals_are_heard_meanwhile),
+        cmocka_unit_test(test_what_the_kernel_says),
+        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_messages_that_nobody_asked_for),
+    };
+
+    return cmocka_run_group_tests_name("broken monitor", tests, NULL, NULL);
+}
