@@ -55,7 +55,7 @@ $(TEST_TOOLS): $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/tests/tools/craft_tar: $(BUILD)/obj/tests/support/tar.o
-$(BUILD)/tests/tools/reseal: $(BUILD)/libmote.a
+$(BUILD)/tests/tools/reseal $(BUILD)/tests/tools/passt_probe: $(BUILD)/libmote.a
 
 # Runs in guests, which have no libraries.
 $(BUILD)/tests/tools/vsock_cat $(BUILD)/tests/tools/hostile_init: LDFLAGS := -static -pthread

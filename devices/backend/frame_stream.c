@@ -114,19 +114,29 @@ static size_t scatter(const struct iovec *segments, int count, size_t offset, co
     return done;
 }
 
-ssize_t frame_stream_receive(struct frame_stream *stream, const struct iovec *segments, int count)
+ssize_t frame_stream_peek(struct frame_stream *stream, const uint8_t **frame)
 {
-    const struct uplink_header header = { .gso_type = 0 };
     ssize_t length = complete_frame(stream);
-    size_t done;
 
     if (length == 0)
         length = fetch(stream);
     if (length <= 0)
         return length < 0 ? length : -EAGAIN;
+    *frame = stream->in + stream->in_start + PREFIX;
+    return length;
+}
+
+ssize_t frame_stream_receive(struct frame_stream *stream, const struct iovec *segments, int count)
+{
+    const struct uplink_header header = { .gso_type = 0 };
+    const uint8_t *frame;
+    ssize_t length = frame_stream_peek(stream, &frame);
+    size_t done;
+
+    if (length < 0)
+        return length;
     done = scatter(segments, count, 0, &header, sizeof(header));
-    done += scatter(segments, count, sizeof(header), stream->in + stream->in_start + PREFIX,
-                    (size_t)length);
+    done += scatter(segments, count, sizeof(header), frame, (size_t)length);
     stream->in_start += PREFIX + (size_t)length;
     return (ssize_t)done;
 }

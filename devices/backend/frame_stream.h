@@ -30,6 +30,12 @@ void frame_stream_destroy(struct frame_stream *stream);
  */
 ssize_t frame_stream_receive(struct frame_stream *stream, const struct iovec *segments, int count);
 
+/*
+ * The frame that frame_stream_receive() gives next, where no guest can change it;
+ * its length, or as that one what there is instead.
+ */
+ssize_t frame_stream_peek(struct frame_stream *stream, const uint8_t **frame);
+
 /* As uplink_ops's send() and flush(). */
 ssize_t frame_stream_send(struct frame_stream *stream, struct iovec *segments, int count);
 bool frame_stream_flush(struct frame_stream *stream);

@@ -7,33 +7,55 @@
  * and UDP in sockets of the host's and needs neither rights nor configuration.
  *
  * passt gets one end of a socket pair and leaves when the other is closed, so
- * it ends with the monitor however that ends.  It takes no offloads.
+ * it ends with the monitor however that ends.  It takes no offloads.  It goes
+ * wherever the host can; what of that a guest may reach is frame_filter.h's.
  */
 
+#include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "devices/backend/uplink.h"
 
 #define PASST_FORWARDS_MAX 28
 
-/* A port of the host, at all of its addresses, that leads to one of the guest. */
+/* A port of the host that leads to one of the guest. */
 struct passt_forward {
     bool udp;
     uint16_t host_port;
     uint16_t guest_port;
+    char address[INET6_ADDRSTRLEN]; /* of the host's; empty: all */
 };
+
+enum passt_forward_fault {
+    PASST_FORWARD_GOOD,
+    PASST_FORWARD_NO_PAIR,
+    PASST_FORWARD_NO_PORT, /* one is out of range */
+    PASST_FORWARD_NO_ADDRESS,
+};
+
+/* [ADDRESS:]HOSTPORT:GUESTPORT, an IPv6 address in brackets; `udp` stays as it is. */
+enum passt_forward_fault passt_forward_parse(const char *text, struct passt_forward *forward);
+/* What is wrong, for a message, and what to give instead. */
+const char *passt_forward_fault_text(enum passt_forward_fault fault);
+bool passt_forward_is_ipv6(const struct passt_forward *forward);
 
 /*
  * The private network: addresses that need no DHCP and are the same on every
- * host, and no way to what the host has at its loopback but its name server.
+ * host; IPv4 alone.
  */
 #define PASST_PRIVATE_ADDRESS "10.0.2.15"
 #define PASST_PRIVATE_PREFIX 24
 #define PASST_PRIVATE_GATEWAY "10.0.2.2"
 #define PASST_PRIVATE_NAME_SERVER "10.0.2.3"
 
-/* PRIVATE_NETWORK: else the guest gets the host's own addresses, by DHCP. */
-int passt_start(struct uplink **uplink, const struct passt_forward *forwards, size_t count,
-                bool private_network, struct error *error);
+struct passt_options {
+    bool private_network; /* else the guest gets the host's own addresses, by DHCP */
+    bool local, link_local, host_loopback; /* what is open besides: frame_filter.h */
+    size_t forward_count;
+    struct passt_forward forwards[PASST_FORWARDS_MAX];
+};
+
+int passt_start(struct uplink **uplink, const struct passt_options *options, struct error *error);
 
 #endif

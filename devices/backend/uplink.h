@@ -64,7 +64,7 @@ struct uplink_ops {
                        int count);
     /*
      * Takes one whole frame, or none of it: -EAGAIN waits for EPOLLOUT, -EPIPE
-     * is for ever, with others the frame is lost.  The first of SEGMENTS, which
+     * is for ever, -EACCES: refusal() tells, with others the frame is lost.  The first of SEGMENTS, which
      * may be changed, is the header and nothing else.
      */
     ssize_t (*send)(struct uplink *uplink, unsigned int pair, struct iovec *segments, int count);
@@ -74,6 +74,8 @@ struct uplink_ops {
     int (*set_offloads)(struct uplink *uplink, unsigned int offloads);
     /* Only the first PAIRS get frames.  Optional. */
     int (*set_pairs)(struct uplink *uplink, unsigned int pairs);
+    /* After -EACCES, that a frame may not go where it wants to: why, for the user, or NULL. Optional. */
+    const char *(*refusal)(struct uplink *uplink);
     /* Why it ended, after -EPIPE, in a few words. */
     const char *(*reason)(struct uplink *uplink);
     void (*destroy)(struct uplink *uplink);

@@ -349,8 +349,7 @@ static int net_create(struct virtio_device **device, const struct virtio_env *en
         result = tap_adopt(&uplink, net->fd, error);
         break;
     case NET_USER:
-        result = passt_start(&uplink, net->forwards, net->forward_count, net->private_network,
-                             error);
+        result = passt_start(&uplink, &net->user, error);
         break;
     }
     if (result < 0)

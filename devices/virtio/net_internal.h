@@ -80,9 +80,7 @@ struct net_options {
     bool offloads; /* those of the tap */
     uint8_t mac[6];
     unsigned int pairs;
-    bool private_network; /* of NET_USER, see passt.h */
-    size_t forward_count;
-    struct passt_forward forwards[PASST_FORWARDS_MAX];
+    struct passt_options user; /* of NET_USER */
     struct rate_limit_config receive_rate;  /* to the guest */
     struct rate_limit_config transmit_rate; /* from it */
 };
@@ -149,7 +147,7 @@ struct net {
     struct rate_limit *receive_limit;
     struct rate_limit *transmit_limit;
     struct rate_limit *control_limit; /* ours, whatever the user says */
-    struct log_limit drops_told;
+    struct log_limit drops_told, refusals_told;
     struct net_counters counters;
     struct net_pair pairs[];
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,19 @@
 
 #include "devices/settings.h"
 #include "devices/virtio/net_internal.h"
+#include "vmm/cleanup.h"
 #include "vmm/options.h"
+
+/* Flags of --net user: mote run's network, and what is open to the guest besides the outside (frame_filter.h). */
+static const struct {
+    const char *name;
+    size_t offset;
+} user_words[] = {
+    { "private", offsetof(struct net_options, user.private_network) },
+    { "local", offsetof(struct net_options, user.local) },
+    { "link-local", offsetof(struct net_options, user.link_local) },
+    { "host-loopback", offsetof(struct net_options, user.host_loopback) },
+};
 
 #define KINDS "give tap:NAME, tap-fd:N, user or none"
 
@@ -66,33 +79,33 @@ static int parse_mac(struct net_options *options, const char *text, struct error
     return 0;
 }
 
-/* "tcp:HOSTPORT:GUESTPORT" */
+/* "tcp:[ADDRESS:]HOSTPORT:GUESTPORT" */
 static int parse_forward(struct net_options *options, const char *text, struct error *error)
 {
     const char *ports = after(text, "tcp:");
-    struct passt_forward *forward = &options->forwards[options->forward_count];
-    unsigned int host, guest;
-    int end = 0;
+    struct passt_options *user = &options->user;
+    struct passt_forward *forward = &user->forwards[user->forward_count];
+    enum passt_forward_fault fault;
 
-    if (options->forward_count == PASST_FORWARDS_MAX)
+    if (user->forward_count == PASST_FORWARDS_MAX)
         return error_set(error, E2BIG, "--net user: has over %d forwards; give fewer",
                          PASST_FORWARDS_MAX);
+    *forward = (struct passt_forward){ .udp = !ports };
     if (!ports)
         ports = after(text, "udp:");
-    if (!ports || strspn(ports, "0123456789:") != strlen(ports) ||
-        sscanf(ports, "%5u:%5u%n", &host, &guest, &end) != 2 || ports[end] != '\0' ||
-        host < 1 || host > UINT16_MAX || guest < 1 || guest > UINT16_MAX)
+    if (!ports)
         return error_set(error, EINVAL, "--net …,forward=%s: is no forward; give "
                          "tcp:HOSTPORT:GUESTPORT such as tcp:8080:80, or udp:…", text);
-    *forward = (struct passt_forward){
-        .udp = text[0] == 'u', .host_port = (uint16_t)host, .guest_port = (uint16_t)guest,
-    };
-    for (size_t i = 0; i < options->forward_count; i++)
-        if (options->forwards[i].udp == forward->udp &&
-            options->forwards[i].host_port == forward->host_port)
+    fault = passt_forward_parse(ports, forward);
+    if (fault != PASST_FORWARD_GOOD)
+        return error_set(error, EINVAL, "--net …,forward=%s: %s", text,
+                         passt_forward_fault_text(fault));
+    for (size_t i = 0; i < user->forward_count; i++)
+        if (user->forwards[i].udp == forward->udp &&
+            user->forwards[i].host_port == forward->host_port) /* passt wants it once, at any address */
             return error_set(error, EINVAL, "--net …,forward=%s: that port of the host is "
                              "forwarded already; choose another", text);
-    options->forward_count++;
+    user->forward_count++;
     return 0;
 }
 
@@ -127,14 +140,28 @@ static int parse_limits(struct net_options *options, struct settings *settings,
                       : rate_limit_parse(settings, "tx-", &options->transmit_rate, error);
 }
 
+static int parse_user_words(struct net_options *options, struct settings *settings,
+                            struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < ARRAY_LENGTH(user_words); i++)
+        result = settings_flag(settings, user_words[i].name,
+                               (bool *)((char *)options + user_words[i].offset), error);
+    return result;
+}
+
 /* What fits together: only passt forwards, only a tap by name has several queues. */
 static int check(const struct net_options *options, struct error *error)
 {
-    if (options->forward_count > 0 && options->kind != NET_USER)
+    if (options->user.forward_count > 0 && options->kind != NET_USER)
         return error_set(error, EINVAL, "--net: forward= is for --net user; leave it out, or "
                          "forward with the host's firewall");
-    if (options->private_network && options->kind != NET_USER)
-        return error_set(error, EINVAL, "--net: private is for --net user; leave it out");
+    for (size_t i = 0; i < ARRAY_LENGTH(user_words); i++)
+        if (*(const bool *)((const char *)options + user_words[i].offset) &&
+            options->kind != NET_USER)
+            return error_set(error, EINVAL, "--net: %s is for --net user; leave it out",
+                             user_words[i].name);
     if (options->pairs > 1 && options->kind != NET_TAP)
         return error_set(error, EINVAL, "--net: queues= is for --net tap:NAME; leave it out");
     return 0;
@@ -143,7 +170,7 @@ static int check(const struct net_options *options, struct error *error)
 static int read_options(void *target, struct settings *settings, struct error *error)
 {
     static const char *const known[] = {
-        "mac", "forward", "private", "queues", "offloads", RATE_LIMIT_KEYS,
+        "mac", "forward", "private", "local", "link-local", "host-loopback", "queues", "offloads", RATE_LIMIT_KEYS,
         RATE_LIMIT_KEYS_OF("rx-"), RATE_LIMIT_KEYS_OF("tx-"), NULL,
     };
     struct net_options *options = target;
@@ -157,7 +184,7 @@ static int read_options(void *target, struct settings *settings, struct error *e
         (result = settings_text(settings, "mac", &mac, error)) < 0 ||
         (mac && (result = parse_mac(options, mac, error)) < 0) ||
         (result = parse_forwards(options, settings, error)) < 0 ||
-        (result = settings_flag(settings, "private", &options->private_network, error)) < 0 ||
+        (result = parse_user_words(options, settings, error)) < 0 ||
         (result = settings_number(settings, "queues", 1, UPLINK_PAIRS_MAX, &pairs, error)) < 0 ||
         (result = settings_flag(settings, "offloads", &options->offloads, error)) < 0 ||
         (result = parse_limits(options, settings, error)) < 0 ||

@@ -83,6 +83,16 @@ static enum outcome drop(struct net_pair *pair, uint16_t head, size_t length)
     return finish(pair, head, &pair->net->counters.sent_dropped);
 }
 
+static void tell_refusal(struct net *net)
+{
+    const struct uplink_ops *ops = net->uplink->ops;
+    const char *refusal = ops->refusal ? ops->refusal(net->uplink) : NULL;
+
+    if (refusal)
+        log_limited(net->virtio.env.log, &net->refusals_told, LOG_WARN, "net %s: %s",
+                    net->uplink->name, refusal);
+}
+
 /* The frame of LENGTH bytes whose pieces are SEGMENTS, the header the first of them. */
 static enum outcome send_frame(struct net_pair *pair, uint16_t head, struct iovec *segments,
                                int count, size_t length)
@@ -99,6 +109,8 @@ static enum outcome send_frame(struct net_pair *pair, uint16_t head, struct iove
     }
     if (result == -EPIPE)
         net_uplink_ended(net, net->uplink->ops->reason(net->uplink));
+    if (result == -EACCES)
+        tell_refusal(net);
     if (result < 0)
         return drop(pair, head, length);
     rate_limit_charge(net->transmit_limit, length, 1);

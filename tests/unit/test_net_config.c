@@ -278,15 +278,29 @@ static void test_options(void **state)
     assert_int_equal(parsed.fd, 5);
     assert_int_equal(parse("user,forward=tcp:8080:80,forward=udp:53:5353", &error), 0);
     assert_int_equal(parsed.kind, NET_USER);
-    assert_int_equal(parsed.forward_count, 2);
-    assert_false(parsed.forwards[0].udp);
-    assert_int_equal(parsed.forwards[0].host_port, 8080);
-    assert_int_equal(parsed.forwards[0].guest_port, 80);
-    assert_true(parsed.forwards[1].udp);
+    assert_int_equal(parsed.user.forward_count, 2);
+    assert_false(parsed.user.forwards[0].udp);
+    assert_int_equal(parsed.user.forwards[0].host_port, 8080);
+    assert_int_equal(parsed.user.forwards[0].guest_port, 80);
+    assert_true(parsed.user.forwards[1].udp);
     /* The network of mote run, whose addresses every host gives alike. */
-    assert_false(parsed.private_network);
+    assert_false(parsed.user.private_network);
     assert_int_equal(parse("user,private,forward=tcp:8080:80", &error), 0);
-    assert_true(parsed.private_network);
+    assert_true(parsed.user.private_network);
+    /* What is open to the guest is what was asked for, a word each. */
+    assert_false(parsed.user.local || parsed.user.link_local || parsed.user.host_loopback);
+    assert_int_equal(parse("user,local", &error), 0);
+    assert_true(parsed.user.local && !parsed.user.link_local && !parsed.user.host_loopback);
+    assert_int_equal(parse("user,link-local", &error), 0);
+    assert_true(!parsed.user.local && parsed.user.link_local && !parsed.user.host_loopback);
+    assert_int_equal(parse("user,host-loopback", &error), 0);
+    assert_true(!parsed.user.local && !parsed.user.link_local && parsed.user.host_loopback);
+    assert_int_equal(parse("user,forward=tcp:127.0.0.1:8080:80,forward=udp:[::1]:53:5353,"
+                           "forward=tcp:127.0.0.2:8081:80", &error), 0);
+    assert_int_equal(parsed.user.forward_count, 3);
+    assert_string_equal(parsed.user.forwards[0].address, "127.0.0.1");
+    assert_string_equal(parsed.user.forwards[1].address, "::1");
+    assert_int_equal(parsed.user.forwards[1].guest_port, 5353);
 }
 
 static void test_options_that_are_wrong(void **state)
@@ -309,16 +323,25 @@ static void test_options_that_are_wrong(void **state)
         { "user,mac=53:54:00:12:34:56", "no single interface" },
         { "user,mac=00:00:00:00:00:00", "no single interface" },
         { "user,forward=80", "no forward" },
-        { "user,forward=tcp:0:80", "no forward" },
-        { "user,forward=tcp:80:65536", "no forward" },
-        { "user,forward=tcp:80:80x", "no forward" },
-        { "user,forward=tcp:080808:80", "no forward" },
+        { "user,forward=tcp:80", "no pair of ports" },
+        { "user,forward=tcp:0:80", "no number from 1 to 65535" },
+        { "user,forward=tcp:80:65536", "no number from 1 to 65535" },
+        { "user,forward=tcp:80:80x", "no number from" },
+        { "user,forward=tcp:080808:80", "no number from" },
         { "user,forward=sctp:80:80", "no forward" },
-        { "user,forward=tcp:-1:80", "no forward" },
+        { "user,forward=tcp:-1:80", "no number from" },
         { "user,forward=tcp:80:80,forward=tcp:80:81", "forwarded already" },
         { "tap:tap0,forward=tcp:80:80", "--net user" },
         { "tap:tap0,private", "private is for --net user" },
         { "none,private", "private is for --net user" },
+        { "tap:tap0,local", "local is for --net user" },
+        { "none,link-local", "link-local is for --net user" },
+        { "tap:tap0,host-loopback", "host-loopback is for --net user" },
+        { "user,host-lopback", "did you mean 'host-loopback'" },
+        { "user,forward=tcp:localhost:8080:80", "no address of the host's" },
+        { "user,forward=tcp:::1:8080:80", "no address of the host's" },
+        { "user,forward=tcp:[::1]8080:80", "no address of the host's" },
+        { "user,forward=tcp:127.0.0.1:8080:80,forward=tcp:127.0.0.2:8080:81", "forwarded already" },
         { "user,private=perhaps", "on or off" },
         { "user,queues=2", "tap:NAME" },
         { "tap:tap0,queues=0", "out of range" },

@@ -53,6 +53,7 @@ static int start(const char *script, const struct passt_forward *forwards, size_
                  struct error *error)
 {
     char path[128], text[5000];
+    struct passt_options options;
     int result;
 
     *error = (struct error)ERROR_INIT;
@@ -63,7 +64,10 @@ static int start(const char *script, const struct passt_forward *forwards, size_
     }
     snprintf(text, sizeof(text), "%s:%s", directory.path, script ? old_path : "/nowhere");
     setenv("PATH", text, 1);
-    result = passt_start(&uplink, forwards, count, false, error);
+    options = (struct passt_options){ .forward_count = count, .private_network = true, .host_loopback = true };
+    for (size_t i = 0; i < count; i++)
+        options.forwards[i] = forwards[i];
+    result = passt_start(&uplink, &options, error);
     setenv("PATH", old_path, 1);
     return result;
 }
@@ -94,7 +98,7 @@ static void test_a_missing_passt_names_the_package(void **state)
 static void test_its_arguments_and_descriptors(void **state)
 {
     static const struct passt_forward forwards[] = {
-        { false, 18080, 80 }, { true, 15353, 53 }, { false, 12222, 22 },
+        { false, 18080, 80, "" }, { true, 15353, 53, "127.0.0.1" }, { false, 12222, 22, "127.0.0.1" },
     };
     struct error error;
 
@@ -104,12 +108,13 @@ static void test_its_arguments_and_descriptors(void **state)
     /* A frame that holds the arguments and the descriptors that are open. */
     assert_int_equal(start("#!/bin/sh\n"
                            "text=\"$*|$(echo $(ls /proc/$$/fd | sort -n))\"\n"
-                           "printf '\\000\\000\\000\\310%-200s' \"$text\" >&3\n"
+                           "printf '\\000\\000\\001\\054%-300s' \"$text\" >&3\n"
                            "cat <&3 >/dev/null\n", forwards, 3, &error), 0);
-    assert_int_equal(receive(), 12 + 200);
-    got[12 + 200] = '\0';
-    assert_non_null(strstr((char *)got + 12, "--foreground --quiet --stderr --fd 3 -t "
-                                             "18080:80,12222:22 -u 15353:53|0 1 2 3"));
+    assert_int_equal(receive(), 12 + 300);
+    got[12 + 300] = '\0';
+    assert_non_null(strstr((char *)got + 12, "--foreground --quiet --stderr --fd 3 --ipv4-only "));
+    assert_non_null(strstr((char *)got + 12, " --gateway 10.0.2.2 -t 18080:80 -u 127.0.0.1/15353:53 -t "
+                                             "127.0.0.1/12222:22|0 1 2 3"));
     /* Beyond come only the shell's own. */
     assert_null(strstr((char *)got + 12, " 77"));
     close(77);
@@ -120,8 +125,9 @@ static void test_the_private_network(void **state)
 {
     char path[128], text[5000];
     static const char script[] = "#!/bin/sh\n"
-                                 "printf '\\000\\000\\000\\310%-200s' \"$*|\" >&3\n"
+                                 "printf '\\000\\000\\001\\054%-300s' \"$*|\" >&3\n"
                                  "cat <&3 >/dev/null\n";
+    struct passt_options options = { .private_network = true };
     struct error error = ERROR_INIT;
 
     (void)state;
@@ -130,13 +136,13 @@ static void test_the_private_network(void **state)
     assert_int_equal(chmod(path, 0755), 0);
     snprintf(text, sizeof(text), "%s:%s", directory.path, old_path);
     setenv("PATH", text, 1);
-    assert_int_equal(passt_start(&uplink, NULL, 0, true, &error), 0);
+    assert_int_equal(passt_start(&uplink, &options, &error), 0);
     setenv("PATH", old_path, 1);
-    assert_int_equal(receive(), 12 + 200);
-    got[12 + 200] = '\0';
-    assert_non_null(strstr((char *)got + 12, "--fd 3 --ipv4-only --no-map-gw --address 10.0.2.15 "
-                                             "--netmask 255.255.255.0 --gateway 10.0.2.2 "
-                                             "--dns-forward 10.0.2.3|"));
+    assert_int_equal(receive(), 12 + 300);
+    got[12 + 300] = '\0';
+    assert_non_null(strstr((char *)got + 12, "--fd 3 --ipv4-only --address 10.0.2.15 --netmask "
+                                             "255.255.255.0 --dns-forward 10.0.2.3 --gateway "
+                                             "10.0.2.2 --no-map-gw|"));
 }
 
 static void test_frames_both_ways(void **state)
@@ -151,6 +157,7 @@ static void test_frames_both_ways(void **state)
 
     (void)state;
     memset(frame, 0x5a, sizeof(frame));
+    memcpy(frame + 12, "\x08\x06", 2); /* ARP */
     assert_int_equal(start("#!/bin/sh\nexec cat <&3 >&3\n", NULL, 0, &error), 0);
     assert_int_equal(uplink->offloads, 0);
     assert_int_equal(uplink->ops->send(uplink, 0, segments, 2), sizeof(frame));
@@ -245,6 +252,62 @@ static void test_a_port_in_use(void **state)
     }
 }
 
+/* The address of a port counts: another's is no hindrance, one that the host has not is. */
+static void test_a_port_at_an_address(void **state)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
+    socklen_t size = sizeof(address);
+    struct passt_forward forward = { .guest_port = 80, .address = "127.0.0.1" };
+    struct error error;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    forward.host_port = ntohs(address.sin_port);
+    assert_int_equal(start("#!/bin/sh\n", &forward, 1, &error), -EADDRINUSE);
+    strcpy(forward.address, "198.51.100.1");
+    assert_int_equal(start("#!/bin/sh\n", &forward, 1, &error), -EADDRNOTAVAIL);
+    assert_non_null(strstr(error.message, "198.51.100.1 is no address of the host's; "));
+    strcpy(forward.address, "::1");
+    assert_int_equal(start("#!/bin/sh\n", &forward, 1, &error), -EAFNOSUPPORT);
+    assert_non_null(strstr(error.message, "the address ::1 is IPv6, which this guest's network has not; "));
+    strcpy(forward.address, "127.0.0.2");
+    assert_int_equal(start("#!/bin/sh\n", &forward, 1, &error), 0);
+    close(fd);
+}
+
+/*
+ * A frame whose pieces end where they like, in memory that the guest writes to: what
+ * was looked at is what leaves, and what is closed does not.
+ */
+static void test_pieces_of_a_closed_frame(void **state)
+{
+    struct uplink_header header = { .flags = 0 };
+    uint8_t frame[60] = { [12] = 0x08, [14] = 0x45, [23] = 6, [46] = 0x50, [47] = 2 };
+    struct error error;
+
+    (void)state;
+    assert_int_equal(start("#!/bin/sh\nexec cat <&3 >&3\n", NULL, 0, &error), 0);
+    for (size_t cut = 1; cut < sizeof(frame); cut++)
+        for (unsigned int closed = 0; closed < 2; closed++) {
+            struct iovec segments[3] = {
+                { .iov_base = &header, .iov_len = sizeof(header) },
+                { .iov_base = frame, .iov_len = cut },
+                { .iov_base = frame + cut, .iov_len = sizeof(frame) - cut },
+            };
+
+            memcpy(frame + 30, closed ? "\x7f\0\0\1" : "\xc0\0\2\1", 4);
+            assert_int_equal(uplink->ops->send(uplink, 0, segments, 3),
+                             closed ? -EACCES : (ssize_t)sizeof(frame));
+            if (closed)
+                continue;
+            assert_int_equal(receive(), 12 + sizeof(frame));
+            assert_memory_equal(got + 12, frame, sizeof(frame));
+        }
+}
+
 #define PASST_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -259,6 +322,8 @@ int main(void)
         PASST_TEST(test_it_lies_about_a_length),
         PASST_TEST(test_it_does_not_want_to_end),
         PASST_TEST(test_a_port_in_use),
+        PASST_TEST(test_a_port_at_an_address),
+        PASST_TEST(test_pieces_of_a_closed_frame),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

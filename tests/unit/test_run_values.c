@@ -84,6 +84,9 @@ static void test_ports(void **state)
     assert_int_equal(run_publish_parse("8080:80", &forward, &error), 0);
     assert_string_equal(forward, "tcp:8080:80");
     free(forward);
+    assert_int_equal(run_publish_parse("127.0.0.1:8080:80/udp", &forward, &error), 0);
+    assert_string_equal(forward, "udp:127.0.0.1:8080:80");
+    free(forward);
     assert_int_equal(run_publish_parse("53:5353/udp", &forward, &error), 0);
     assert_string_equal(forward, "udp:53:5353");
     free(forward);

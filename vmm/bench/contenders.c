@@ -40,7 +40,8 @@ const char *const class_titles[CLASS_COUNT] = {
     "@program boot --memory 128M --log-level warn --describe @describe --initrd @initramfs "       \
     "--cmdline @cmdline @extra --kernel "
 #define MOTE_BLOCK "--disk @data,ro"
-#define MOTE_NETWORK "--net user,private"
+/* The server to talk to is at an address of this host's. */
+#define MOTE_NETWORK "--net user,private,local"
 #define FIRECRACKER "@program --no-api --id @id --level Error --config-file @firecracker"
 #define CLOUD_HYPERVISOR                                                                           \
     "@program --kernel @elf --initramfs @initramfs --cmdline @cmdline --cpus boot=1 "              \
@@ -101,10 +102,10 @@ static const struct contender all[] = {
       "--private-network --read-only --console=pipe --directory=@root -- /mote-probe @mode", "" },
     { "mote", CLASS_JOB, KERNEL_OWN, "mote", NULL, "mote", "make",
       "@program run --memory 128M --kernel @best --rootfs @image @extra -- /mote-probe @mode", "",
-      "--net user" },
+      "--net user,local" },
     { "mote-stock", CLASS_JOB, KERNEL_STOCK, "mote", NULL, "mote", "make",
       "@program run --memory 256M --kernel @best --rootfs @image @extra -- /mote-probe @mode", "",
-      "--net user" },
+      "--net user,local" },
     MONITORS("", CLASS_BOOT, KERNEL_OWN),
     MONITORS("-stock", CLASS_BOOT_STOCK, KERNEL_STOCK),
 };

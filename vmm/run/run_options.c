@@ -14,7 +14,6 @@
 
 #define PIDS_MAX 4194304 /* the kernel's own */
 
-static const char *const net_names[] = { "none", "user", NULL };
 static const char *const describe_names[] = { "auto", "acpi", "fdt", "cmdline", NULL };
 
 static int set_cpus(void *target, const struct option_row *row, const char *value,
@@ -81,6 +80,15 @@ static int add_volume(void *target, const struct option_row *row, const char *va
     return result;
 }
 
+static int set_net(void *target, const struct option_row *row, const char *value,
+                   struct error *error)
+{
+    struct run_options *options = target;
+
+    (void)row;
+    return run_net_parse(value, &options->net, &options->net_words, error);
+}
+
 static int add_publish(void *target, const struct option_row *row, const char *value,
                        struct error *error)
 {
@@ -133,10 +141,10 @@ static const struct option_row rows[] = {
       set_positive_size, FIELD(disk_limit) },
     { NULL, "scratch", "SIZE", "what it may write, on a disk of the host's ($TMPDIR)",
       set_positive_size, FIELD(scratch) },
-    { "Network", "net", "KIND", "none (default) or user", option_set_choice, FIELD(net),
-      .choices = net_names },
-    { NULL, "publish", "HOST:GUEST", "forward a port of the host's, with /tcp or /udp;\nneeds "
-      "--net user", add_publish, .letter = 'p' },
+    { "Network", "net", "KIND", "none (default) or user: the outside; with ,local\n,link-local or "
+      ",host-loopback more of it", set_net },
+    { NULL, "publish", "[ADDRESS:]HOST:GUEST", "forward a port of the host's, with /tcp or /udp\n"
+      "behind it; needs --net user", add_publish, .letter = 'p' },
     { "Kernel", "kernel", "FILE", "the kernel (default: $MOTE_KERNEL, Mote's own, or one\nof "
       "/boot)", option_set_text, FIELD(kernel) },
     { NULL, "no-kernel-cache", NULL, "boot a bzImage as it is, not what was unpacked of it\nonce and "

@@ -28,8 +28,9 @@ struct run_options {
     bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
     uint64_t pids, timeout_ms, output_limit, disk_limit, scratch; /* 0: none given */
     unsigned int net; /* an index: none, user */
+    const char *net_words; /* what is open besides the outside, as --net of boot has it: ",local"; or empty */
     size_t publish_count;
-    char *publish[16]; /* "tcp:HOST:GUEST" */
+    char *publish[16]; /* "tcp:[ADDRESS:]HOST:GUEST" */
     unsigned int describe; /* an index: by the kernel, then enum describe */
     const char *kernel, *verdict;
     char **words; /* the command and its arguments; ends in NULL */
@@ -48,7 +49,10 @@ int run_duration(const char *name, const char *value, uint64_t *ms, struct error
 /* HOSTPATH:GUESTPATH[:ro] into two strings of the caller's. */
 int run_volume_parse(const char *value, struct run_volume *volume, struct error *error);
 
-/* HOST:GUEST[/tcp|/udp] into "tcp:HOST:GUEST". */
+/* none, or user with words behind it that boot's --net knows, too; *WORDS are those, with a comma before. */
+int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error);
+
+/* [ADDRESS:]HOST:GUEST[/tcp|/udp] into "tcp:[ADDRESS:]HOST:GUEST". */
 int run_publish_parse(const char *value, char **forward, struct error *error);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/backend/passt.h"
 #include "vmm/cleanup.h"
 #include "vmm/options.h"
 #include "vmm/run/run_options.h"
@@ -110,24 +111,51 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
     return result;
 }
 
+int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error)
+{
+    static const char *const known[] = { "local", "link-local", "host-loopback" };
+    const char *comma = strchr(value, ',');
+    size_t length = comma ? (size_t)(comma - value) : strlen(value);
+
+    *words = comma ? comma : "";
+    *net = length == 4 && strncmp(value, "user", 4) == 0 ? RUN_NET_USER : RUN_NET_NONE;
+    if (*net == RUN_NET_NONE && strcmp(value, "none") != 0)
+        return error_set(error, EINVAL, "--net %s: is unknown; give none or user, or user with "
+                         ",local ,link-local or ,host-loopback behind it", value);
+    while (comma) {
+        const char *word = comma + 1;
+        bool found = false;
+
+        length = strcspn(word, ",");
+        for (size_t i = 0; !found && i < ARRAY_LENGTH(known); i++)
+            found = strlen(known[i]) == length && strncmp(word, known[i], length) == 0;
+        if (!found)
+            return error_set(error, EINVAL, "--net %s: '%.*s' is unknown; give local, link-local or "
+                             "host-loopback", value, (int)length, word);
+        comma = word[length] ? word + length : NULL;
+    }
+    return 0;
+}
+
 int run_publish_parse(const char *value, char **forward, struct error *error)
 {
     const char *slash = strchr(value, '/'), *protocol = slash ? slash + 1 : "tcp";
     cleanup_free char *ports = strndup(value, slash ? (size_t)(slash - value) : strlen(value));
-    uint64_t host, guest;
-    char *colon;
+    struct passt_forward parsed;
+    enum passt_forward_fault fault;
 
     if (!ports)
         return error_system(error, ENOMEM, "--publish");
-    colon = strchr(ports, ':');
-    if (!colon || (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0))
-        return error_set(error, EINVAL, "--publish %s: is no pair of ports; give HOST:GUEST, with "
-                         "/tcp or /udp behind it", value);
-    *colon = '\0';
-    if (options_number("publish", ports, 1, 65535, &host, error) < 0 ||
-        options_number("publish", colon + 1, 1, 65535, &guest, error) < 0)
-        return -EINVAL;
-    if (asprintf(forward, "%s:%u:%u", protocol, (unsigned int)host, (unsigned int)guest) < 0)
+    if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
+        return error_set(error, EINVAL, "--publish %s: '%s' is no protocol; give /tcp or /udp", value,
+                         protocol);
+    fault = passt_forward_parse(ports, &parsed);
+    if (fault != PASST_FORWARD_GOOD)
+        return error_set(error, EINVAL, "--publish %s: %s", value, passt_forward_fault_text(fault));
+    if (passt_forward_is_ipv6(&parsed))
+        return error_set(error, EAFNOSUPPORT, "--publish %s: the address is IPv6, which a job's "
+                         "network has not; give an IPv4 address, such as 127.0.0.1", value);
+    if (asprintf(forward, "%s:%s", protocol, ports) < 0)
         return error_system(error, ENOMEM, "--publish");
     return 0;
 }

@@ -74,7 +74,7 @@ static int add_network(struct session *session, struct error *error)
 
     if (!stream)
         return error_system(error, ENOMEM, "--net");
-    fprintf(stream, "user,private");
+    fprintf(stream, "user,private%s", options->net_words);
     for (size_t i = 0; i < options->publish_count; i++)
         fprintf(stream, ",forward=%s", options->publish[i]);
     if (fclose(stream) != 0)
