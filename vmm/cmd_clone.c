@@ -75,6 +75,7 @@ static int run(const struct launch *launch, const struct clone_identity *identit
     log.level = (enum log_level)restore.log_level;
     restore.boot.started_fd = started_fd;
     restore.boot.output_limit = DETACHED_OUTPUT_MAX;
+    restore.boot.detached = true;
     restore.boot.entry = entry;
     if (result == 0 && (result = boot_supervise(&restore.boot, &log, &timeline, &status, &why)) < 0)
         error_set(&error, why.number, "clone %s: %s", identity->name, why.message);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote pause`, `resume` and `snapshot`: VMs and jobs that have a name, by their control socket. */
+/* `mote pause`, `resume`, `refresh` and `snapshot`: VMs and jobs that have a name, by their control socket. */
 
 #include <errno.h>
 #include <json-c/json_object.h>
@@ -92,6 +92,16 @@ int cmd_resume(int argc, char **argv)
     };
 
     return plain_request(&table, "resume", argc, argv);
+}
+
+int cmd_refresh(int argc, char **argv)
+{
+    static const struct option_table table = {
+        "mote refresh NAME", "Has the size of each disk of the VM NAME read again, and its guest told of one that grew.",
+        "  truncate -s 20G disk.img && mote refresh web\n", NULL, 0,
+    };
+
+    return plain_request(&table, "refresh", argc, argv);
 }
 
 /* The VM's supervisor may be in another folder. */

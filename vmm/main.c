@@ -12,6 +12,7 @@ static const struct command commands[] = {
     { "run", "run a command in a microVM of its own", cmd_run },
     { "pause", "have a VM or job stand still", cmd_pause },
     { "resume", "have what is paused go on", cmd_resume },
+    { "refresh", "have a VM look at the size of its disks again", cmd_refresh },
     { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
     { "restore", "go on with a VM from its snapshot", cmd_restore },
     { "clone", "go on with many VMs from one snapshot", cmd_clone },

@@ -310,5 +310,4 @@ const struct virtio_device_class block_class = {
     .resume = block_resume,
     .drain = block_drain,
     .refresh = block_refresh,
-    .refresh_by_hangup = true,
 };

@@ -116,7 +116,6 @@ struct virtio_device_class {
      * look.  Comes after a signal, on the main thread.  Optional.
      */
     void (*refresh)(struct virtio_device *device);
-    bool refresh_by_hangup; /* SIGHUP is for this, and no longer ends the VM */
 
     /* CONFIG is the device's current space, config_size bytes.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,

@@ -4,7 +4,8 @@
  *
  * Runs COMMAND on a pseudo-terminal of its own, copies what it prints to
  * standard output, and types: KEYS each time after WAIT was printed, and then
- * what comes by standard input.  At the end tells whether the terminal's
+ * what comes by standard input.  Empty KEYS have the terminal go away, as a window
+ * that is closed does.  At the end tells whether the terminal's
  * settings are what they were, and ends with COMMAND's status; 99 for a WAIT
  * that never came within a minute, 98 for settings that changed.
  */
@@ -114,6 +115,18 @@ static int exit_status(pid_t child, int master)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Of a command whose terminal goes away. */
+static int status_without(pid_t child, int master, int kept)
+{
+    int status;
+
+    close(kept);
+    close(master);
+    if (waitpid(child, &status, 0) != child)
+        return 127;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int main(int argc, char **argv)
 {
     struct termios before, after;
@@ -139,6 +152,8 @@ int main(int argc, char **argv)
                 return STATUS_LATE;
             continue;
         }
+        if (!argv[at + 1][0])
+            return status_without(child, master, kept);
         if (write(master, argv[at + 1], strlen(argv[at + 1])) < 0)
             return 127;
         at += 2;

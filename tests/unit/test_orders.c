@@ -218,6 +218,7 @@ static void what_a_job_has_not(void **state)
     orders_channel(orders, ends[0], NULL);
     answers("{\"command\":\"snapshot\",\"folder\":\"/nowhere/x\"}\n", "mote boot --name");
     answers("{\"command\":\"balloon\",\"target\":1}\n", "no balloon");
+    answers("{\"command\":\"refresh\"}\n", "whose disks stay as they are");
     expect_no_order();
     answers("{\"command\":\"stop\"}\n", "\"ok\":true");
     assert_int_equal(stopped, 1);
@@ -330,6 +331,11 @@ static void a_vm_is_no_job(void **state)
     orders_channel(orders, ends[0], NULL);
     fd = ask("{\"command\":\"balloon\",\"target\":4096}\n");
     expect_order(ORDER_BALLOON, false);
+    reply(false, 0, "");
+    assert_string_equal(heard(fd), OK);
+    close(fd);
+    fd = ask("{\"command\":\"refresh\"}\n");
+    expect_order(ORDER_REFRESH, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
 }

@@ -33,6 +33,7 @@ struct boot_config {
     unsigned int on_reboot; /* enum boot_on_reboot */
     struct store_entry *entry; /* by which others find the VM, claimed; NULL for none */
     uint64_t output_limit;     /* bytes of the console, where it goes to a file; 0: any number */
+    bool detached;             /* from any terminal: SIGHUP is no end, but has disks looked at again */
     int started_fd;            /* gets a byte when the VM runs; -1: nobody waits for that */
 };
 

@@ -23,6 +23,7 @@ static int detach(struct boot_config *config, struct detached *detached, struct 
     int result = detach_fork(detached, NULL, 0, &config->started_fd, error);
 
     config->output_limit = DETACHED_OUTPUT_MAX;
+    config->detached = true;
     if (result == 0)
         return supervise(config, &detached->entry, log, timeline, status, error);
     *timeline = (struct timeline){ .count = 0 };

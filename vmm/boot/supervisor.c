@@ -47,15 +47,6 @@ struct supervisor {
 
 /* ---- signals -------------------------------------------------------------- */
 
-/* Whether a device wants to hear of changes on the host: SIGHUP is for it then. */
-static bool can_refresh(const struct vm_config *config)
-{
-    for (size_t i = 0; i < config->device_count; i++)
-        if (config->devices[i].row->class->refresh_by_hangup)
-            return true;
-    return false;
-}
-
 static void wish(const struct supervisor *supervisor, char what)
 {
     /* A monitor that does not read is ended by the timer. */
@@ -109,7 +100,7 @@ static void signal_arrived(void *context, int number)
         look_at_monitor(supervisor);
     else if (number == SIGTSTP)
         suspend(supervisor);
-    else if (number == SIGWINCH || (number == SIGHUP && can_refresh(&supervisor->config->vm)))
+    else if (number == SIGWINCH || (number == SIGHUP && supervisor->config->detached))
         refresh(supervisor);
     else
         stop(supervisor, number);
@@ -132,8 +123,9 @@ static int watch_signals(struct supervisor *supervisor, struct error *error)
 
     supervisor->signals.arrived = signal_arrived;
     supervisor->signals.context = supervisor;
+    /* One that is detached has no terminal that could go away. */
     result = signals_open(&supervisor->signals, supervisor->loop, wanted, ARRAY_LENGTH(wanted),
-                          can_refresh(&supervisor->config->vm), error);
+                          supervisor->config->detached, error);
     if (result == 0)
         result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor,
                             error);

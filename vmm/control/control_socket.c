@@ -38,6 +38,7 @@ struct control_socket {
 static const char *const commands[] = {
     [CONTROL_STATUS] = "status",     [CONTROL_PAUSE] = "pause", [CONTROL_RESUME] = "resume",
     [CONTROL_SNAPSHOT] = "snapshot", [CONTROL_BALLOON] = "balloon", [CONTROL_STOP] = "stop",
+    [CONTROL_REFRESH] = "refresh",
     [CONTROL_COMMAND_COUNT] = NULL,
 };
 

@@ -49,6 +49,9 @@ void order_obey(struct vm *vm, int channel, const struct order *order, int fds[O
     case ORDER_BALLOON:
         vm_set_balloon(vm, order->target, &error);
         break;
+    case ORDER_REFRESH:
+        vm_refresh(vm);
+        break;
     case ORDER_RECORD:
         vm_record(vm);
         break;

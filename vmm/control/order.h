@@ -22,6 +22,7 @@ enum order_kind {
     ORDER_RESUME,
     ORDER_SNAPSHOT, /* with descriptors: the state's file and the memory's, then those of a base */
     ORDER_BALLOON,
+    ORDER_REFRESH, /* looks at the host side of its disks again */
     ORDER_RECORD, /* of a template, once: which pages its guest has written by now */
 };
 

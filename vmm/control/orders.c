@@ -213,6 +213,8 @@ static int refuse_for_job(const struct orders *orders, enum control_command comm
     if (command == CONTROL_SNAPSHOT)
         return error_set(error, ENOTSUP, "is a job, whose copies would have nobody to talk to; save a VM of "
                          "'mote boot --name', or start jobs from a saved guest by 'mote run --warm'");
+    if (command == CONTROL_REFRESH)
+        return error_set(error, ENOTSUP, "is a job, whose disks stay as they are; refresh a VM of 'mote boot --name'");
     if (command == CONTROL_BALLOON)
         return error_set(error, ENODEV, "is a job, which has no balloon; limit it by --memory");
     return 0;
@@ -252,6 +254,13 @@ static void asked(void *context, const struct control_request *request)
         break;
     case CONTROL_BALLOON:
         order = (struct order){ .kind = ORDER_BALLOON, .target = request->target };
+        result = orders_send(orders, &order, NULL, 0, &error);
+        break;
+    case CONTROL_REFRESH:
+        /* A disk may be longer than any file of the VM's was to become. */
+        if (orders->channel >= 0)
+            sandbox_files_grew(orders->sandbox);
+        order.kind = ORDER_REFRESH;
         result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_COMMAND_COUNT:

@@ -17,6 +17,8 @@
 
 int supervisor_stop_status(enum cause cause)
 {
+    if (cause == CAUSE_SIGNALLED)
+        return STATUS_SIGNAL + SIGHUP; /* the only one that does not wait for the job */
     return cause == CAUSE_OUTPUT_LIMIT ? STATUS_OUTPUT_LIMIT : STATUS_TIMEOUT;
 }
 

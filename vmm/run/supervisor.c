@@ -2,6 +2,7 @@
 #include "vmm/run/supervisor_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +259,13 @@ static void children_changed(struct supervisor *supervisor)
     look_at_vm(supervisor);
 }
 
+static bool has_terminal(void)
+{
+    cleanup_fd int fd = open("/dev/tty", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    return fd >= 0;
+}
+
 static void user_signalled(struct supervisor *supervisor, int number)
 {
     bool ends = number == SIGINT || number == SIGTERM || number == SIGQUIT;
@@ -276,6 +284,9 @@ static void user_signalled(struct supervisor *supervisor, int number)
         return;
     }
     send_signal(supervisor, number);
+    /* The terminal went away, and with it whoever could find the job, which may not mind SIGHUP. */
+    if (number == SIGHUP && supervisor->has_terminal && !has_terminal())
+        supervisor_stop_job(supervisor, CAUSE_SIGNALLED);
 }
 
 static void signal_arrived(void *context, int number)
@@ -426,6 +437,7 @@ static int start(struct supervisor *supervisor, struct error *error)
         (result = timer_open(&supervisor->clock, supervisor->loop, clock_rang, supervisor, error)) < 0 ||
         (result = supervisor_start_vm(supervisor, error)) < 0)
         return result;
+    supervisor->has_terminal = has_terminal();
     supervisor->alarm = ALARM_TIMEOUT;
     if (options->timeout_ms > 0)
         timer_set(&supervisor->clock, options->timeout_ms);

@@ -68,6 +68,7 @@ struct supervisor {
     bool failed;      /* Mote could not do all that was asked: status 125 */
     enum cause stop_cause; /* why we ended the job; CAUSE_COUNT: we did not */
     unsigned int ends_wanted;
+    bool has_terminal; /* which went away if there is none later */
     struct orders *orders; /* of a job that has a name, or NULL; its VM's once the job runs */
 
     struct control *control;

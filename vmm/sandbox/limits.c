@@ -69,6 +69,8 @@ void sandbox_files_grew(struct sandbox *sandbox)
 {
     uint64_t old;
 
+    if (!sandbox)
+        return;
     sandbox->files_grew = true;
     lift_file_size(sandbox, &old);
 }
