@@ -104,6 +104,39 @@ void craft_elf(struct crafted *crafted, bool with_pvh_note)
     fill(crafted->bytes + CRAFTED_DATA_OFFSET, CRAFTED_DATA_SIZE, 77);
 }
 
+void craft_elf32(struct crafted *crafted, bool with_pvh_note)
+{
+    const Elf32_Ehdr header = {
+        .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT },
+        .e_type = ET_EXEC,
+        .e_machine = EM_386,
+        .e_version = EV_CURRENT,
+        .e_entry = (Elf32_Addr)CRAFTED_ENTRY,
+        .e_phoff = CRAFTED_PROGRAM_HEADERS,
+        .e_ehsize = sizeof(header),
+        .e_phentsize = sizeof(Elf32_Phdr),
+        .e_phnum = CRAFTED_HEADERS,
+    };
+    Elf32_Phdr small[CRAFTED_HEADERS];
+    Elf64_Phdr large[CRAFTED_HEADERS];
+
+    craft_elf(crafted, with_pvh_note);
+    memcpy(large, crafted->bytes + CRAFTED_PROGRAM_HEADERS, sizeof(large));
+    for (size_t i = 0; i < CRAFTED_HEADERS; i++)
+        small[i] = (Elf32_Phdr){
+            .p_type = large[i].p_type,
+            .p_flags = large[i].p_flags,
+            .p_align = (Elf32_Word)large[i].p_align,
+            .p_offset = (Elf32_Off)large[i].p_offset,
+            .p_filesz = (Elf32_Word)large[i].p_filesz,
+            .p_memsz = (Elf32_Word)large[i].p_memsz,
+            .p_paddr = (Elf32_Addr)large[i].p_paddr,
+        };
+    memset(crafted->bytes, 0, CRAFTED_PROGRAM_HEADERS + sizeof(large));
+    memcpy(crafted->bytes, &header, sizeof(header));
+    memcpy(crafted->bytes + CRAFTED_PROGRAM_HEADERS, small, sizeof(small));
+}
+
 void craft_poke(struct crafted *crafted, const struct poke *poke)
 {
     for (size_t i = 0; i < poke->width; i++)

@@ -46,6 +46,8 @@ enum crafted_program_header { CRAFTED_TEXT, CRAFTED_DATA, CRAFTED_NOTES, CRAFTED
 /* The Xen note follows this one of another owner. */
 #define CRAFTED_XEN_NOTE (CRAFTED_NOTES_OFFSET + 36u)
 void craft_elf(struct crafted *crafted, bool with_pvh_note);
+/* The same segments in a 32-bit file; its own entry is of no use here. */
+void craft_elf32(struct crafted *crafted, bool with_pvh_note);
 
 /* Sets WIDTH bytes at OFFSET to VALUE, little-endian. */
 struct poke {
@@ -59,6 +61,10 @@ void craft_poke(struct crafted *crafted, const struct poke *poke);
 #define HEADER_FIELD(field)                                                                        \
     CRAFTED_HEADER + offsetof(struct setup_header, field), sizeof(((struct setup_header *)0)->field)
 #define ELF_FIELD(field) offsetof(Elf64_Ehdr, field), sizeof(((Elf64_Ehdr *)0)->field)
+#define ELF32_FIELD(field) offsetof(Elf32_Ehdr, field), sizeof(((Elf32_Ehdr *)0)->field)
+#define SEGMENT32_FIELD(index, field)                                                              \
+    CRAFTED_PROGRAM_HEADERS + (index) * sizeof(Elf32_Phdr) + offsetof(Elf32_Phdr, field),          \
+        sizeof(((Elf32_Phdr *)0)->field)
 #define SEGMENT_FIELD(index, field)                                                                \
     CRAFTED_PROGRAM_HEADERS + (index) * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, field),          \
         sizeof(((Elf64_Phdr *)0)->field)

@@ -20,7 +20,8 @@ static const struct loading_case cases[] = {
     /* The file header. */
     { "no_magic", { { 0, 1, 0 } }, 0, 0, EINVAL, "is no ELF file" },
     { "file_header_cut", { { 0 } }, 63, 0, EINVAL, "truncated" },
-    { "elf32", { { EI_CLASS, 1, ELFCLASS32 } }, 0, 0, EINVAL, "is a 32-bit ELF file" },
+    { "elf32", { { EI_CLASS, 1, ELFCLASS32 } }, 0, 0, EINVAL,
+      "is a 32-bit ELF file built for 64-bit x86" },
     { "elf_of_no_class", { { EI_CLASS, 1, 3 } }, 0, 0, EINVAL, "neither 32-bit nor 64-bit" },
     { "big_endian", { { EI_DATA, 1, ELFDATA2MSB } }, 0, 0, EINVAL, "is a big-endian ELF file" },
     { "machine_arm64", { { ELF_FIELD(e_machine), EM_AARCH64 } }, 0, 0, EINVAL,

@@ -23,7 +23,7 @@ static bool probe(const struct image *image)
     struct elf_image elf;
 
     return elf_has_magic(image) && elf_read(image, &elf, &ignored) == 0 &&
-           elf_holds(&elf, elf.entry);
+           !elf.is_32bit && elf_holds(&elf, elf.entry);
 }
 
 static int load(const struct image *image, struct guest_memory *memory,
@@ -35,6 +35,11 @@ static int load(const struct image *image, struct guest_memory *memory,
     result = elf_read(image, &elf, error);
     if (result < 0)
         return result;
+    if (elf.is_32bit)
+        return error_set(error, EINVAL,
+                         "kernel %s: is a 32-bit ELF file, which can only start by a PVH note; use "
+                         "one built for x86-64, or with such a note by --boot-protocol pvh",
+                         image->path);
     if (!elf_holds(&elf, elf.entry))
         return error_set(error, EINVAL,
                          "kernel %s: its entry point 0x%llx is outside of its segments; "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PVH: an ELF kernel that names a 32-bit physical entry point in a Xen note and
+ * PVH: an ELF kernel, 32-bit or 64-bit, that names a 32-bit physical entry point in a Xen note and
  * finds hvm_start_info through EBX (Xen's docs/misc/pvh.pandoc and
  * public/arch-x86/hvm/start_info.h, version 1).
  */

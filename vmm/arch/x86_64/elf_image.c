@@ -31,6 +31,8 @@ static const char *machine_name(uint16_t machine)
         return "64-bit Arm";
     case EM_386:
         return "32-bit x86";
+    case EM_X86_64:
+        return "64-bit x86";
     case EM_RISCV:
         return "RISC-V";
     case EM_ARM:
@@ -40,31 +42,78 @@ static const char *machine_name(uint16_t machine)
     }
 }
 
+/* The file header of either class, as that of ELF64: no file that loads is shorter. */
+static int read_file_header(const struct image *image, Elf64_Ehdr *header, struct error *error)
+{
+    Elf32_Ehdr small;
+    int result = image_read(image, 0, header, sizeof(*header), error);
+
+    if (result < 0 || header->e_ident[EI_CLASS] != ELFCLASS32)
+        return result;
+    memcpy(&small, header, sizeof(small));
+    *header = (Elf64_Ehdr){
+        .e_type = small.e_type,
+        .e_machine = small.e_machine,
+        .e_entry = small.e_entry,
+        .e_phoff = small.e_phoff,
+        .e_phentsize = small.e_phentsize,
+        .e_phnum = small.e_phnum,
+    };
+    memcpy(header->e_ident, small.e_ident, sizeof(header->e_ident));
+    return 0;
+}
+
 static int check_file_header(const struct image *image, const Elf64_Ehdr *header,
                              struct error *error)
 {
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 && header->e_ident[EI_CLASS] != ELFCLASS32)
+    bool small = header->e_ident[EI_CLASS] == ELFCLASS32;
+
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 && !small)
         return damaged(image, "it is neither 32-bit nor 64-bit", error);
-    if (header->e_ident[EI_CLASS] == ELFCLASS32)
-        return error_set(error, EINVAL, "kernel %s: is a 32-bit ELF file; use one built for x86-64",
-                         image->path);
     if (header->e_ident[EI_DATA] != ELFDATA2LSB)
         return error_set(error, EINVAL,
                          "kernel %s: is a big-endian ELF file; use one built for x86-64",
                          image->path);
-    if (header->e_machine != EM_X86_64)
+    if (header->e_machine != (small ? EM_386 : EM_X86_64))
         return error_set(error, EINVAL,
-                         "kernel %s: is built for %s (ELF machine %u); use one for x86-64",
-                         image->path, machine_name(header->e_machine), header->e_machine);
+                         "kernel %s: is %sbuilt for %s (ELF machine %u); use one for x86-64",
+                         image->path, small ? "a 32-bit ELF file " : "",
+                         machine_name(header->e_machine), header->e_machine);
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return error_set(error, EINVAL,
                          "kernel %s: is an ELF object that cannot be executed; name a vmlinux",
                          image->path);
-    if (header->e_phentsize != sizeof(Elf64_Phdr))
-        return damaged(image, "e_phentsize is not that of ELF64", error);
+    if (header->e_phentsize != (small ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr)))
+        return damaged(image, small ? "e_phentsize is not that of ELF32"
+                                    : "e_phentsize is not that of ELF64", error);
     if (header->e_phnum == 0 || header->e_phnum > ELF_SEGMENTS_MAX)
         return damaged(image, "e_phnum is 0 or over 64", error);
     return 0;
+}
+
+/* The program headers of a file whose header was checked, as those of ELF64. */
+static int read_program_headers(const struct image *image, const Elf64_Ehdr *header,
+                                struct elf_image *elf, struct error *error)
+{
+    Elf32_Phdr small[ELF_SEGMENTS_MAX];
+    int result;
+
+    if (!elf->is_32bit)
+        return image_read(image, header->e_phoff, elf->segments,
+                          header->e_phnum * sizeof(elf->segments[0]), error);
+    result = image_read(image, header->e_phoff, small, header->e_phnum * sizeof(small[0]), error);
+    for (size_t i = 0; result == 0 && i < header->e_phnum; i++)
+        elf->segments[i] = (Elf64_Phdr){
+            .p_type = small[i].p_type,
+            .p_flags = small[i].p_flags,
+            .p_offset = small[i].p_offset,
+            .p_vaddr = small[i].p_vaddr,
+            .p_paddr = small[i].p_paddr,
+            .p_filesz = small[i].p_filesz,
+            .p_memsz = small[i].p_memsz,
+            .p_align = small[i].p_align,
+        };
+    return result;
 }
 
 static int check_segment(const struct image *image, const Elf64_Phdr *segment, struct error *error)
@@ -108,14 +157,14 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
     if (!elf_has_magic(image))
         return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
                          image->path);
-    result = image_read(image, 0, &header, sizeof(header), error);
+    result = read_file_header(image, &header, error);
     if (result < 0)
         return result;
     result = check_file_header(image, &header, error);
     if (result < 0)
         return result;
-    result = image_read(image, header.e_phoff, elf->segments,
-                        header.e_phnum * sizeof(elf->segments[0]), error);
+    elf->is_32bit = header.e_ident[EI_CLASS] == ELFCLASS32;
+    result = read_program_headers(image, &header, elf, error);
     if (result < 0)
         return damaged(image, "the program headers reach beyond the file", error);
     elf->entry = header.e_entry;

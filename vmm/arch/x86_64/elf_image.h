@@ -3,8 +3,9 @@
 #define MOTE_X86_ELF_IMAGE_H
 
 /*
- * An ELF64 kernel: its checked headers, and its segments brought to the
- * physical addresses that they ask for.
+ * An ELF kernel: its checked headers, and its segments brought to the physical
+ * addresses that they ask for.  A 32-bit file (Xen's own, many unikernels) has
+ * its headers widened to those of ELF64, and from there on is no different.
  */
 
 #include <elf.h>
@@ -19,6 +20,7 @@
 #define ELF_SEGMENTS_MAX 64
 
 struct elf_image {
+    bool is_32bit;
     uint64_t entry; /* e_entry as the file gives it; unchecked */
     size_t segment_count;
     Elf64_Phdr segments[ELF_SEGMENTS_MAX];
