@@ -16,6 +16,7 @@
  */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,11 +75,13 @@ struct device_ops {
 struct device {
     const struct device_ops *ops;
     pthread_mutex_t lock;
+    bool written; /* a guest wrote to a register, ever */
 };
 
 static inline void device_init(struct device *device, const struct device_ops *ops)
 {
     device->ops = ops;
+    device->written = false;
     pthread_mutex_init(&device->lock, NULL);
 }
 

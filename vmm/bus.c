@@ -70,6 +70,7 @@ void bus_write(struct bus *bus, uint64_t address, const uint8_t *bytes, size_t l
     if (!window)
         return;
     pthread_mutex_lock(&window->device->lock);
+    window->device->written = true;
     window->device->ops->write(window->device, address - window->base, bytes, length);
     pthread_mutex_unlock(&window->device->lock);
 }

@@ -32,12 +32,6 @@ static const char *const console_names[] = {
     [CONSOLE_NONE] = "none",
     [CONSOLE_KIND_COUNT] = NULL,
 };
-static const char *const describe_names[] = {
-    [DESCRIBE_ACPI] = "acpi",
-    [DESCRIBE_FDT] = "fdt",
-    [DESCRIBE_CMDLINE] = "cmdline",
-    [DESCRIBE_COUNT] = NULL,
-};
 static const char *const on_reboot_names[] = { "exit", "restart", NULL };
 
 static int set_cpus(void *target, const struct option_row *row, const char *value,
@@ -88,7 +82,7 @@ static const struct option_row machine_rows[] = {
     { NULL, "huge-pages", "HOW", "on, off or host (default: as the host has it)", option_set_choice,
       FIELD(boot.vm.pages), .choices = guest_pages_names },
     { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
-      "acpi (default), fdt or cmdline", option_set_choice, FIELD(boot.vm.describe),
+      "auto (default: as it can), acpi, fdt or cmdline", option_set_choice, FIELD(boot.vm.describe),
       .choices = describe_names },
     { NULL, "on-reboot", "ACT", "exit (default) or restart the VM", option_set_choice,
       FIELD(boot.on_reboot), .choices = on_reboot_names },
@@ -200,6 +194,7 @@ static int complete(struct boot_options *options, struct error *error)
         result = vm_config_complete(&options->boot.vm, error);
     if (result == 0)
         result = vm_config_check(&options->boot.vm, error);
+    options->boot.vm.console_matters = true;
     options->boot.vm.may_be_saved = options->naming.name || options->naming.detach;
     options->boot.sandbox.memory = options->boot.vm.memory;
     options->boot.sandbox.cpus = options->boot.vm.cpus;

@@ -14,6 +14,11 @@
 /* Below this not even the entry state has room. */
 #define MEMORY_MIN (2ull << 20)
 
+const char *const describe_names[] = {
+    [DESCRIBE_ACPI] = "acpi", [DESCRIBE_FDT] = "fdt", [DESCRIBE_CMDLINE] = "cmdline",
+    [DESCRIBE_AUTO] = "auto", [DESCRIBE_COUNT] = NULL,
+};
+
 const char *const guest_pages_names[] = {
     [GUEST_PAGES_AS_HOST] = "host", [GUEST_PAGES_HUGE] = "on", [GUEST_PAGES_SMALL] = "off",
     [GUEST_PAGES_COUNT] = NULL,
@@ -27,7 +32,7 @@ struct vm_config vm_config_default(void)
         .cpus = 1,
         .memory = 256ull << 20,
         .console = CONSOLE_SERIAL,
-        .describe = DESCRIBE_ACPI,
+        .describe = DESCRIBE_AUTO,
     };
 }
 

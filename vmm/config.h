@@ -67,6 +67,7 @@ struct vm_config {
     unsigned int pages; /* enum guest_pages */
     unsigned int console;  /* enum console_kind */
     unsigned int describe; /* enum describe */
+    bool console_matters;  /* a console that can show nothing is warned of */
     size_t device_count;
     struct device_request devices[CONFIG_DEVICES_MAX];
     size_t text_count;
@@ -77,6 +78,9 @@ struct vm_config {
 
 /* What --huge-pages takes, by enum guest_pages; ends in NULL. */
 extern const char *const guest_pages_names[];
+
+/* As --describe names them. */
+extern const char *const describe_names[];
 
 /* One CPU, 256 MiB, a serial console, ACPI. */
 struct vm_config vm_config_default(void);

@@ -39,8 +39,9 @@ struct machine_device {
     uint32_t irq; /* the interrupt controller's input (a GSI on x86) */
 };
 
-/* How the guest kernel learns of the machine. */
-enum describe { DESCRIBE_ACPI, DESCRIBE_FDT, DESCRIBE_CMDLINE, DESCRIBE_COUNT };
+/* How the guest kernel learns of the machine.  AUTO: as the architecture sees fit by the kernel's
+ * file, for Linux without ACPI in it one of the others. */
+enum describe { DESCRIBE_ACPI, DESCRIBE_FDT, DESCRIBE_CMDLINE, DESCRIBE_AUTO, DESCRIBE_COUNT };
 
 struct machine {
     struct guest_memory *memory;

@@ -222,6 +222,7 @@ static int open_and_build(struct vm *vm, struct error *error)
         .protocol = vm->config->boot_protocol,
         .kernel = &kernel,
         .command_line = vm->config->command_line,
+        .console_matters = vm->config->console_matters && vm->config->console == CONSOLE_SERIAL,
     };
     int result;
 

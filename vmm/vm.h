@@ -90,6 +90,9 @@ void vm_stop(struct vm *vm, const char *how);
 /* Has each device look at its host side again: the size of a disk or of the terminal. */
 void vm_refresh(struct vm *vm);
 
+/* Whether the guest has come to its console: any sign of its driver, output or not. */
+bool vm_console_is_driven(struct vm *vm);
+
 /* Has the balloon's guest give so many bytes; an error where the VM has none. */
 int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error);
 

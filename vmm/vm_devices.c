@@ -163,6 +163,25 @@ void vm_refresh(struct vm *vm)
     }
 }
 
+bool vm_console_is_driven(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        enum device_kind kind = vm->records[i].kind;
+        bool driven;
+
+        if (kind != DEVICE_SERIAL &&
+            (kind != DEVICE_VIRTIO_MMIO || virtio_mmio_device(device)->class->id != VIRTIO_ID_CONSOLE))
+            continue;
+        pthread_mutex_lock(&device->lock);
+        driven = device->written;
+        pthread_mutex_unlock(&device->lock);
+        if (driven)
+            return true;
+    }
+    return false;
+}
+
 int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
 {
     for (size_t i = 0; i < vm->device_count; i++) {

@@ -64,6 +64,48 @@ static void keep_kernel(const char *target, const struct crafted *crafted)
     }
 }
 
+static void keep_kernel32(const char *target, const struct crafted *crafted)
+{
+    struct seed seed = { .size = 0 };
+
+    add_number(&seed, 2, 1);
+    add(&seed, crafted->bytes, crafted->size);
+    keep(target, "32-bit", &seed);
+}
+
+/* A vmlinux with a hole of 1 MiB behind it, and a bzImage, each with what is looked for. */
+static void keep_looks(void)
+{
+    static const char marks[] = "rdinit=\0acpi_os_name=\0intel,ce4100-lapic\0uart8250";
+    const Elf64_Shdr sections[] = {
+        { .sh_name = 1, .sh_type = SHT_PROGBITS, .sh_offset = 0x800, .sh_size = sizeof(marks) },
+        { .sh_name = 12, .sh_type = SHT_STRTAB, .sh_offset = 0x700, .sh_size = 22 },
+    };
+    static const char *const names[] = { "sections", "no-sections", "bzimage" };
+
+    for (size_t i = 0; i < 3; i++) {
+        struct seed seed = { .size = 0 };
+        struct crafted crafted;
+
+        if (i == 2) {
+            craft_bzimage(&crafted);
+            memcpy(crafted.bytes + CRAFTED_SETUP_SIZE + 0x800, "RSD PTR ", 8);
+        } else {
+            craft_elf(&crafted, true);
+            memcpy(crafted.bytes + 0x600, sections, sizeof(sections));
+            memcpy(crafted.bytes + 0x700, "\0.init.data\0.shstrtab", 22);
+            memcpy(crafted.bytes + 0x800, marks, sizeof(marks));
+            craft_poke(&crafted, &(struct poke){ ELF_FIELD(e_shoff), 0x600 });
+            craft_poke(&crafted, &(struct poke){ ELF_FIELD(e_shnum), i == 0 ? 2 : 0 });
+            craft_poke(&crafted, &(struct poke){ ELF_FIELD(e_shstrndx), 1 });
+            craft_poke(&crafted, &(struct poke){ ELF_FIELD(e_shentsize), sizeof(sections[0]) });
+        }
+        add_number(&seed, 1, 1);
+        add(&seed, crafted.bytes, crafted.size);
+        keep("fuzz_kernel_look", names[i], &seed);
+    }
+}
+
 static void keep_boot(const char *name, unsigned int ways, const char *line, size_t initrd_size,
                       unsigned int initrd_pages, const struct crafted *kernel)
 {
@@ -192,7 +234,7 @@ int main(int argc, char **argv)
         { HEADER_FIELD(kernel_alignment), 4096 },
         { HEADER_FIELD(init_size), 0x8000 },
     };
-    struct crafted bzimage, elf, pvh;
+    struct crafted bzimage, elf, pvh, pvh32;
 
     if (argc != 2)
         return 2;
@@ -200,9 +242,14 @@ int main(int argc, char **argv)
     craft_bzimage(&bzimage);
     craft_elf(&elf, false);
     craft_elf(&pvh, true);
+    craft_elf32(&pvh32, true);
     keep_kernel("fuzz_linux64", &bzimage);
     keep_kernel("fuzz_elf64", &elf);
     keep_kernel("fuzz_pvh", &pvh);
+    keep_kernel32("fuzz_elf64", &pvh32);
+    keep_kernel32("fuzz_pvh", &pvh32);
+    keep_boot("pvh32", 2 | 3 << 4, "quiet", 100, 0, &pvh32);
+    keep_looks();
     keep_boot("linux64-acpi", 2, "console=ttyS0", 100, 0, &bzimage);
     keep_boot("elf64-fdt", 2 | 1 << 4 | 1 << 8, "quiet", 600, 0, &elf);
     keep_boot("pvh-cmdline", 3 | 3 << 2 | 2 << 4 | 2 << 6 | 2 << 8, "a -- b", 0, 0, &pvh);

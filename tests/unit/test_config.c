@@ -17,7 +17,7 @@ static void defaults_lack_only_the_kernel(void **state)
     assert_int_equal(config.cpus, 1);
     assert_int_equal(config.memory, 256 * MIB);
     assert_int_equal(config.console, CONSOLE_SERIAL);
-    assert_int_equal(config.describe, DESCRIBE_ACPI);
+    assert_int_equal(config.describe, DESCRIBE_AUTO);
     assert_string_equal(config.kvm_path, "/dev/kvm");
     assert_int_equal(vm_config_complete(&config, &error), 0);
     assert_string_equal(config.command_line, "console=ttyS0 panic=-1");

@@ -139,7 +139,6 @@ static void test_named_kernel(void **state)
     assert_int_equal(kernel_choose(path, &choice, &error), 0);
     assert_string_equal(choice.path, path);
     assert_null(choice.modules);
-    assert_int_equal(choice.describe, DESCRIBE_FDT);
     kernel_choice_release(&choice);
 
     make_folder("modules");
@@ -148,7 +147,6 @@ static void test_named_kernel(void **state)
     assert_int_equal(kernel_choose(NULL, &choice, &error), 0);
     assert_string_equal(choice.path, path);
     assert_string_equal(choice.modules, modules);
-    assert_int_equal(choice.describe, DESCRIBE_ACPI);
     kernel_choice_release(&choice);
     /* The option goes before the variable. */
     assert_int_equal(kernel_choose("other", &choice, &error), 0);
@@ -177,7 +175,6 @@ static void test_built_kernel(void **state)
     assert_int_equal(kernel_choose(NULL, &choice, &error), 0);
     snprintf(path, sizeof(path), "%s/guest-kernels/a/vmlinux", directory.path);
     assert_string_equal(choice.path, path);
-    assert_int_equal(choice.describe, DESCRIBE_FDT);
     kernel_choice_release(&choice);
 }
 

@@ -37,7 +37,7 @@ const char *const class_titles[CLASS_COUNT] = {
 #define QEMU_DEFAULT                                                                               \
     "@program -accel kvm -nographic -no-reboot -kernel @kernel -initrd @initramfs -append @cmdline"
 #define MOTE_BOOT                                                                                  \
-    "@program boot --memory 128M --log-level warn --describe @describe --initrd @initramfs "       \
+    "@program boot --memory 128M --log-level warn --initrd @initramfs "       \
     "--cmdline @cmdline @extra --kernel "
 #define MOTE_BLOCK "--disk @data,ro"
 /* The server to talk to is at an address of this host's. */

@@ -132,14 +132,6 @@ static int value_cmdline(const struct start *start, char value[PATH_MAX], struct
     return 0;
 }
 
-/* Mote's own has no ACPI, a distribution's no device tree. */
-static int value_describe(const struct start *start, char value[PATH_MAX], struct error *error)
-{
-    (void)error;
-    strcpy(value, start->entry->contender->kernel == KERNEL_STOCK ? "acpi" : "fdt");
-    return 0;
-}
-
 static int value_firecracker(const struct start *start, char value[PATH_MAX], struct error *error)
 {
     int result = value_elf(start, value, error);
@@ -164,8 +156,8 @@ static const struct {
     { "@program", value_program }, { "@mode", value_mode }, { "@root", value_root },
     { "@image", value_image }, { "@bundle", value_bundle }, { "@kernel", value_kernel },
     { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs },
-    { "@cmdline", value_cmdline }, { "@describe", value_describe },
-    { "@firecracker", value_firecracker }, { "@id", value_id }, { "@data", value_data },
+    { "@cmdline", value_cmdline }, { "@firecracker", value_firecracker }, { "@id", value_id },
+    { "@data", value_data },
     { "@net", value_net }, { "@folder", value_folder },
 };
 

@@ -24,6 +24,7 @@
 #include "vmm/store.h"
 #include "vmm/terminal.h"
 #include "vmm/timeline.h"
+#include "vmm/timer.h"
 
 enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
@@ -103,6 +104,7 @@ struct boot_monitor {
     struct sandbox *sandbox;
     int channel;
     struct vm *vm;
+    struct timer silence; /* rings when a guest has had time to come to its console */
 };
 
 /* The monitor's process from its fork to its end. */

@@ -21,6 +21,9 @@
  * must not keep the monitor. */
 #define DRAIN_TIMEOUT_MS 2000
 
+/* A kernel that boots comes to its console within a second; an emulated one within ten. */
+#define SILENCE_MS 20000
+
 void boot_escape(void *context)
 {
     vm_stop(((struct boot_monitor *)context)->vm, "Ctrl-A x");
@@ -110,6 +113,37 @@ static int open_console(const struct boot_monitor *monitor, struct vm_host *host
     return console_create(&host->console, &options, error);
 }
 
+/*
+ * A guest that knows nothing of its machine stands still and looks dead.  One that
+ * is only quiet has come to its console all the same: its driver looks at the device,
+ * so that a "quiet" on the command line is no reason for a false alarm.
+ */
+static void silence_rang(void *context)
+{
+    const struct boot_monitor *monitor = context;
+
+    if (vm_is_paused(monitor->vm))
+        timer_set(&monitor->silence, SILENCE_MS);
+    else if (!vm_console_is_driven(monitor->vm))
+        log_warn(monitor->log, "the guest has not come to its console in %d s; its kernel may lack "
+                 "that console's driver or what tells it of the machine: try another --describe, "
+                 "or --console", SILENCE_MS / 1000);
+}
+
+/* Before the jail, in which no timer can be had.  A restored guest has its console. */
+static int watch_silence(struct boot_monitor *monitor, const struct vm_host *host,
+                         struct error *error)
+{
+    int result;
+
+    if (!host->console || monitor->config->vm.snapshot)
+        return 0;
+    result = timer_open(&monitor->silence, host->loop, silence_rang, monitor, error);
+    if (result == 0)
+        timer_set(&monitor->silence, SILENCE_MS);
+    return result;
+}
+
 static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end *end,
                struct error *error)
 {
@@ -117,6 +151,7 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
 
     if ((result = event_loop_create(&host->loop, error)) < 0 ||
         (result = open_console(monitor, host, error)) < 0 ||
+        (result = watch_silence(monitor, host, error)) < 0 ||
         (result = vm_create(&monitor->vm, &monitor->config->vm, host, error)) < 0)
         return result;
     tell_start(monitor);
@@ -124,6 +159,7 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
     result = watch_channel(monitor, host->loop, error);
     if (result == 0)
         result = vm_run(monitor->vm, end, error);
+    timer_close(&monitor->silence);
     vm_destroy(monitor->vm);
     timeline_mark(monitor->timeline, "VM destroyed");
     if (result == 0 && host->console)

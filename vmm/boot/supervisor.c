@@ -441,7 +441,9 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         .patience = TIMER_INIT,
         .farewell = TIMER_INIT,
         .channel = -1,
-        .monitor = { .config = config, .log = log, .timeline = timeline },
+        .monitor = {
+            .config = config, .log = log, .timeline = timeline, .silence = TIMER_INIT,
+        },
     };
     int result = open_supervisor(&supervisor, error);
 

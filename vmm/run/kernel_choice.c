@@ -122,7 +122,6 @@ int kernel_choose(const char *named, struct kernel_choice *choice, struct error 
                          "own by scripts/guest-kernel or name one by --kernel FILE");
     if (!own && find_modules(choice->path, &choice->modules) < 0)
         return error_system(error, ENOMEM, "kernel %s", choice->path);
-    choice->describe = choice->modules ? DESCRIBE_ACPI : DESCRIBE_FDT;
     return 0;
 }
 

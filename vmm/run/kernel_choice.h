@@ -14,9 +14,8 @@
  * Mote's own is a vmlinux, which has nothing to unpack in the guest.
  *
  * A kernel has modules if there is a folder of them: /lib/modules/VERSION for a
- * kernel in /boot, `modules` beside any other.  Then it is a distribution's,
- * and is told of the machine by ACPI; else it has all built in, and ACPI may
- * not be among that, so it gets a device tree.
+ * kernel in /boot, `modules` beside any other.  How it is told of the machine,
+ * its own file says (DESCRIBE_AUTO).
  */
 
 #include "vmm/error.h"
@@ -25,7 +24,6 @@
 struct kernel_choice {
     char *path;
     char *modules; /* a folder with modules.dep; NULL for none */
-    enum describe describe;
 };
 
 /* NAMED is --kernel's FILE or NULL.  Release by kernel_choice_release(). */

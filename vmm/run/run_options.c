@@ -14,8 +14,6 @@
 
 #define PIDS_MAX 4194304 /* the kernel's own */
 
-static const char *const describe_names[] = { "auto", "acpi", "fdt", "cmdline", NULL };
-
 static int set_cpus(void *target, const struct option_row *row, const char *value,
                     struct error *error)
 {
@@ -151,8 +149,8 @@ static const struct option_row rows[] = {
       "kept", option_set_flag, FIELD(no_kernel_cache) },
     { NULL, "warm", NULL, "go on from a guest that waits for its job, saved by the first\nrun of this "
       "kernel, root and size; see mote template", option_set_flag, FIELD(warm) },
-    { NULL, "describe", "HOW", "how it learns of the machine: auto (default), acpi,\nfdt or "
-      "cmdline", option_set_choice, FIELD(describe), .choices = describe_names },
+    { NULL, "describe", "HOW", "how it learns of the machine: auto (default: as it can),\nacpi, fdt or "
+      "cmdline", option_set_choice, FIELD(vm.describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(vm.kvm_path) },
     SANDBOX_OPTION_ROWS(struct run_options, sandbox),

@@ -31,7 +31,6 @@ struct run_options {
     const char *net_words; /* what is open besides the outside, as --net of boot has it: ",local"; or empty */
     size_t publish_count;
     char *publish[16]; /* "tcp:[ADDRESS:]HOST:GUEST" */
-    unsigned int describe; /* an index: by the kernel, then enum describe */
     const char *kernel, *verdict;
     char **words; /* the command and its arguments; ends in NULL */
 };

@@ -226,9 +226,6 @@ static int configure_vm(struct session *session, struct error *error)
 
     if (result < 0)
         return result;
-    config->describe = session->kernel.describe;
-    if (session->options.describe > 0)
-        config->describe = session->options.describe - 1;
     config->command_line = session->options.verbose ? COMMAND_LINE : "loglevel=1 " COMMAND_LINE;
     if (!find_template(session))
         result = session_go_cold(session, error);

@@ -14,6 +14,7 @@
 #include "cmdline.h"
 #include "elf_image.h"
 #include "fdt_x86.h"
+#include "kernel_look.h"
 #include "layout.h"
 #include "mptable.h"
 #include "vmm/arch/arch.h"
@@ -166,6 +167,24 @@ static int write_device_tree(const struct machine *machine, const char *command_
     return 0;
 }
 
+/* What DESCRIBE_AUTO means for this kernel. */
+static enum describe choose_description(const struct arch_vm *arch,
+                                        const struct boot_source *source,
+                                        const struct boot_protocol *protocol)
+{
+    struct kernel_look look = kernel_look_at(source->kernel);
+
+    if (source->console_matters && look.is_linux && !look.serial)
+        log_warn(arch->log, "kernel %s: has no driver of the serial console, so nothing of it will "
+                 "show; use one with CONFIG_SERIAL_8250_CONSOLE, or --console none",
+                 source->kernel->path);
+    /* Of what is no Linux we know nothing; all that reads anything about its machine reads this. */
+    if (!look.is_linux || look.acpi)
+        return DESCRIBE_ACPI;
+    log_debug(arch->log, "kernel %s: has no ACPI", source->kernel->path);
+    return look.device_tree && protocol->takes_setup_data ? DESCRIBE_FDT : DESCRIBE_CMDLINE;
+}
+
 /* The machine's description, and the command line that may be part of it. */
 static int describe(const struct machine *machine, const struct boot_protocol *protocol,
                     const char *command_line, struct boot_parcel *parcel, struct error *error)
@@ -182,6 +201,7 @@ static int describe(const struct machine *machine, const struct boot_protocol *p
         return write_device_tree(machine, command_line, parcel, error);
     case DESCRIBE_CMDLINE:
         return mptable_write(machine, error);
+    case DESCRIBE_AUTO: /* see choose_description() */
     case DESCRIBE_COUNT:
         break;
     }
@@ -204,9 +224,11 @@ static int write_command_line(const struct machine *machine, const struct loaded
 }
 
 int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
-                   const struct machine *machine, struct error *error)
+                   const struct machine *asked, struct error *error)
 {
     const struct boot_protocol *protocol;
+    struct machine described = *asked;
+    const struct machine *machine = &described;
     struct loaded_kernel kernel = { .entry = 0 };
     struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
     char command_line[LAYOUT_COMMAND_LINE_SIZE];
@@ -215,6 +237,8 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
     if ((result = choose_protocol(source, &protocol, error)) < 0 ||
         (result = protocol->load(source->kernel, machine->memory, &kernel, error)) < 0)
         return result;
+    if (described.describe == DESCRIBE_AUTO)
+        described.describe = choose_description(arch, source, protocol);
     if (source->initrd) {
         result = load_initrd(source->initrd, machine->memory, &kernel, &parcel.initrd, error);
         if (result < 0)
