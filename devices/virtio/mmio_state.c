@@ -19,13 +19,10 @@
      STATUS_NEEDS_RESET | STATUS_FAILED)
 #define REASONS (VIRTIO_INTERRUPT_USED | VIRTIO_INTERRUPT_CONFIG)
 
-/* Both follow after FEATURES_OK alone, and that after DRIVER. */
+/* Both follow after FEATURES_OK alone. */
 static bool status_is_valid(uint32_t status)
 {
-    const uint32_t begun = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
-
     return (status & ~STATUS_BITS) == 0 &&
-           (!(status & STATUS_FEATURES_OK) || (status & begun) == begun) &&
            (status & STATUS_FEATURES_OK || !(status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)));
 }
 
@@ -38,7 +35,7 @@ static void check_features(const struct virtio_mmio *mmio, struct state *state)
 
     if (!(mmio->status & STATUS_FEATURES_OK))
         return;
-    state_require(state, mmio_features_are_whole(mmio), "the driver's features");
+    state_require(state, mmio->driver_features & VIRTIO_F_VERSION_1, "the driver's features");
     if (!missing)
         return;
     error_set(&error, ENOTSUP, "snapshot: section \"virtio\" %u: the guest's driver uses features "
@@ -51,6 +48,7 @@ static void registers_state(struct virtio_mmio *mmio, struct state *state)
 {
     uint32_t id = mmio->virtio->class->id;
     uint16_t queues = mmio->virtio->queue_count;
+    uint64_t features = mmio->driver_features;
 
     state_u32(state, &id);
     state_u16(state, &queues);
@@ -59,7 +57,12 @@ static void registers_state(struct virtio_mmio *mmio, struct state *state)
     state_u32(state, &mmio->status);
     state_u32(state, &mmio->device_features_sel);
     state_u32(state, &mmio->driver_features_sel);
-    state_u64(state, &mmio->driver_features);
+    /* Written as features that are not offered, which FEATURES_OK is refused for, too. */
+    if (!state_is_loading(state) && mmio->unknown_features)
+        features |= ~mmio_offered(mmio);
+    state_u64(state, &features);
+    if (state_is_loading(state))
+        mmio->driver_features = features;
     state_u32(state, &mmio->queue_sel);
     state_u32(state, &mmio->interrupt_status);
     state_u32(state, &mmio->owed);
