@@ -58,8 +58,8 @@ static inline uint32_t good_queue(uint32_t id)
     return id == ID_NET || id == ID_VSOCK || id == ID_CONSOLE ? 1 : 0;
 }
 
-/* Offers a valid request of descriptors 0 to 2. */
-static inline void request(const struct virtio *v)
+/* A valid request of descriptors 0 to 2. */
+static inline void describe_request(const struct virtio *v)
 {
     uint32_t *words = (uint32_t *)buffers[0];
 
@@ -92,6 +92,11 @@ static inline void request(const struct virtio *v)
         describe(0, BUFFER(1), 64, DESC_WRITE, 0);
         break;
     }
+}
+
+static inline void request(const struct virtio *v)
+{
+    describe_request(v);
     offer(0);
 }
 
