@@ -176,27 +176,48 @@ static int choose_block_size(struct disk_file *file, uint32_t wanted, struct err
     return 0;
 }
 
-static int check_size(struct disk_file *file, struct error *error)
+/* Whole blocks, of a file of BYTES: the last one is filled up where nobody writes, else left out. */
+static void set_size(struct disk_file *file, uint64_t bytes)
 {
-    int result = read_size(file, &file->size);
+    uint32_t rest = (uint32_t)(bytes % file->block_size);
+
+    file->padding = rest && file->pad ? file->block_size - rest : 0;
+    file->size = file->padding ? bytes + file->padding : bytes - rest;
+}
+
+static int check_size(struct disk_file *file, bool overlay, struct error *error)
+{
+    uint64_t bytes = 0;
+    int result = read_size(file, &bytes);
 
     if (result < 0)
         return error_system(error, -result, "disk %s: its size", file->path);
-    if (file->size == 0)
+    if (bytes == 0)
         return error_set(error, EINVAL, "disk %s: is empty; give it a size by 'truncate -s SIZE'",
                          file->path);
-    if (file->size % file->block_size)
-        return error_set(error, EINVAL, "disk %s: %llu bytes are no multiple of %u; raw images "
-                         "are: convert it by qemu-img or extend it by 'truncate -s %%%u'",
-                         file->path, (unsigned long long)file->size, file->block_size,
+    file->pad = file->read_only && !overlay;
+    set_size(file, bytes);
+    if (file->size == 0)
+        return error_set(error, EINVAL, "disk %s: %llu bytes make no block of %u; extend it by "
+                         "'truncate -s %%%u'", file->path, (unsigned long long)bytes, file->block_size,
                          file->block_size);
+    if (file->size < bytes)
+        log_warn(file->log, "disk %s: %llu bytes are no multiple of %u: the guest does not see the last "
+                 "%llu; extend it by 'truncate -s %%%u', or add ',ro'", file->path,
+                 (unsigned long long)bytes, file->block_size, (unsigned long long)(bytes - file->size),
+                 file->block_size);
+    else if (file->padding)
+        log_warn(file->log, "disk %s: %llu bytes are no multiple of %u: the guest sees %u zeroes behind them",
+                 file->path, (unsigned long long)bytes, file->block_size, file->padding);
     return 0;
 }
 
 /* Punching beyond the end changes nothing, but tells whether it can be done. */
 static bool probe_discard(const struct disk_file *file)
 {
-    uint64_t end = file->size + (file->overlay ? disk_overlay_start(file->overlay) : 0);
+    /* A file may have a rest behind its last block. */
+    uint64_t end = file->overlay ? disk_overlay_start(file->overlay) + file->size
+                                 : file->size + file->block_size;
 
     if (file->read_only)
         return false;
@@ -289,7 +310,7 @@ int disk_file_open(struct disk_file *file, const struct disk_file_options *given
         result = choose_block_size(file, options->block_size, error);
     }
     if (result == 0)
-        result = check_size(file, error);
+        result = check_size(file, options->overlay != NULL, error);
     if (result == 0 && options->overlay)
         result = open_overlay(file, options->overlay, options->opened, error);
     if (result < 0) {
@@ -320,18 +341,18 @@ void disk_file_close(struct disk_file *file)
 
 int disk_file_refresh(struct disk_file *file)
 {
-    uint64_t size = 0;
-    int result = read_size(file, &size);
+    uint64_t bytes = 0, before = file->size;
+    uint32_t padding_before = file->padding;
+    int result = read_size(file, &bytes);
 
     if (result < 0 || file->overlay)
         return result;
-    size -= size % file->block_size;
-    if (size == 0)
-        return -EINVAL;
-    if (size == file->size)
-        return 0;
-    file->size = size;
-    return 1;
+    set_size(file, bytes);
+    if (file->size > 0)
+        return file->size != before;
+    file->size = before;
+    file->padding = padding_before;
+    return -EINVAL;
 }
 
 bool disk_file_same(const char *path, const char *other)

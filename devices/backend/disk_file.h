@@ -7,6 +7,10 @@
  * locked.  Its bytes are the disk's bytes ("raw"); the format is never guessed,
  * since the guest can write whatever a guess would look at.
  *
+ * A file's size may be no multiple of the guest's blocks.  What a guest may write
+ * ends with the last whole block; a read-only disk ends with all of the file, and
+ * zeroes fill its last block.
+ *
  * The lock is an open-file-description lock over the whole file: any number of
  * readers, or one writer, whichever process they are in.  Other monitors that
  * use such locks, QEMU among them, see it as well.
@@ -42,12 +46,14 @@ struct disk_file {
     bool read_only;
     bool direct;
     bool block_device;
+    bool pad;                  /* a last block that is not whole is filled up with zeroes */
     bool can_discard;          /* holes can be punched */
     uint32_t block_size;       /* of the guest's view */
     uint32_t physical_size;    /* what the host reads and writes at once */
     uint32_t memory_alignment; /* of buffers; 1 unless direct */
     uint32_t offset_alignment; /* of offsets and lengths; 1 unless direct */
     uint64_t size;             /* bytes, a multiple of block_size, not 0 */
+    uint32_t padding;          /* of these, zeroes that the file does not have; only if it is read-only */
     struct log *log;
     struct log_limit failures;
     struct disk_sync sync; /* of the overlay, where there is one */
@@ -67,7 +73,7 @@ void disk_file_close(struct disk_file *file);
 
 /*
  * Looks at the size again: 1, it changed; 0, it did not; or a negative errno,
- * and then the old size stays.  A tail that makes no whole block is left out.
+ * and then the old size stays.
  */
 int disk_file_refresh(struct disk_file *file);
 

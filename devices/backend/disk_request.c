@@ -245,8 +245,42 @@ static void complete(struct disk_request *request)
         finish(request, 0);
 }
 
+/* Zeroes behind the first BYTES of what the step's buffers hold, as far as they go. */
+static void clear_behind(const struct disk_step *step, uint64_t bytes, uint64_t count)
+{
+    for (unsigned int i = 0; i < step->count && count > 0; i++) {
+        const struct iovec *segment = &step->segments[i];
+        uint64_t skipped = bytes < segment->iov_len ? bytes : segment->iov_len;
+        uint64_t part = segment->iov_len - skipped < count ? segment->iov_len - skipped : count;
+
+        memset((uint8_t *)segment->iov_base + skipped, 0, part);
+        bytes -= skipped;
+        count -= part;
+    }
+}
+
+/* A read of BYTES came to the file's own end: what the disk has behind it are zeroes. */
+static uint64_t fill_up(const struct disk_request *request, const struct disk_file *file,
+                        uint64_t bytes)
+{
+    const struct disk_step *step = &request->step;
+    uint64_t end = step->offset + bytes, asked = 0, missing;
+
+    if (step->call != DISK_CALL_READ || end < file->size - file->padding || end >= file->size)
+        return bytes;
+    for (unsigned int i = 0; i < step->count; i++)
+        asked += step->segments[i].iov_len;
+    missing = file->size - end;
+    if (missing > asked - bytes)
+        missing = asked - bytes;
+    clear_behind(step, bytes, missing);
+    return bytes + missing;
+}
+
 static void transferred(struct disk_request *request, const struct disk_file *file, uint64_t bytes)
 {
+    if (file->padding)
+        bytes = fill_up(request, file, bytes);
     /* A part of a block cannot be gone on with by O_DIRECT. */
     bytes -= bytes % file->offset_alignment;
     if (bytes == 0) {

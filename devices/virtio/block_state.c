@@ -65,6 +65,8 @@ void block_state(struct virtio_device *virtio, struct state *state)
     check_disk(block, state, size);
     if (!state_is_sound(state))
         return;
+    if (size != file->size)
+        file->padding = 0; /* the file has grown past its old end */
     file->size = size;
     block->config.capacity = size / DISK_SECTOR;
     block->config.writeback = writeback;

@@ -372,6 +372,56 @@ static void test_unaligned_buffers_bounce(void **state)
     }
 }
 
+/* A file's last bytes make no block: unseen where they could be written, else with zeroes behind. */
+static void test_a_size_that_is_no_multiple(void **state)
+{
+    static const char *const settings[] = { ",ro,engine=uring", ",ro,engine=sync" };
+    static const int64_t at_most[] = { 0, 1, 100, 700, 1124 };
+    struct faulty *faulty = *state;
+    struct disk_bench *bench = &faulty->bench;
+    uint8_t *data;
+    uint64_t capacity;
+    char text[1024];
+
+    assert_int_equal(ftruncate(bench->fd, 20 * 512 + 100), 0);
+    for (int engine = 0; engine < 2; engine++) {
+        restart(faulty, engines[engine], BENCH_ALL_FEATURES);
+        fake_driver_config(&bench->driver, 0, &capacity, sizeof(capacity));
+        assert_int_equal(capacity, 20);
+        memset(disk_bench_data(bench), 0x5a, 512);
+        assert_int_equal(disk_bench_request(bench, BLK_OUT, 20, 512, NULL), BLK_IOERR);
+        assert_int_equal(disk_bench_request(bench, BLK_OUT, 19, 512, NULL), BLK_OK);
+        for (size_t i = 0; i < sizeof(at_most) / sizeof(at_most[0]); i++) {
+            restart(faulty, settings[engine], 0);
+            fake_driver_config(&bench->driver, 0, &capacity, sizeof(capacity));
+            assert_int_equal(capacity, 21);
+            data = disk_bench_data(bench);
+            memset(data, 0xee, 4096);
+            faulty->faults.at_most = at_most[i];
+            assert_int_equal(disk_bench_request(bench, BLK_IN, 17, 4 * 512, NULL), BLK_OK);
+            faulty->faults.at_most = 0;
+            disk_bench_assert_bytes(data, 17 * 512, 2 * 512);
+            disk_bench_assert_bytes(data + 3 * 512, 20 * 512, 100);
+            for (int at = 3 * 512 + 100; at < 4 * 512; at++)
+                assert_int_equal(data[at], 0);
+            assert_int_equal(data[4 * 512], 0xee);
+            assert_int_equal(disk_bench_request(bench, BLK_IN, 21, 512, NULL), BLK_IOERR);
+        }
+        /* Cut behind our back it is an error as ever, not zeroes. */
+        assert_int_equal(ftruncate(bench->fd, 19 * 512), 0);
+        assert_int_equal(disk_bench_request(bench, BLK_IN, 17, 4 * 512, NULL), BLK_IOERR);
+        assert_int_equal(ftruncate(bench->fd, 20 * 512), 0);
+        for (uint64_t at = 19 * 512; at < 20 * 512 + 100; at++) {
+            uint8_t byte = disk_bench_byte(at);
+
+            assert_int_equal(pwrite(bench->fd, &byte, 1, (off_t)at), 1);
+        }
+    }
+    memory_log_text(&bench->fixture.log, text, sizeof(text));
+    assert_non_null(strstr(text, "10340 bytes are no multiple of 512: the guest does not see the last 100"));
+    assert_non_null(strstr(text, "the guest sees 412 zeroes behind them"));
+}
+
 static void test_failures_are_logged_within_a_limit(void **state)
 {
     struct faulty *faulty = *state;
@@ -404,6 +454,7 @@ int main(void)
         FAULTY(test_write_through),
         FAULTY(test_zeroes_by_hand_where_the_host_has_no_call),
         FAULTY(test_unaligned_buffers_bounce),
+        FAULTY(test_a_size_that_is_no_multiple),
         FAULTY(test_failures_are_logged_within_a_limit),
     };
 

@@ -117,11 +117,11 @@ static void test_what_is_refused(void **state)
     unlink(place->path);
     make_file(place, 0);
     assert_refused(place, false, "is empty");
-    make_file(place, 1000);
-    assert_refused(place, false, "1000 bytes are no multiple of 512");
-    make_file(place, 512 * 9);
+    make_file(place, 500);
+    assert_refused(place, false, "500 bytes make no block of 512");
+    make_file(place, 512 * 7);
     assert_true(open_disk(place, &file, false, 4096, &error) < 0);
-    assert_non_null(strstr(error.message, "no multiple of 4096"));
+    assert_non_null(strstr(error.message, "make no block of 4096"));
     assert_int_equal(symlink("nowhere", "/tmp/mote-disks-dangling"), 0);
     strcpy(place->path, "/tmp/mote-disks-dangling");
     assert_refused(place, true, "does not exist");
