@@ -7,7 +7,7 @@
 
 # shellcheck disable=SC2154 # payloads, mote and work are the runner's
 
-export XDG_RUNTIME_DIR=$work/run
+export XDG_RUNTIME_DIR=$work/run XDG_STATE_HOME=$work/state
 mkdir -m 700 "$work/run"
 steps=6000 snap=$work/snap
 
@@ -255,6 +255,87 @@ refusals() {
     mv "$work/good" "$snap"
     refused 'give as many, or none' --disk "$work/disk"
     restored "$work/out2"
+}
+
+# ---- from elsewhere ----
+
+# names_of [OPTION]…: a VM with these, saved here and then as one that came from elsewhere: refused as long as it names
+# something of this host, for which nothing is opened or made; $named is what it names.
+names_of() {
+    rm -rf "$snap" "$work/good" "$work/secret" "$work/vsock"
+    echo secret >"$work/secret"
+    truncate -s 1M "$work/disk"
+    begin "$@"
+    snapshot --stop
+    ended 0
+    mv "$snap" "$work/good"
+    cp "$work/out" "$work/first"
+    rm -f "$work/vsock"*
+    altered memory true
+    [[ -z $named ]] || refused "names of this host: $named"
+    [[ $(<"$work/secret") == secret ]] || fail 'the file was written'
+    [[ ! -e $work/vsock ]] || fail 'the socket was made'
+    [[ ! -e $snap/touched ]] || fail 'it ran'
+}
+
+from_elsewhere() {
+    local named
+    for named in "--disk $work/disk" "--disk $work/disk,ro" "--port log=file:$work/secret" \
+        "--port x=unix:$work/vsock" "--vsock 3:$work/vsock"; do
+        # shellcheck disable=SC2086 # an option and its value
+        names_of $named
+        restored "$work/out2" --trust
+        same "$work/first" "$work/out2"
+    done
+    # What is given anew is nobody else's word; the rest still is.
+    truncate -s 1M "$work/mine" "$work/mine2"
+    named="--disk $work/disk, --port log=file:$work/secret"
+    names_of --disk "$work/disk" --port "log=file:$work/secret"
+    refused "names of this host: --port log=file:$work/secret;" --disk "$work/mine"
+    restored "$work/out2" --disk "$work/mine" --port "log=file:$work/mine2"
+    same "$work/first" "$work/out2"
+    # What is the guest's alone is nobody's business.
+    named=''
+    names_of --balloon 16M,reporting --entropy on --net none
+    restored "$work/out2"
+    same "$work/first" "$work/out2"
+}
+
+# What is one's own stays so by another name, and folded; a copy is not, nor what was folded of one.
+own_ones() {
+    local options=(--disk "$work/disk")
+    truncate -s 1M "$work/disk"
+    begin "${options[@]}"
+    snapshot
+    mv "$snap" "$work/base"
+    "$mote" snapshot saved "$snap" --diff "$work/base" --stop 2>"$work/err" || fail "$(<"$work/err")"
+    ended 0
+    rm -rf "$work/good" "$work/named"
+    cp -r --sparse=always "$snap" "$work/good"
+    mv "$snap" "$work/named"
+    mv "$work/named" "$snap"
+    restored "$work/out2"
+    "$mote" snapshot merge "$snap" 2>"$work/err" || fail "$(<"$work/err")"
+    restored "$work/out2"
+    same "$work/out" "$work/out2"
+    rm -rf "$snap"
+    mv "$work/good" "$snap"
+    refused "--disk $work/disk"
+    "$mote" snapshot merge "$snap" 2>"$work/err" || fail "$(<"$work/err")"
+    refused "--disk $work/disk"
+    restored "$work/out2" --trust
+    # Without a note, as on another machine; and one that somebody else could have made.
+    rm -rf "$snap" "$work/base"
+    begin "${options[@]}"
+    snapshot --stop
+    ended 0
+    XDG_STATE_HOME=$work/elsewhere refused "--disk $work/disk"
+    chmod go+w "$XDG_STATE_HOME/mote/snapshots"
+    refused "--disk $work/disk"
+    chmod go-w "$XDG_STATE_HOME/mote/snapshots"
+    touch "$snap/state"
+    refused "--disk $work/disk"
+    rm -rf "$snap"
 }
 
 # ---- differences ----
@@ -682,6 +763,8 @@ a_test 'saved while paused, copied twice, and gone on' saved_and_copied
 a_test 'saved and restored 8 times over' cycles 8
 a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
+a_test 'snapshots from elsewhere name nothing of this host' from_elsewhere
+a_test 'which snapshots are own ones' own_ones
 a_test 'what the first VM touched is recorded, and believed in nothing' touched_is_advice
 a_test 'saved in steps, restored from the chain and from what it is folded to' saved_in_steps
 a_test 'chains that were broken, altered or mixed' chain_refusals

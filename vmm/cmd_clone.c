@@ -205,6 +205,8 @@ static int prepare(struct launch *launch, const char *folder, struct error *erro
     result = restore_read(&launch->source, &launch->machine, &why);
     if (result == 0)
         result = restore_override(&launch->options->restore, &launch->machine, launch->given, &why);
+    if (result == 0)
+        result = restore_check_names(&launch->options->restore, &launch->source, &launch->machine, launch->given, &why);
     if (result < 0)
         return error_set(error, why.number, "%s: %s", folder, why.message);
     for (unsigned int number = 1; number <= launch->options->count && result == 0; number++)

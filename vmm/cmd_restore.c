@@ -37,6 +37,8 @@ static int configure(struct restore_options *options, const struct vm_snapshot_s
     if (result == 0)
         result = restore_override(options, &machine, given, error);
     if (result == 0)
+        result = restore_check_names(options, source, &machine, given, error);
+    if (result == 0)
         result = restore_configure(options, &machine, source, error);
     machine_state_release(&machine);
     return result;

@@ -2,6 +2,7 @@
 #include "vmm/restore.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/sandbox/sandbox_options.h"
 #include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/own.h"
 
 /* ---- options --------------------------------------------------------------- */
 
@@ -35,6 +37,8 @@ static const struct option_row first_rows[] = {
       FIELD(log_level), .choices = log_level_names },
 };
 static const struct option_row last_rows[] = {
+    { "Safety", "trust", NULL, "let a snapshot that was not saved here, or is a copy, have what it names", option_set_flag,
+      FIELD(trust) },
     SANDBOX_OPTION_ROWS(struct restore_options, boot.sandbox),
 };
 
@@ -124,6 +128,36 @@ int restore_override(const struct restore_options *options, struct machine_state
     for (size_t i = 0; result == 0 && i < count; i++)
         result = override_option(options, &rows[i], machine, given, error);
     return result;
+}
+
+/* Adds to TEXT, of SIZE bytes, as much as has room. */
+static void list_name(char *text, size_t size, const char *option, const char *value)
+{
+    size_t used = strlen(text);
+
+    snprintf(text + used, size - used, "%s--%s %.64s", used ? ", " : "", option, value);
+}
+
+int restore_check_names(const struct restore_options *options, const struct vm_snapshot_source *source,
+                        const struct machine_state *machine, const bool given[CONFIG_TEXTS_MAX], struct error *error)
+{
+    char names[200] = "";
+
+    if (options->trust || snapshot_is_own(source->state_fd, source->id))
+        return 0;
+    for (size_t i = 0; i < machine->device_count; i++) {
+        const char *option = machine->devices[i].option, *text = machine->devices[i].text;
+        const struct virtio_row *row = virtio_registry_find(option);
+
+        /* One that this mote does not know is refused when it is made. */
+        if (!row || !text || given[i] || (row->class->is_of_guest && row->class->is_of_guest(text)))
+            continue;
+        list_name(names, sizeof(names), option, text);
+    }
+    if (!names[0])
+        return 0;
+    return error_set(error, EPERM, "snapshot: was not saved here by you, or was copied or changed since, and names of this host: %s; "
+                     "give these options anew, or --trust if all that is to be", names);
 }
 
 int restore_configure(struct restore_options *options, const struct machine_state *machine,

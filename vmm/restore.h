@@ -18,6 +18,7 @@
 struct restore_options {
     struct boot_config boot;
     unsigned int log_level;
+    bool trust; /* what the snapshot names is the user's wish */
     size_t override_count;
     struct device_text overrides[CONFIG_TEXTS_MAX]; /* the texts are argv's */
 };
@@ -45,6 +46,13 @@ int restore_read(const struct vm_snapshot_source *source, struct machine_state *
 /* Puts what was given in place of what MACHINE says, and sets GIVEN, of all its devices, where that was so. */
 int restore_override(const struct restore_options *options, struct machine_state *machine,
                      bool given[CONFIG_TEXTS_MAX], struct error *error);
+
+/*
+ * Whether MACHINE's devices, but for those that were GIVEN, are what this user wants: SOURCE, of FOLDER, is their own, see
+ * vmm/snapshot/own.h, or they trust it, or nothing of the host is named.
+ */
+int restore_check_names(const struct restore_options *options, const struct vm_snapshot_source *source,
+                        const struct machine_state *machine, const bool given[CONFIG_TEXTS_MAX], struct error *error);
 
 /* OPTIONS->boot is for MACHINE from SOURCE, which outlives it; the caller releases its configuration. */
 int restore_configure(struct restore_options *options, const struct machine_state *machine,

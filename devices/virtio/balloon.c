@@ -374,12 +374,19 @@ static int balloon_create(struct virtio_device **device, const struct virtio_env
     return 0;
 }
 
+static bool balloon_is_of_guest(const char *text)
+{
+    (void)text;
+    return true;
+}
+
 const struct virtio_device_class balloon_class = {
     .name = "balloon",
     .id = VIRTIO_ID_BALLOON,
     .queue_size = BALLOON_QUEUE_SIZE,
     .config_size = sizeof(struct balloon_config),
     .parse = balloon_parse,
+    .is_of_guest = balloon_is_of_guest,
     .release = free,
     .create = balloon_create,
     .destroy = balloon_destroy,

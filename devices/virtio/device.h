@@ -80,6 +80,12 @@ struct virtio_device_class {
     int (*parse)(const char *text, void **options, struct error *error);
     void (*release)(void *options);
 
+    /*
+     * Whether a device with the option's value TEXT reaches nothing of the host: no file, socket or network.  A snapshot from
+     * elsewhere may have such ones alone.  Optional: without it a device with a value does reach something.
+     */
+    bool (*is_of_guest)(const char *text);
+
     /* Whether one VM can have both, which belong to the class; the message
      * names OPTIONS, given later than OTHER.  Optional. */
     int (*conflict)(const void *options, const void *other, struct error *error);

@@ -359,12 +359,18 @@ static int net_create(struct virtio_device **device, const struct virtio_env *en
     return net_create_with(device, env, net, uplink, error);
 }
 
+static bool net_is_of_guest(const char *text)
+{
+    return strcmp(text, "none") == 0 || strncmp(text, "none,", 5) == 0;
+}
+
 const struct virtio_device_class net_class = {
     .name = "net",
     .id = VIRTIO_ID_NET,
     .queue_size = NET_QUEUE_SIZE,
     .config_size = sizeof(struct net_config),
     .parse = net_options_parse,
+    .is_of_guest = net_is_of_guest,
     .for_clone = net_for_clone,
     .release = free,
     .create = net_create,

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "vmm/control/orders_internal.h"
+#include "vmm/snapshot/own.h"
 #include "vmm/vm.h"
 
 /* ---- before ---------------------------------------------------------------- */
@@ -104,8 +105,10 @@ static int keep_snapshot(void *context, struct error *error)
     struct orders *orders = context;
     int result = snapshot_folder_seal_state(&orders->folder, orders->owner.vm, error);
 
-    if (result == 0)
+    if (result == 0) {
+        snapshot_own_note(orders->folder.state_fd, orders->folder.seal.id);
         return snapshot_folder_finish(&orders->folder, error);
+    }
     snapshot_folder_drop(&orders->folder);
     return result;
 }

@@ -10,6 +10,7 @@
 #include "vmm/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
 #include "vmm/snapshot/memory_chain.h"
+#include "vmm/snapshot/own.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* At a time, between two looks at the clock. */
@@ -121,6 +122,9 @@ int snapshot_merge(const char *from, const char *into, struct error *error)
         result = snapshot_folder_begin_anew(&folder, from, source.size, source.id, error);
     if (result == 0)
         result = copy_all(&source, &folder, from, error);
+    /* Of one from elsewhere this would make one's own. */
+    if (result == 0 && snapshot_is_own(source.state_fd, source.id))
+        snapshot_own_note(folder.state_fd, source.id);
     if (result == 0)
         result = snapshot_folder_finish(&folder, error);
     snapshot_folder_drop(&folder);
