@@ -3,9 +3,12 @@
  * A mote-image in an archive's hands: the whole of it, linked so that it tries an
  * act (acts.h) where it is about to read one.
  *
- *   MOTE_ACTS_WHERE=unpack|make|output   in the process that unpacks a layer, in
- *                                        the one that makes its image, or in that
- *                                        which unpacks a guest's output
+ *   MOTE_ACTS_WHERE=documents|verify|unpack|make|build|output|kernel
+ *                                        in the process that reads an image's
+ *                                        documents, that checks a layer, that
+ *                                        unpacks it, that has its image made, that
+ *                                        makes it (under fakeroot), or that
+ *                                        unpacks a guest's output, or a kernel
  *   MOTE_ACTS_NUMBERS="N…"               which, one after the other
  *   MOTE_ACTS_FILE=PATH                  a file of the user's to attack, instead of a system's
  *   MOTE_ACTS_CACHED=PATH                another image of the cache, to be changed or replaced by the process that
@@ -20,7 +23,10 @@
 
 #include "tests/sandbox/acts.h"
 #include "vmm/images/erofs_image.h"
+#include "vmm/images/image_config.h"
+#include "vmm/images/kernel_payload.h"
 #include "vmm/images/layer.h"
+#include "vmm/images/layer_stream.h"
 #include "vmm/images/output.h"
 
 int __real_layer_unpack(struct layer *layer, struct archive *tar, struct staging *staging, struct error *error);
@@ -29,6 +35,19 @@ int __real_erofs_image_check(struct error *error);
 int __wrap_erofs_image_check(struct error *error);
 int __real_output_unpack(int fd, const char *path, uint64_t limit, struct output_report *report, struct error *error);
 int __wrap_output_unpack(int fd, const char *path, uint64_t limit, struct output_report *report, struct error *error);
+
+int __real_image_config_read(struct image_config *config, const char *name, const void *text, size_t length,
+                             struct error *error);
+int __wrap_image_config_read(struct image_config *config, const char *name, const void *text, size_t length,
+                             struct error *error);
+int __real_layer_stream_open(struct layer_stream *stream, const struct byte_source *source, uint64_t limit,
+                             struct progress *progress, struct error *error);
+int __wrap_layer_stream_open(struct layer_stream *stream, const struct byte_source *source, uint64_t limit,
+                             struct progress *progress, struct error *error);
+int __wrap_erofs_image_build(const char *const *command, struct error *error);
+int __real_erofs_image_build(const char *const *command, struct error *error);
+int __real_kernel_payload_unpack(int from, int to, struct error *error);
+int __wrap_kernel_payload_unpack(int from, int to, struct error *error);
 
 static void act_in(const char *here)
 {
@@ -85,4 +104,33 @@ int __wrap_output_unpack(int fd, const char *path, uint64_t limit, struct output
 {
     act_in("output");
     return __real_output_unpack(fd, path, limit, report, error);
+}
+
+int __wrap_image_config_read(struct image_config *config, const char *name, const void *text, size_t length,
+                             struct error *error)
+{
+    act_in("documents");
+    return __real_image_config_read(config, name, text, length, error);
+}
+
+int __wrap_layer_stream_open(struct layer_stream *stream, const struct byte_source *source, uint64_t limit,
+                             struct progress *progress, struct error *error)
+{
+    act_in("verify");
+    return __real_layer_stream_open(stream, source, limit, progress, error);
+}
+
+/* What it says is told on in the words of a failure, of which there is a line. */
+int __wrap_erofs_image_build(const char *const *command, struct error *error)
+{
+    const char *where = getenv("MOTE_ACTS_WHERE");
+
+    act_in("build");
+    return where && strcmp(where, "build") == 0 ? -1 : __real_erofs_image_build(command, error);
+}
+
+int __wrap_kernel_payload_unpack(int from, int to, struct error *error)
+{
+    act_in("kernel");
+    return __real_kernel_payload_unpack(from, to, error);
 }

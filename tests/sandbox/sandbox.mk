@@ -17,7 +17,7 @@ $(BUILD)/tests/tools/image_acts: $(BUILD)/obj/vmm/images/main.o $(BUILD)/obj/tes
     $(BUILD)/libimages.a $(BUILD)/libmote.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=layer_unpack,--wrap=erofs_image_check,--wrap=output_unpack \
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=layer_unpack,--wrap=erofs_image_check,--wrap=output_unpack,--wrap=image_config_read,--wrap=layer_stream_open,--wrap=erofs_image_build,--wrap=kernel_payload_unpack \
 	    -o $@ $^ $(LDLIBS) $(IMAGES_LDLIBS)
 
 $(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/libmote.a

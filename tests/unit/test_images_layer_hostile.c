@@ -13,25 +13,53 @@ static void test_climbing(void **state)
     refused(*state, "entry ../escaped: climbs out of the root");
 }
 
-static void test_climbing_absolute(void **state)
+static void test_circles_of_links(void **state)
 {
-    add(*state, '0', "/etc/passwd", "x");
-    refused(*state, "entry /etc/passwd: climbs out of the root, its path is absolute");
+    add(*state, '2', "a", "b");
+    add(*state, '2', "b", "/a");
+    add(*state, '0', "a/x", "x");
+    refused(*state, "entry a/x: leads through more than 40 symbolic links");
 }
 
-static void test_climbing_through_a_link(void **state)
+static void test_a_link_to_a_long_name(void **state)
 {
-    add(*state, '2', "etc", "/etc");
-    add(*state, '0', "etc/passwd", "x");
-    refused(*state, "entry etc/passwd: climbs through a symbolic link");
+    char target[300];
+
+    memset(target, 'n', 256);
+    target[256] = '\0';
+    add(*state, '2', "l", target);
+    add(*state, '0', "l/x", "x");
+    refused(*state, "entry l/x: leads through a symbolic link to a name of more than 255 bytes");
 }
 
-static void test_climbing_through_a_hard_link_to_a_link(void **state)
+/* Each link leads as deep again as a path can be long: the depth is that of one path all the same. */
+static void test_depth_by_links(void **state)
 {
-    add(*state, '2', "etc", "/etc");
-    add(*state, '1', "copy", "etc");
-    add(*state, '0', "copy/passwd", "x");
-    refused(*state, "entry copy/passwd: climbs through a symbolic link");
+    static char deep[2 * 1000 + 1];
+    char name[16], target[2100] = "";
+
+    for (size_t i = 0; i < 1000; i++)
+        memcpy(deep + 2 * i, "d/", 2);
+    for (int i = 0; i < 4; i++) {
+        char path[2200];
+
+        snprintf(target, sizeof(target), "%s%s", i == 0 ? "" : name, deep);
+        snprintf(path, sizeof(path), "%sx", target);
+        add(*state, '0', path, "x");
+        snprintf(name, sizeof(name), "l%d/", i);
+        add(*state, '2', (char[]){ 'l', (char)('0' + i), 0 }, target);
+    }
+    refused(*state, "is below more than 2048 folders");
+}
+
+static void test_links_are_no_way_to_the_root(void **state)
+{
+    add(*state, '2', "up", "../../../..");
+    add(*state, '0', "up", "x");
+    add(*state, '2', "up", "..");
+    add(*state, '0', "up/up", "x");
+    add(*state, '2', "up/..", "x");
+    refused(*state, "climbs out of the root");
 }
 
 static void test_below_a_file(void **state)
@@ -44,12 +72,6 @@ static void test_below_a_file(void **state)
 static void test_hard_links_outside(void **state)
 {
     add(*state, '1', "shadow", "../../etc/shadow");
-    refused(*state, "entry shadow: is a hard link that climbs out");
-}
-
-static void test_hard_links_absolute(void **state)
-{
-    add(*state, '1', "shadow", "/etc/shadow");
     refused(*state, "entry shadow: is a hard link that climbs out");
 }
 
@@ -165,17 +187,35 @@ static void test_many_attributes(void **state)
     xattrs_release(&xattrs);
 }
 
+/* Names, targets and attributes have one bound together, however many inodes there are. */
+static void test_text_of_the_tree(void **state)
+{
+    struct world *world = *state;
+    char value[900] = "";
+
+    world->layer.tree.text_bytes = FILE_TREE_TEXT_MAX - 2000;
+    memset(value, 'v', sizeof(value));
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", i);
+        tar_add_pax(&world->tar, "SCHILY.xattr.user.a", value, sizeof(value));
+        add(world, '0', name, "x");
+    }
+    refused(world, "entry f2: more than 128 MiB of names, links' targets and extended attributes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_climbing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_climbing_absolute, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_climbing_through_a_link, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_climbing_through_a_hard_link_to_a_link, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_circles_of_links, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_link_to_a_long_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_depth_by_links, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_links_are_no_way_to_the_root, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_text_of_the_tree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_below_a_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_outside, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hard_links_absolute, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_to_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_to_a_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_to_a_whiteout, set_up, tear_down),

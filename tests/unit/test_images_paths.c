@@ -45,7 +45,7 @@ static void test_good_paths(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         const char *at = paths[i];
-        char name[FILE_TREE_NAME_MAX + 1];
+        char name[ENTRY_NAME_SIZE];
 
         assert_int_equal(entry_path_check(at, &error), 0);
         assert_true(entry_path_next(&at, name));
@@ -74,6 +74,36 @@ static void test_paths_that_climb(void **state)
         assert_non_null(strstr(error.message, "climbs out of the root"));
         assert_non_null(strstr(error.message, paths[i]));
     }
+}
+
+static void test_absolute_paths(void **state)
+{
+    (void)state;
+    assert_string_equal(entry_path_below("/etc/x"), "etc/x");
+    assert_string_equal(entry_path_below("//etc//x"), "etc//x");
+    assert_string_equal(entry_path_below("/"), ".");
+    assert_string_equal(entry_path_below("etc/x"), "etc/x");
+    assert_string_equal(entry_path_below(""), "");
+}
+
+/* A name of 255 bytes can be hidden, though no file could have the whiteout's. */
+static void test_lengths_of_whiteouts(void **state)
+{
+    struct error error = ERROR_INIT;
+    char path[300] = "a/.wh.", name[ENTRY_NAME_SIZE];
+    const char *at = path;
+
+    (void)state;
+    memset(path + 6, 'n', 255);
+    path[261] = '\0';
+    assert_int_equal(entry_path_check(path, &error), 0);
+    assert_true(entry_path_next(&at, name) && entry_path_next(&at, name));
+    assert_int_equal(strlen(name), 259);
+    path[261] = 'n';
+    path[262] = '\0';
+    assert_int_equal(entry_path_check(path, &error), -ENAMETOOLONG);
+    strcpy(path + 261, "/x");
+    assert_int_equal(entry_path_check(path, &error), -ENAMETOOLONG);
 }
 
 static void test_lengths_of_paths(void **state)
@@ -189,7 +219,9 @@ int main(void)
         cmocka_unit_test(test_digests),
         cmocka_unit_test(test_good_paths),
         cmocka_unit_test(test_paths_that_climb),
+        cmocka_unit_test(test_absolute_paths),
         cmocka_unit_test(test_lengths_of_paths),
+        cmocka_unit_test(test_lengths_of_whiteouts),
         cmocka_unit_test(test_whiteouts),
         cmocka_unit_test(test_links_that_stay_inside),
         cmocka_unit_test(test_references),

@@ -17,7 +17,8 @@
 
 #define TEMPORARY ".tmp"
 #define PARTS ".parts"
-#define LISTING ".listing"
+#define LISTING ".list"
+#define OLD_LISTING ".listing" /* an older form, without links: such an image is made anew */
 #define LONGEST 128 /* of names here */
 
 /* ---- the folder ---- */
@@ -182,17 +183,17 @@ static bool without(const char *name, const char *suffix, char rest[LONGEST])
 static void sweep_one(const struct cache *cache, const char *name)
 {
     char image[LONGEST];
-    bool is_lock = without(name, TEMPORARY, image);
+    bool is_lock = without(name, TEMPORARY, image), is_old = without(name, OLD_LISTING, image);
     cleanup_fd int fd = -1;
 
-    if (!is_lock && !without(name, LISTING, image))
+    if (!is_lock && !is_old && !without(name, LISTING, image))
         return;
     fd = openat(cache->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || lock(fd, LOCK_EX | LOCK_NB) < 0 || !is_same(cache, name, fd))
         return;
     if (is_lock)
         remove_parts(cache, image);
-    else if (is_there(cache, image))
+    else if (!is_old && is_there(cache, image))
         return;
     unlinkat(cache->fd, name, 0);
 }
@@ -375,4 +376,18 @@ char *cache_path(const struct cache_entry *entry)
     char *path;
 
     return asprintf(&path, "%s/%s", entry->cache->path, name) < 0 ? NULL : path;
+}
+
+/* Where the file system has no files without names, one loses its name at once. */
+int cache_spool(const struct cache *cache, int *fd, struct error *error)
+{
+    cleanup_free char *path = NULL;
+
+    *fd = openat(cache->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd < 0 && asprintf(&path, "%s/spool-XXXXXX" TEMPORARY, cache->path) >= 0) {
+        *fd = mkostemps(path, sizeof(TEMPORARY) - 1, O_CLOEXEC);
+        if (*fd >= 0)
+            unlink(path);
+    }
+    return *fd < 0 ? cannot_write(cache, error) : 0;
 }

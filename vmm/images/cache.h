@@ -16,7 +16,7 @@
  *
  * What an image is made from stands meanwhile in NAME.parts, a folder that only
  * the holder of the lock touches, and that goes before the lock does.  A layer's
- * image is not there without its NAME.listing (listing.h).
+ * image is not there without its NAME.list (listing.h).
  */
 
 #include <stdbool.h>
@@ -78,6 +78,9 @@ char *cache_listing_path(const char *path);
 
 /* The image's path, to be freed by the caller; NULL when memory is short. */
 char *cache_path(const struct cache_entry *entry);
+
+/* An empty file without a name, which is gone when it is closed. */
+int cache_spool(const struct cache *cache, int *fd, struct error *error);
 
 /* Bytes that an image may take: nine tenths of what is free. */
 uint64_t cache_room(const struct cache *cache);

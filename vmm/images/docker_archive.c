@@ -12,6 +12,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/images/document.h"
 #include "vmm/images/image_config.h"
+#include "vmm/images/image_plan.h"
 #include "vmm/images/layer_image.h"
 #include "vmm/images/resolve.h"
 #include "vmm/images/saved_archive.h"
@@ -23,7 +24,7 @@
 
 struct member_reader {
     const struct saved_archive *saved;
-    const struct saved_member *member;
+    struct saved_member member; /* but for its name */
     struct archive *tar;
     uint8_t *piece;
 };
@@ -53,7 +54,7 @@ static int open_layer(void *context, struct byte_source *source, struct error *e
     struct member_reader *reader = context;
 
     *source = (struct byte_source){ read_piece, reader };
-    reader->tar = saved_member_open(reader->saved, reader->member, error);
+    reader->tar = saved_member_open(reader->saved, &reader->member, error);
     reader->piece = reader->tar ? malloc(PIECE) : NULL;
     if (reader->piece)
         return 0;
@@ -73,30 +74,41 @@ static bool name_digest(const char *name, struct digest *digest)
            digest_parse_hex(name + strlen(blobs), digest);
 }
 
-static int resolve_layer(struct resolution *resolution, const struct saved_archive *saved,
-                         const struct image_config *config, size_t index, const char *name,
-                         struct error *error)
+static int resolve_layers(struct resolution *resolution, const struct saved_archive *saved,
+                          const struct image_plan *plan, struct error *error)
 {
-    struct member_reader reader = { saved, saved_find(saved, name, error), NULL, NULL };
-    struct digest packed;
-    struct layer_input input = {
-        .diff_id = config->diff_ids[index],
-        .number = (unsigned int)index + 1,
-        .count = (unsigned int)config->layers,
-        .open = open_layer,
-        .close = close_layer,
-        .context = &reader,
-    };
+    cleanup_free struct member_reader *readers = calloc(plan->count, sizeof(*readers));
+    cleanup_free struct layer_input *inputs = calloc(plan->count, sizeof(*inputs));
+    static char name[] = "a layer";
 
-    if (!reader.member)
-        return -error->number;
-    input.size = reader.member->size;
-    if (name_digest(reader.member->name, &packed))
-        input.packed = &packed;
-    return layer_image(resolution, &input, error);
+    if (!readers || !inputs)
+        return error_system(error, ENOMEM, "%s", saved->reference.path);
+    for (size_t i = 0; i < plan->count; i++) {
+        readers[i] = (struct member_reader){
+            .saved = saved,
+            .member = { .name = name, .at = plan->layers[i].at, .size = plan->layers[i].size },
+        };
+        inputs[i] = plan_input(plan, i);
+        inputs[i].open = open_layer;
+        inputs[i].close = close_layer;
+        inputs[i].context = &readers[i];
+    }
+    return layer_images(resolution, inputs, plan->count, error);
 }
 
-/* ---- the image ---- */
+/* ---- the plan, in a process of its own ---- */
+
+static int plan_layer(const struct saved_archive *saved, const struct digest *diff_id, const char *name,
+                      struct plan_layer *layer, struct error *error)
+{
+    const struct saved_member *member = saved_find(saved, name, error);
+
+    if (!member)
+        return -error->number;
+    *layer = (struct plan_layer){ .diff_id = *diff_id, .size = member->size, .at = member->at };
+    layer->has_packed = name_digest(member->name, &layer->packed);
+    return 0;
+}
 
 /* ID.json or blobs/sha256/ID: the name of a configuration is its digest. */
 static int check_config_digest(const struct saved_archive *saved, const char *name,
@@ -127,8 +139,23 @@ static int read_config(const struct saved_archive *saved, const char *file,
     return image_config_read(config, name, text, length, error);
 }
 
-static int resolve_image(struct resolution *resolution, const struct saved_archive *saved,
-                         struct json_object *image, struct error *error)
+static int plan_layers(const struct saved_archive *saved, struct json_object *layers, const char *file,
+                       const struct image_config *config, struct image_plan *plan, struct error *error)
+{
+    if (json_object_array_length(layers) != config->layers)
+        return error_set(error, EINVAL, "%s: names %zu layers in manifest.json, %zu in %s; save the "
+                         "image anew", saved->reference.path, json_object_array_length(layers),
+                         config->layers, file);
+    plan->count = config->layers;
+    for (size_t i = 0; i < config->layers; i++)
+        if (document_element("manifest.json", "Layers", layers, i, &file, error) < 0 ||
+            plan_layer(saved, &config->diff_ids[i], file, &plan->layers[i], error) < 0)
+            return -error->number;
+    return 0;
+}
+
+static int plan_image(const struct saved_archive *saved, struct json_object *image,
+                      struct image_plan *plan, struct error *error)
 {
     cleanup_free struct image_config *config = calloc(1, sizeof(*config));
     const char *name = "manifest.json", *file;
@@ -143,16 +170,8 @@ static int resolve_image(struct resolution *resolution, const struct saved_archi
         return document_wrong(name, file ? "Layers" : "Config", "is missing", error);
     if (read_config(saved, file, config, error) < 0)
         return -error->number;
-    resolution_set_config(resolution, config->run);
-    if (json_object_array_length(layers) != config->layers)
-        return error_set(error, EINVAL, "%s: names %zu layers in manifest.json, %zu in %s; save the "
-                         "image anew", saved->reference.path, json_object_array_length(layers),
-                         config->layers, file);
-    for (size_t i = 0; i < config->layers; i++)
-        if (document_element(name, "Layers", layers, i, &file, error) < 0 ||
-            resolve_layer(resolution, saved, config, i, file, error) < 0)
-            return -error->number;
-    return 0;
+    plan->run = config->run;
+    return plan_layers(saved, layers, file, config, plan, error);
 }
 
 /* ---- which image ---- */
@@ -218,8 +237,7 @@ static int choose(const struct saved_archive *saved, struct json_object *images,
     return *chosen ? 0 : reference_unknown(&saved->reference, &tags, error);
 }
 
-static int resolve_in(struct resolution *resolution, const struct saved_archive *saved,
-                      struct error *error)
+static int plan_archive(const struct saved_archive *saved, struct image_plan *plan, struct error *error)
 {
     size_t length;
     cleanup_free void *text = saved_read(saved, "manifest.json", &length, error);
@@ -231,18 +249,50 @@ static int resolve_in(struct resolution *resolution, const struct saved_archive 
         return -error->number;
     result = choose(saved, images, &image, error);
     if (result == 0)
-        result = resolve_image(resolution, saved, image, error);
+        result = plan_image(saved, image, plan, error);
     json_object_put(images);
     return result;
 }
 
+static int read_plan(void *context, struct image_plan *plan, struct error *error)
+{
+    struct saved_archive *saved = context;
+
+    if (saved_read_index(saved, &plan->spooled, error) < 0)
+        return -error->number;
+    return plan_archive(saved, plan, error);
+}
+
+/* ---- the whole ---- */
+
+static int resolve_planned(struct resolution *resolution, struct saved_archive *saved,
+                           struct image_plan *plan, struct error *error)
+{
+    if (plan_make(plan, resolution, read_plan, saved, error) < 0)
+        return -error->number;
+    if (plan->spooled)
+        saved_use_spool(saved);
+    resolution_set_config(resolution, json_object_get(plan->run));
+    return resolve_layers(resolution, saved, plan, error);
+}
+
 int resolve_docker_archive(struct resolution *resolution, const char *what, struct error *error)
 {
+    struct staging_limits limits = resolution_limits(resolution);
+    cleanup_free struct image_plan *plan = calloc(1, sizeof(*plan));
     struct saved_archive saved;
     int result = saved_open(&saved, what, error);
 
+    saved.progress = resolution->progress;
+    saved.limit = limits.image < limits.room ? limits.image : limits.room;
     if (result == 0)
-        result = resolve_in(resolution, &saved, error);
+        result = cache_spool(resolution->cache, &saved.spool, error);
+    if (result == 0 && !plan)
+        result = error_system(error, ENOMEM, "%s", what);
+    if (result == 0)
+        result = resolve_planned(resolution, &saved, plan, error);
+    if (plan)
+        plan_release(plan);
     saved_close(&saved);
     return result;
 }

@@ -23,6 +23,22 @@ static bool is_up(const char *at, size_t length)
     return length == 2 && at[0] == '.' && at[1] == '.';
 }
 
+const char *entry_path_below(const char *path)
+{
+    if (path[0] != '/')
+        return path;
+    path += strspn(path, "/");
+    return path[0] ? path : ".";
+}
+
+/* The longest that the component at AT, of LENGTH bytes, may be: the last can be a whiteout. */
+static size_t longest(const char *at, size_t length)
+{
+    return strncmp(at, WHITEOUT_PREFIX, WHITEOUT_PREFIX_LENGTH) == 0 && at[length] == '\0'
+               ? FILE_TREE_NAME_MAX + WHITEOUT_PREFIX_LENGTH
+               : FILE_TREE_NAME_MAX;
+}
+
 int entry_path_check(const char *path, struct error *error)
 {
     if (path[0] == '\0')
@@ -40,7 +56,7 @@ int entry_path_check(const char *path, struct error *error)
         if (is_up(at, length))
             return error_set(error, EINVAL, "entry %s: climbs out of the root by '..'; build the "
                              "archive anew without", path);
-        if (length > FILE_TREE_NAME_MAX)
+        if (length > longest(at, length))
             return error_set(error, ENAMETOOLONG, "entry %.60s...: has a name of %zu bytes, the "
                              "longest has %u; build the archive anew without", path, length,
                              FILE_TREE_NAME_MAX);
@@ -61,7 +77,7 @@ bool entry_path_ends(const char *at)
     return true;
 }
 
-bool entry_path_next(const char **at, char name[FILE_TREE_NAME_MAX + 1])
+bool entry_path_next(const char **at, char name[ENTRY_NAME_SIZE])
 {
     while (**at) {
         const char *begin = *at;

@@ -5,7 +5,8 @@
 /*
  * The path of an archive's entry, one component after the other.  A path that
  * climbs is refused before its first component is used: "..", absolute ones,
- * names and paths that no Linux file can have.
+ * names and paths that no Linux file can have.  In a layer an absolute path is
+ * one below the root, as kaniko and ko write them: entry_path_below().
  *
  * What overlayfs and the OCI image specification ("Image Layer Filesystem
  * Changeset", Whiteouts) make of a layer's names:
@@ -21,6 +22,14 @@
 #include "vmm/error.h"
 #include "vmm/images/file_tree.h"
 
+#define WHITEOUT_PREFIX_LENGTH 4
+
+/* Room for a component and its NUL: a whiteout's is longer than the name that it hides. */
+#define ENTRY_NAME_SIZE (FILE_TREE_NAME_MAX + WHITEOUT_PREFIX_LENGTH + 1)
+
+/* PATH without the slashes that it begins with; "." for the root alone. */
+const char *entry_path_below(const char *path);
+
 /* Refuses PATH with "entry PATH: why"; 0 when each of its components is safe. */
 int entry_path_check(const char *path, struct error *error);
 
@@ -28,7 +37,7 @@ int entry_path_check(const char *path, struct error *error);
  * The next component of the checked path *AT into NAME, and *AT behind it; false
  * when there is none left.  "." and repeated slashes are no components.
  */
-bool entry_path_next(const char **at, char name[FILE_TREE_NAME_MAX + 1]);
+bool entry_path_next(const char **at, char name[ENTRY_NAME_SIZE]);
 
 /* Whether no component follows. */
 bool entry_path_ends(const char *at);
@@ -41,7 +50,6 @@ enum whiteout {
     WHITEOUT_WRONG,   /* hides nothing that can be: ".wh.", ".wh..", ".wh..." */
 };
 
-#define WHITEOUT_PREFIX_LENGTH 4
 #define WHITEOUT_OPAQUE_NAME ".wh..wh..opq"
 
 enum whiteout whiteout_kind(const char *name);

@@ -256,3 +256,12 @@ int erofs_image_make(const struct staging *staging, const struct erofs_source *s
     close(lifeline[1]);
     return result;
 }
+
+int erofs_image_blame(const char *path, struct error *error)
+{
+    struct error inner = *error;
+
+    return error_set(error, ENAMETOOLONG, "entry %s: has a name of 255 bytes, which this mkfs.erofs may "
+                     "not know how to keep (%.160s); shorten it, or update erofs-utils", path,
+                     inner.message);
+}

@@ -39,6 +39,9 @@ int erofs_image_make(const struct staging *staging, const struct erofs_source *s
                      const struct sandbox *sandbox, const uint8_t uuid[16], struct progress *progress,
                      struct error *error);
 
+/* After a failure: that it may be for the name of 255 bytes at the end of PATH, for which 1.5 gives no image. */
+int erofs_image_blame(const char *path, struct error *error);
+
 /*
  * The part under fakeroot, in the private folder: sets the extended attributes
  * and runs COMMAND.  An empty ERROR means that that has said why on standard

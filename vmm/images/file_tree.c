@@ -7,9 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* All names together: a tree stays below some 512 MiB of memory whatever the archive. */
-#define NAME_BYTES_MAX (128u << 20)
-
 static int compare(const void *left, const void *right)
 {
     return strcmp(((const struct file_node *)left)->name, ((const struct file_node *)right)->name);
@@ -29,6 +26,7 @@ void file_inode_unused(struct file_inode *inode)
     if (!inode || inode->users > 0)
         return;
     xattrs_release(&inode->xattrs);
+    free(inode->target);
     free(inode);
 }
 
@@ -51,7 +49,7 @@ static void free_node(void *pointer)
 {
     struct file_node *node = pointer;
 
-    /* As deep as the longest path has components: 2,048. */
+    /* FILE_TREE_DEPTH_MAX deep at most. */
     tdestroy(node->children, free_node);
     node->inode->users--;
     file_inode_unused(node->inode);
@@ -88,6 +86,16 @@ struct file_node *file_node_child(const struct file_node *folder, const char *na
     return found ? *(struct file_node **)found : NULL;
 }
 
+/* So a tree stays below some 700 MiB of memory whatever the archive. */
+int file_tree_take_text(struct file_tree *tree, size_t length, struct error *error)
+{
+    if (length > FILE_TREE_TEXT_MAX - tree->text_bytes)
+        return error_set(error, E2BIG, "more than %u MiB of names, links' targets and extended "
+                         "attributes; take some out", FILE_TREE_TEXT_MAX >> 20);
+    tree->text_bytes += length;
+    return 0;
+}
+
 int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *name,
                   struct file_inode *inode, struct file_node **node, struct error *error)
 {
@@ -97,9 +105,14 @@ int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *
     if (length > FILE_TREE_NAME_MAX)
         return error_set(error, ENAMETOOLONG, "%.40s...: a name of %zu bytes, the longest has %u; "
                          "shorten it", name, length, FILE_TREE_NAME_MAX);
-    if (tree->nodes >= FILE_TREE_NODES_MAX || length > NAME_BYTES_MAX - tree->name_bytes)
-        return error_set(error, E2BIG, "%s: more than %u files, or names of %u MiB; "
-                         "take some out", name, FILE_TREE_NODES_MAX, NAME_BYTES_MAX >> 20);
+    if (folder->depth >= FILE_TREE_DEPTH_MAX)
+        return error_set(error, ENAMETOOLONG, "%s: is below more than %u folders; build the archive "
+                         "anew without", name, FILE_TREE_DEPTH_MAX);
+    if (tree->nodes >= FILE_TREE_NODES_MAX)
+        return error_set(error, E2BIG, "%s: more than %u files; take some out", name,
+                         FILE_TREE_NODES_MAX);
+    if (file_tree_take_text(tree, length, error) < 0)
+        return -error->number;
     child = new_node(name, inode);
     if (!child || !tsearch(child, &folder->children, compare)) {
         if (child)
@@ -108,9 +121,9 @@ int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *
         return error_system(error, ENOMEM, "the list of files");
     }
     child->parent = folder;
+    child->depth = folder->depth + 1;
     folder->child_count++;
     tree->nodes++;
-    tree->name_bytes += length;
     *node = child;
     return 0;
 }
@@ -156,6 +169,23 @@ int file_node_each(const struct file_node *folder,
 
     twalk_r(folder->children, visit_one, &state);
     return state.result;
+}
+
+static int visit_longest(struct file_node *node, void *context)
+{
+    const struct file_node **longest = context;
+
+    if (strlen(node->name) == FILE_TREE_NAME_MAX)
+        *longest = node;
+    return *longest ? -1 : file_node_each(node, visit_longest, context);
+}
+
+const struct file_node *file_tree_longest(const struct file_tree *tree)
+{
+    const struct file_node *longest = NULL;
+
+    file_node_each(tree->root, visit_longest, &longest);
+    return longest;
 }
 
 const char *file_node_path(const struct file_node *node, char *path, size_t size)

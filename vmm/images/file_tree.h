@@ -29,6 +29,8 @@
 #define FILE_TREE_NODES_MAX (2u << 20)
 #define FILE_TREE_NAME_MAX 255
 #define FILE_TREE_PATH_MAX 4096
+#define FILE_TREE_DEPTH_MAX 2048 /* as many folders as a path has room for */
+#define FILE_TREE_TEXT_MAX (128u << 20) /* names, links' targets and extended attributes, in bytes */
 
 struct file_inode {
     unsigned int users; /* nodes that refer to it */
@@ -39,6 +41,7 @@ struct file_inode {
     uint64_t size; /* in bytes: of the content, of a link's target */
     struct timespec mtime, ctime;
     struct xattrs xattrs;
+    char *target; /* a symbolic link's */
     bool whiteout; /* a character device 0:0 that hides lower layers' file */
     bool implied;  /* a folder that no entry named, only paths through it */
     bool opaque;    /* a folder that hides what the layers below have in it */
@@ -53,6 +56,7 @@ struct file_node {
     struct file_inode *inode;
     void *children; /* a folder's, by tsearch(3) */
     unsigned int child_count;
+    unsigned int depth; /* folders above it; 0: the root */
     const char *name; /* text, but of a key for searching */
     char text[];
 };
@@ -60,7 +64,7 @@ struct file_node {
 struct file_tree {
     struct file_node *root;
     unsigned int nodes;
-    size_t name_bytes;
+    size_t text_bytes; /* ever taken; of FILE_TREE_TEXT_MAX */
 };
 
 /* A tree of one folder, the root, implied.  The caller ends it by file_tree_release(). */
@@ -74,12 +78,18 @@ void file_inode_unused(struct file_inode *inode);
 
 struct file_node *file_node_child(const struct file_node *folder, const char *name);
 
+/* Takes LENGTH bytes of FILE_TREE_TEXT_MAX for what an inode of the tree keeps. */
+int file_tree_take_text(struct file_tree *tree, size_t length, struct error *error);
+
 /* A child of FOLDER, which has none of that NAME yet.  Takes INODE when it succeeds. */
 int file_tree_add(struct file_tree *tree, struct file_node *folder, const char *name,
                   struct file_inode *inode, struct file_node **node, struct error *error);
 
 /* Makes NODE name INODE; -ENOTEMPTY when NODE is a folder with children and INODE is no folder. */
 int file_node_replace(struct file_node *node, struct file_inode *inode);
+
+/* Some node whose name has all of FILE_TREE_NAME_MAX bytes; NULL if there is none. */
+const struct file_node *file_tree_longest(const struct file_tree *tree);
 
 /* Forgets all that is below FOLDER. */
 void file_node_clear(struct file_node *folder);

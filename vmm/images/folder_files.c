@@ -90,6 +90,8 @@ static int add_xattrs(const struct reading *reading, const struct file_node *nod
         if (xattrs_add(&node->inode->xattrs, list + at, value, (size_t)got, reading->error) < 0)
             return named(reading, node);
     }
+    if (file_tree_take_text(&reading->folder->tree, node->inode->xattrs.length, reading->error) < 0)
+        return named(reading, node);
     return 0;
 }
 

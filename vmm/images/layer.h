@@ -11,8 +11,13 @@
  * overlayfs'; both hide what the layers below have, never what this
  * layer has itself, in whatever order its entries come.
  *
- * Archives are hostile.  Entries that climb out, pass through a link or link to
- * what the layer does not have are refused with their name; counts and sizes
+ * A path leads where it would lead in the image's root, from which nothing leads
+ * out: an absolute one is taken below it, and a folder on the way that is a
+ * symbolic link is followed, be it this layer's or one below, of which `below`
+ * tells (merged /usr: lib is a link to usr/lib, and a layer has lib/x).
+ *
+ * Archives are hostile.  Entries that climb out by "..", lead in circles or link
+ * to what the layer does not have are refused with their name; counts and sizes
  * are bounded by the tree and the folder.
  */
 
@@ -22,10 +27,19 @@
 #include "vmm/images/file_tree.h"
 #include "vmm/images/staging.h"
 
+/* What the layers below show at NAME in FOLDER, one of this layer's: *FOUND, NULL for nothing. */
+struct layer_below {
+    int (*find)(void *context, const struct file_node *folder, const char *name,
+                const struct file_inode **found, struct error *error);
+    void *context;
+};
+
 struct layer {
     struct file_tree tree;
     struct file_inode *whiteout; /* all share one inode, as overlayfs has it */
     unsigned int entries;
+    const struct layer_below *below; /* the caller's; NULL where there is nothing */
+    bool implies; /* an entry went through a folder that none had named: it depends on what is below */
 };
 
 int layer_init(struct layer *layer, struct error *error);

@@ -3,11 +3,13 @@
 #define MOTE_IMAGES_LAYER_IMAGE_H
 
 /*
- * The disk image of one layer in the cache, made if it is not there.  It is
+ * The disk images of layers in the cache, made if they are not there.  It is
  * kept under the digest of the unpacked archive (diff_id), so that it is the
  * same however a registry or tool compressed it; one that has folders which only
  * lower layers describe (layer_inherit.h), under the digest of the whole stack,
- * the specification's ChainID.  Nothing is kept, nor parsed, whose digests do not
+ * the specification's ChainID.  Of more layers than a VM has disks for, several
+ * share an image (layer_merge.h), under a digest of their stack and how many they
+ * are.  Nothing is kept, nor parsed, whose digests do not
  * match: one process finds that out, and then another unpacks.
  */
 
@@ -25,8 +27,8 @@ struct layer_input {
     void *context;
 };
 
-/* Adds the layer to the result, above those that are in it. */
-int layer_image(struct resolution *resolution, const struct layer_input *input,
-                struct error *error);
+/* Puts the images of all COUNT layers, bottom first, into the result. */
+int layer_images(struct resolution *resolution, const struct layer_input *inputs, size_t count,
+                 struct error *error);
 
 #endif

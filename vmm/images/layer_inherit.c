@@ -7,14 +7,9 @@
 
 #include "vmm/cleanup.h"
 
-static int is_implied(struct file_node *node, void *context)
-{
-    return node->inode->implied ? -1 : file_node_each(node, is_implied, context);
-}
-
 bool layer_implies_folders(const struct layer *layer)
 {
-    return is_implied(layer->tree.root, NULL) < 0;
+    return layer->implies || layer->tree.root->inode->implied;
 }
 
 /* The folders of the lower layers that a folder of this layer is merged with, the topmost first. */
@@ -77,6 +72,16 @@ static int visit(struct file_node *node, void *context)
     return result;
 }
 
+/* Their roots, down to one that hides all below it. */
+static void begin(struct below *below, const struct layer *lower, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        below->folders[below->count++] = lower[i].tree.root;
+        if (lower[i].tree.root->inode->opaque)
+            break;
+    }
+}
+
 int layer_inherit(struct layer *layer, const struct layer *lower, size_t count,
                   struct error *error)
 {
@@ -85,10 +90,43 @@ int layer_inherit(struct layer *layer, const struct layer *lower, size_t count,
 
     if (!folders)
         return error_system(error, ENOMEM, "the list of folders");
-    for (size_t i = count; i-- > 0;) {
-        folders[roots.count++] = lower[i].tree.root;
-        if (lower[i].tree.root->inode->opaque)
-            break;
-    }
+    begin(&roots, lower, count);
     return take(layer->tree.root, &roots);
+}
+
+/* ---- one name of theirs ---- */
+
+/* BELOW becomes what it has under NAME. */
+static void descend(struct below *below, const char *name)
+{
+    struct below merged = { .folders = below->folders };
+
+    merge(below, name, &merged); /* which writes no further than it has read */
+    below->count = merged.count;
+}
+
+int layer_find_below(const struct layer *lower, size_t count, const struct file_node *folder,
+                     const char *name, const struct file_inode **found, struct error *error)
+{
+    cleanup_free const struct file_node **folders = calloc(count + 1, sizeof(*folders));
+    const struct file_node *path[FILE_TREE_DEPTH_MAX + 1], *child = NULL;
+    struct below below = { .folders = folders, .error = error };
+    size_t depth = 0;
+
+    *found = NULL;
+    if (!folders)
+        return error_system(error, ENOMEM, "the list of folders");
+    for (; folder->parent != folder; folder = folder->parent) {
+        if (folder->inode->opaque)
+            return 0;
+        path[depth++] = folder;
+    }
+    if (!folder->inode->opaque)
+        begin(&below, lower, count);
+    while (depth-- > 0)
+        descend(&below, path[depth]->name);
+    for (size_t i = 0; i < below.count && !child; i++)
+        child = file_node_child(below.folders[i], name);
+    *found = child ? child->inode : NULL;
+    return 0;
 }

@@ -37,6 +37,8 @@ static la_ssize_t read_unpacked(struct archive *archive, void *context, const vo
     size_t length = 0;
     int state;
 
+    if (stream->empty)
+        return 0;
     do
         state = archive_read_data_block(stream->packed, bytes, &length, &offset);
     while (state == ARCHIVE_RETRY || (state == ARCHIVE_OK && length == 0));
@@ -66,15 +68,25 @@ static int failed(struct archive *archive, struct error *error)
                      text ? text : "it is damaged");
 }
 
+void layer_stream_support(struct archive *packed)
+{
+    archive_read_support_filter_gzip(packed);
+    archive_read_support_filter_zstd(packed);
+    archive_read_support_filter_xz(packed);
+    archive_read_support_filter_bzip2(packed);
+    archive_read_support_format_raw(packed);
+    archive_read_support_format_empty(packed);
+}
+
 static int open_packed(struct layer_stream *stream, struct error *error)
 {
     struct archive_entry *entry;
+    int state = archive_read_open2(stream->packed, stream, NULL, read_packed, NULL, NULL);
 
-    archive_read_support_filter_gzip(stream->packed);
-    archive_read_support_filter_zstd(stream->packed);
-    archive_read_support_format_raw(stream->packed);
-    if (archive_read_open2(stream->packed, stream, NULL, read_packed, NULL, NULL) != ARCHIVE_OK ||
-        archive_read_next_header(stream->packed, &entry) != ARCHIVE_OK)
+    if (state == ARCHIVE_OK)
+        state = archive_read_next_header(stream->packed, &entry);
+    stream->empty = state == ARCHIVE_EOF;
+    if (state != ARCHIVE_OK && !stream->empty)
         return stream->error.number ? (*error = stream->error, -error->number)
                                     : failed(stream->packed, error);
     return 0;
@@ -90,9 +102,11 @@ int layer_stream_open(struct layer_stream *stream, const struct byte_source *sou
     stream->tar = archive_read_new();
     if (!stream->packed || !stream->tar)
         return error_system(error, ENOMEM, "the layer");
+    layer_stream_support(stream->packed);
     if (open_packed(stream, error) < 0)
         return -error->number;
     archive_read_support_format_tar(stream->tar);
+    archive_read_support_format_empty(stream->tar);
     if (archive_read_open2(stream->tar, stream, NULL, read_unpacked, NULL, NULL) != ARCHIVE_OK)
         return failed(stream->tar, error);
     return 0;

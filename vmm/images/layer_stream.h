@@ -6,7 +6,7 @@
  * A layer's bytes on their way from the blob to the tar reader, and the digests
  * on both sides of the decompression:
  *
- *   source -> [packed digest] -> gzip, zstd or none -> [unpacked digest] -> tar
+ *   source -> [packed digest] -> gzip, zstd, xz, bzip2 or none -> [unpacked digest] -> tar
  *
  * libarchive does both steps, as two readers of which the second reads from the
  * first.  The digests are complete when both have come to their end, so
@@ -38,8 +38,12 @@ struct layer_stream {
     uint64_t packed_bytes, unpacked_bytes;
     struct digest digest; /* of the packed bytes, once they have come to their end */
     bool drained;
+    bool empty; /* not one byte: no entry, and no damage */
     struct error error; /* of the source, which libarchive cannot carry */
 };
+
+/* PACKED takes what layers and saved images are compressed by, as bytes of any kind. */
+void layer_stream_support(struct archive *packed);
 
 int layer_stream_open(struct layer_stream *stream, const struct byte_source *source,
                       uint64_t limit, struct progress *progress, struct error *error);

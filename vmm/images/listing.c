@@ -6,10 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "vmm/images/entry_path.h"
 
 #define PIECE 65536
+
+/* Without and with an opaque root. */
+static const char heads[2][LISTING_HEAD + 1] = { "mote-listing 2-\n", "mote-listing 2o\n" };
 
 /* ---- writing ---- */
 
@@ -27,7 +31,7 @@ static int failed(const struct writing *writing)
                      "check the disk", text ? text : "out of memory");
 }
 
-/* An entry PATH + LAST of TYPE, with the attributes of INODE if there is one. */
+/* An entry PATH + LAST of TYPE: a folder with the attributes of INODE, a link with its target. */
 static int write_entry(const struct writing *writing, const char *path, const char *last,
                        mode_t type, const struct file_inode *inode)
 {
@@ -39,9 +43,11 @@ static int write_entry(const struct writing *writing, const char *path, const ch
 
     snprintf(whole, sizeof(whole), "%s%s", path, last);
     archive_entry_copy_pathname(entry, whole);
-    archive_entry_set_mode(entry, inode ? inode->mode : type | 0600);
+    archive_entry_set_mode(entry, type == S_IFDIR ? inode->mode : type | 0600);
     archive_entry_set_size(entry, 0);
-    if (inode) {
+    if (type == S_IFLNK)
+        archive_entry_set_symlink(entry, inode->target);
+    if (type == S_IFDIR) {
         archive_entry_set_uid(entry, inode->uid);
         archive_entry_set_gid(entry, inode->gid);
         archive_entry_set_mtime(entry, inode->mtime.tv_sec, inode->mtime.tv_nsec);
@@ -59,7 +65,8 @@ static int write_node(struct file_node *node, void *context)
 
     file_node_path(node, path, sizeof(path));
     if (!S_ISDIR(node->inode->mode))
-        return write_entry(writing, path, "", S_IFREG, NULL);
+        return write_entry(writing, path, "", S_ISLNK(node->inode->mode) ? S_IFLNK : S_IFREG,
+                           node->inode);
     if (node->inode->opaque && write_entry(writing, path, root ? WHITEOUT_OPAQUE_NAME
                                                                : "/" WHITEOUT_OPAQUE_NAME,
                                            S_IFREG, NULL) < 0)
@@ -72,12 +79,14 @@ static int write_node(struct file_node *node, void *context)
 int listing_write(const struct layer *layer, int fd, struct error *error)
 {
     struct writing writing = { archive_write_new(), archive_entry_new(), error };
+    const char *head = heads[layer->tree.root->inode->opaque];
     int result;
 
     if (!writing.tar || !writing.entry)
         result = error_system(error, ENOMEM, "the layer");
     else if (archive_write_add_filter_zstd(writing.tar) != ARCHIVE_OK ||
              archive_write_set_format_pax(writing.tar) != ARCHIVE_OK ||
+             write(fd, head, LISTING_HEAD) != LISTING_HEAD ||
              archive_write_open_fd(writing.tar, fd) != ARCHIVE_OK)
         result = failed(&writing);
     else
@@ -96,10 +105,24 @@ static int damaged(struct error *error)
     return error_set(error, EBADMSG, "a lower layer's listing in the cache is damaged; remove it");
 }
 
+static int read_head(int fd, bool *opaque, struct error *error)
+{
+    char head[LISTING_HEAD];
+
+    if (read(fd, head, sizeof(head)) != sizeof(head))
+        return damaged(error);
+    *opaque = memcmp(head, heads[true], LISTING_HEAD) == 0;
+    return *opaque || memcmp(head, heads[false], LISTING_HEAD) == 0 ? 0 : damaged(error);
+}
+
 static struct archive *open_listing(int fd, struct error *error)
 {
-    struct archive *tar = archive_read_new();
+    struct archive *tar;
+    bool opaque;
 
+    if (read_head(fd, &opaque, error) < 0)
+        return NULL;
+    tar = archive_read_new();
     if (!tar) {
         error_system(error, ENOMEM, "the layer");
         return NULL;
@@ -132,17 +155,5 @@ int listing_read(struct layer *layer, int fd, struct error *error)
 
 int listing_root_is_opaque(int fd, bool *opaque, struct error *error)
 {
-    struct archive *tar = open_listing(fd, error);
-    struct archive_entry *entry;
-    const char *path = NULL;
-
-    if (!tar)
-        return -error->number;
-    if (archive_read_next_header(tar, &entry) >= ARCHIVE_WARN)
-        path = archive_entry_pathname(entry);
-    *opaque = path && strcmp(path, WHITEOUT_OPAQUE_NAME) == 0;
-    if (!path)
-        damaged(error);
-    archive_read_free(tar);
-    return path ? 0 : -error->number;
+    return read_head(fd, opaque, error);
 }

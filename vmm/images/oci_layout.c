@@ -15,6 +15,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/images/document.h"
+#include "vmm/images/image_plan.h"
 #include "vmm/images/layer_image.h"
 #include "vmm/images/manifest.h"
 #include "vmm/images/resolve.h"
@@ -229,7 +230,7 @@ static int read_manifest(const struct layout *layout, struct manifest *manifest,
 
 struct blob_reader {
     const struct layout *layout;
-    const struct descriptor *descriptor;
+    struct descriptor descriptor;
     int fd;
     uint8_t *piece;
 };
@@ -261,7 +262,7 @@ static int open_layer(void *context, struct byte_source *source, struct error *e
     struct blob_reader *reader = context;
 
     *source = (struct byte_source){ read_piece, reader };
-    reader->fd = open_blob(reader->layout, reader->descriptor, error);
+    reader->fd = open_blob(reader->layout, &reader->descriptor, error);
     reader->piece = reader->fd < 0 ? NULL : malloc(PIECE);
     if (reader->piece)
         return 0;
@@ -272,30 +273,40 @@ static int open_layer(void *context, struct byte_source *source, struct error *e
 }
 
 static int resolve_layers(struct resolution *resolution, const struct layout *layout,
-                          const struct manifest *manifest, const struct image_config *config,
-                          struct error *error)
+                          const struct image_plan *plan, struct error *error)
 {
-    for (size_t i = 0; i < manifest->count; i++) {
-        struct blob_reader reader = { layout, &manifest->layers[i], -1, NULL };
-        struct layer_input input = {
-            .diff_id = config->diff_ids[i],
-            .packed = &manifest->layers[i].digest,
-            .size = manifest->layers[i].size,
-            .number = (unsigned int)i + 1,
-            .count = (unsigned int)manifest->count,
-            .open = open_layer,
-            .close = close_layer,
-            .context = &reader,
-        };
+    cleanup_free struct blob_reader *readers = calloc(plan->count, sizeof(*readers));
+    cleanup_free struct layer_input *inputs = calloc(plan->count, sizeof(*inputs));
 
-        if (layer_image(resolution, &input, error) < 0)
-            return -error->number;
+    if (!readers || !inputs)
+        return error_system(error, ENOMEM, "%s", layout->reference.path);
+    for (size_t i = 0; i < plan->count; i++) {
+        readers[i] = (struct blob_reader){
+            .layout = layout,
+            .descriptor = { .digest = plan->layers[i].packed, .size = plan->layers[i].size },
+            .fd = -1,
+        };
+        inputs[i] = plan_input(plan, i);
+        inputs[i].open = open_layer;
+        inputs[i].close = close_layer;
+        inputs[i].context = &readers[i];
     }
-    return 0;
+    return layer_images(resolution, inputs, plan->count, error);
 }
 
-static int resolve_manifest(struct resolution *resolution, const struct layout *layout,
-                            const struct manifest *manifest, struct error *error)
+/* ---- the plan, in a process of its own ---- */
+
+static int check_count(const char *name, const struct image_config *config, size_t count,
+                       struct error *error)
+{
+    if (config->layers == count)
+        return 0;
+    return error_set(error, EINVAL, "%s: tells of %zu layers, the manifest of %zu; build the image "
+                     "anew", name, config->layers, count);
+}
+
+static int plan_layers(const struct layout *layout, const struct manifest *manifest,
+                       struct image_plan *plan, struct error *error)
 {
     char name[NAME_SIZE];
     size_t length;
@@ -309,26 +320,55 @@ static int resolve_manifest(struct resolution *resolution, const struct layout *
     blob_name(layout, "config", &manifest->config.digest, name);
     if (image_config_read(config, name, text, length, error) < 0)
         return -error->number;
-    resolution_set_config(resolution, config->run);
-    if (config->layers != manifest->count)
-        return error_set(error, EINVAL, "%s: tells of %zu layers, the manifest of %zu; build the "
-                         "image anew", name, config->layers, manifest->count);
-    return resolve_layers(resolution, layout, manifest, config, error);
+    plan->run = config->run;
+    if (check_count(name, config, manifest->count, error) < 0)
+        return -error->number;
+    plan->count = manifest->count;
+    for (size_t i = 0; i < plan->count; i++)
+        plan->layers[i] = (struct plan_layer){ .diff_id = config->diff_ids[i],
+                                               .packed = manifest->layers[i].digest,
+                                               .size = manifest->layers[i].size,
+                                               .has_packed = true };
+    return 0;
+}
+
+static int read_plan(void *context, struct image_plan *plan, struct error *error)
+{
+    const struct layout *layout = context;
+    cleanup_free struct manifest *manifest = malloc(sizeof(*manifest));
+
+    if (!manifest)
+        return error_system(error, ENOMEM, "%s", layout->reference.path);
+    if (read_manifest(layout, manifest, error) < 0)
+        return -error->number;
+    return plan_layers(layout, manifest, plan, error);
+}
+
+/* ---- the whole ---- */
+
+static int resolve_planned(struct resolution *resolution, struct layout *layout,
+                           struct image_plan *plan, struct error *error)
+{
+    if (plan_make(plan, resolution, read_plan, layout, error) < 0)
+        return -error->number;
+    resolution_set_config(resolution, json_object_get(plan->run));
+    return resolve_layers(resolution, layout, plan, error);
 }
 
 static int resolve_in(struct resolution *resolution, struct layout *layout, struct error *error)
 {
-    cleanup_free struct manifest *manifest = malloc(sizeof(*manifest));
+    cleanup_free struct image_plan *plan = calloc(1, sizeof(*plan));
+    int result;
 
-    if (!manifest)
+    if (!plan)
         return error_system(error, ENOMEM, "%s", layout->reference.path);
     layout->fd = open(layout->reference.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (layout->fd < 0)
         return error_set(error, errno, "%s: %s; an OCI image layout is a folder, a file of docker "
                          "save is docker-archive:FILE", layout->reference.path, strerror(errno));
-    if (read_manifest(layout, manifest, error) < 0)
-        return -error->number;
-    return resolve_manifest(resolution, layout, manifest, error);
+    result = resolve_planned(resolution, layout, plan, error);
+    plan_release(plan);
+    return result;
 }
 
 int resolve_oci(struct resolution *resolution, const char *what, struct error *error)

@@ -47,7 +47,7 @@ struct item {
     const char *path;
     int folder; /* that it goes into */
     unsigned int depth;
-    char name[FILE_TREE_NAME_MAX + 1];
+    char name[ENTRY_NAME_SIZE];
 };
 
 /* ---- what is not kept ---- */
@@ -111,7 +111,7 @@ static int step(int folder, const char *name, bool make)
 
 /* Opens what PATH's last component is in; that goes to NAME, "" for the root itself. */
 static int open_parent(const struct output *output, const char *path, bool make,
-                       char name[FILE_TREE_NAME_MAX + 1], unsigned int *depth)
+                       char name[ENTRY_NAME_SIZE], unsigned int *depth)
 {
     int folder = fcntl(output->root, F_DUPFD_CLOEXEC, 0);
 
@@ -263,7 +263,7 @@ static int put_symlink(struct output *output, const struct item *item)
 
 static int put_hard_link(struct output *output, const struct item *item, const char *target)
 {
-    char name[FILE_TREE_NAME_MAX + 1];
+    char name[ENTRY_NAME_SIZE];
     struct error ignored = ERROR_INIT;
     struct stat status, there;
     cleanup_fd int folder = -1;
@@ -395,7 +395,7 @@ static void finish_folders(struct output *output)
 {
     for (size_t i = output->folder_count; i-- > 0;) {
         struct pending *pending = &output->folders[i];
-        char name[FILE_TREE_NAME_MAX + 1];
+        char name[ENTRY_NAME_SIZE];
         unsigned int depth;
         int parent = open_parent(output, pending->path, false, name, &depth);
         int fd = parent < 0 ? -1 : step(parent, name, false);

@@ -157,6 +157,11 @@ static int write_folder(struct resolution *resolution, struct folder *folder,
         if (check_stamp(resolution, folder->path, stamp, &inner) < 0) {
             *error = inner;
             result = -error->number;
+        } else if (result < 0 && file_tree_longest(&folder->tree)) {
+            char path[FILE_TREE_PATH_MAX];
+
+            file_node_path(file_tree_longest(&folder->tree), path, sizeof(path));
+            result = erofs_image_blame(path, error);
         }
     }
     staging_end(&staging);

@@ -13,6 +13,8 @@
 #include "vmm/cleanup.h"
 #include "vmm/images/document.h"
 #include "vmm/images/entry_path.h"
+#include "vmm/images/layer_stream.h"
+#include "vmm/whole_io.h"
 
 #define FILES_MAX 8192u
 #define LINKS_MAX 8 /* a layer that is a link to another's */
@@ -24,7 +26,7 @@
 static char *plain_name(const char *path)
 {
     struct error error = ERROR_INIT;
-    char name[FILE_TREE_NAME_MAX + 1], *plain;
+    char name[ENTRY_NAME_SIZE], *plain;
     size_t at = 0;
 
     if (entry_path_check(path, &error) < 0)
@@ -121,6 +123,96 @@ static int read_members(struct saved_archive *saved, struct archive *tar, struct
             return -error->number;
     }
     return 0;
+}
+
+/* ---- compressed as a whole ---- */
+
+static int cannot_unpack(const struct saved_archive *saved, struct archive *packed,
+                         struct error *error)
+{
+    return error_set(error, EIO, "%s: cannot be unpacked (%s); save the image anew",
+                     saved->reference.path, archive_error_string(packed)
+                                                ? archive_error_string(packed)
+                                                : "it is damaged");
+}
+
+/* The next bytes of PACKED go to the spool, behind the *LENGTH that are there; 0 at the end. */
+static int spool_block(const struct saved_archive *saved, struct archive *packed, uint64_t *length,
+                       struct error *error)
+{
+    const void *bytes;
+    size_t count = 0;
+    la_int64_t at;
+    int state = archive_read_data_block(packed, &bytes, &count, &at), result;
+
+    if (state == ARCHIVE_EOF)
+        return 0;
+    if (state < ARCHIVE_WARN && state != ARCHIVE_RETRY)
+        return cannot_unpack(saved, packed, error);
+    if (count > saved->limit - *length)
+        return error_set(error, EFBIG, "%s: unpacks to more than %llu MiB, which --limit or the "
+                         "cache's disk allows; raise --limit, or unpack it yourself",
+                         saved->reference.path, (unsigned long long)saved->limit >> 20);
+    result = whole_pwrite(saved->spool, bytes, count, *length);
+    if (result < 0)
+        return error_system(error, -result, "the cache");
+    *length += count;
+    progress_add(saved->progress, count);
+    return 1;
+}
+
+/* All of PACKED. */
+static int spool_all(const struct saved_archive *saved, struct archive *packed, struct error *error)
+{
+    uint64_t length = 0;
+    int result;
+
+    progress_begin(saved->progress, 0, "unpacking %.60s", saved->reference.path);
+    do
+        result = spool_block(saved, packed, &length, error);
+    while (result > 0);
+    return result;
+}
+
+/* Whether the file is compressed; it is in the spool then.  What is no file of PACKED's kinds the tar reader tells. */
+static int spool_packed(const struct saved_archive *saved, struct archive *packed, bool *spooled,
+                        struct error *error)
+{
+    struct archive_entry *entry;
+    int state;
+
+    if (lseek(saved->fd, 0, SEEK_SET) < 0 ||
+        archive_read_open_fd(packed, saved->fd, PIECE) != ARCHIVE_OK)
+        return 0;
+    state = archive_read_next_header(packed, &entry);
+    if (archive_filter_count(packed) <= 1)
+        return 0;
+    *spooled = true;
+    if (state == ARCHIVE_EOF)
+        return error_set(error, EIO, "%s: unpacks to nothing, or is damaged; save the image anew",
+                         saved->reference.path);
+    return state < ARCHIVE_WARN ? cannot_unpack(saved, packed, error) : spool_all(saved, packed, error);
+}
+
+static int spool(const struct saved_archive *saved, bool *spooled, struct error *error)
+{
+    struct archive *packed = archive_read_new();
+    int result;
+
+    *spooled = false;
+    if (!packed)
+        return error_system(error, ENOMEM, "%s", saved->reference.path);
+    layer_stream_support(packed);
+    result = spool_packed(saved, packed, spooled, error);
+    archive_read_free(packed);
+    return result;
+}
+
+void saved_use_spool(struct saved_archive *saved)
+{
+    cleanup_close(&saved->fd);
+    saved->fd = saved->spool;
+    saved->spool = -1;
 }
 
 static int read_archive(struct saved_archive *saved, struct error *error)
@@ -223,12 +315,21 @@ static int open_file(struct saved_archive *saved, struct error *error)
     if (!S_ISREG(status.st_mode))
         return error_set(error, EINVAL, "%s: is no file of docker save; a folder may be "
                          "oci:PATH", saved->reference.path);
+    return 0;
+}
+
+int saved_read_index(struct saved_archive *saved, bool *spooled, struct error *error)
+{
+    if (spool(saved, spooled, error) < 0)
+        return -error->number;
+    if (*spooled)
+        saved_use_spool(saved);
     return read_archive(saved, error);
 }
 
 int saved_open(struct saved_archive *saved, const char *what, struct error *error)
 {
-    *saved = (struct saved_archive){ .fd = -1 };
+    *saved = (struct saved_archive){ .fd = -1, .spool = -1 };
     if (reference_read(&saved->reference, what, error) < 0)
         return -error->number;
     return open_file(saved, error);
@@ -242,6 +343,7 @@ void saved_close(struct saved_archive *saved)
     }
     free(saved->members);
     cleanup_close(&saved->fd);
+    cleanup_close(&saved->spool);
     free(saved->reference.path);
-    *saved = (struct saved_archive){ .fd = -1 };
+    *saved = (struct saved_archive){ .fd = -1, .spool = -1 };
 }

@@ -4,15 +4,19 @@
 
 /*
  * The files of an archive that `docker save` wrote, by name: the archive is read
- * once for its index, then again from where each file that is needed lies.
+ * once for its index, then again from where each file that is needed lies.  One
+ * that is compressed as a whole, as by `docker save | gzip`, is unpacked into a
+ * file of its own first.
  */
 
 #include <archive.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/error.h"
 #include "vmm/images/reference.h"
+#include "vmm/progress.h"
 
 struct saved_member {
     char *name;
@@ -24,12 +28,19 @@ struct saved_member {
 struct saved_archive {
     struct reference reference; /* which file, and which image in it */
     int fd;
+    int spool;      /* an empty file, for what a compressed archive unpacks to */
+    uint64_t limit; /* of that file, in bytes */
+    struct progress *progress;
     struct saved_member *members;
     size_t count;
 };
 
-/* Opens the file that WHAT names, FILE[:TAG], and reads its index. */
+/* Opens the file that WHAT names, FILE[:TAG]; reads nothing. */
 int saved_open(struct saved_archive *saved, const char *what, struct error *error);
+/* Reads its index, for which *SPOOLED tells whether it had to be unpacked; its files are in the spool then. */
+int saved_read_index(struct saved_archive *saved, bool *spooled, struct error *error);
+/* As another process has unpacked it. */
+void saved_use_spool(struct saved_archive *saved);
 /* Also after a failure. */
 void saved_close(struct saved_archive *saved);
 

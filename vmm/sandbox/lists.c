@@ -165,8 +165,8 @@ static const struct filter_rule control_rules[] = {
 };
 
 /*
- * A process that unpacks an archive: files by path, as far as Landlock lets it, and memory.  It has the archive open
- * and starts nothing.
+ * A process that reads an image's documents or unpacks an archive: files by path, as far as Landlock lets it, and
+ * memory.  It has the archive open and starts nothing.
  */
 static const struct filter_rule unpack_rules[] = {
     ALLOW(read),
@@ -191,6 +191,7 @@ static const struct filter_rule unpack_rules[] = {
     ALLOW(renameat),
     RARE(renameat2, OTHER_LIBRARY),
     ALLOW(umask),
+    ALLOW(uname), /* whether an image is for this machine */
     RARE_IF(ioctl, "progress on a terminal", IS(2, TCGETS)),
     RARE(clock_gettime, "progress, on a host whose clock the kernel reads"),
     RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0)),
@@ -217,9 +218,13 @@ static const struct filter_rule denied_rules[] = {
     /* other processes */
     DENY(ptrace), DENY(process_vm_readv), DENY(process_vm_writev), DENY(kcmp), DENY(pidfd_getfd),
     DENY(process_madvise), DENY(move_pages), DENY(migrate_pages),
-    /* the network: UNIX sockets alone, of which Landlock and the namespaces leave none beyond */
-    ALLOW_IF(socket, IS(1, AF_UNIX)), DENY(socket),
-    ALLOW_IF(socketpair, IS(1, AF_UNIX)), DENY(socketpair),
+    /*
+     * sockets of every family: a UNIX socket's path reaches the host's daemons, whatever Landlock
+     * and a network namespace say.  fakeroot speaks by System V messages.  What was inherited may be one: it is
+     * written to as any file, but reaches nobody else, and brings no descriptor
+     */
+    DENY(socket), DENY(socketpair), DENY(connect), DENY(bind), DENY(listen), DENY(accept), DENY(accept4),
+    DENY(sendto), DENY(sendmsg), DENY(sendmmsg), DENY(recvmsg), DENY(recvmmsg),
     /* namespaces and mounts */
     DENY(unshare), DENY(setns), ALLOW_IF(clone, MASKED(1, NEW_NAMESPACES, 0)), DENY(clone), REFUSE(clone3, ENOSYS),
     DENY(mount), DENY(umount2), DENY(pivot_root), DENY(chroot), DENY(fsopen), DENY(fsconfig), DENY(fsmount),
