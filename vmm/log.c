@@ -88,13 +88,21 @@ int log_share(struct log *log, struct error *error)
     return 0;
 }
 
-/* Who refills loses nothing to others who do: one of them wins the exchange. */
+/*
+ * Who refills loses nothing to others who do: one of them wins the exchange.  The
+ * numbers may be a guest's: no time before the clock's first second was, and none
+ * after now; from such a one the count begins anew.
+ */
 static void refill(struct log_allowance *allowance)
 {
-    long long before = atomic_load(&allowance->refilled_at), lines;
-    long long due = (seconds() - before) / LOG_REFILL_SECONDS;
+    long long before = atomic_load(&allowance->refilled_at), now = seconds(), due, lines;
 
-    if (due <= 0 || !atomic_compare_exchange_strong(&allowance->refilled_at, &before,
+    if (before < 0 || before > now) {
+        atomic_store(&allowance->refilled_at, now);
+        return;
+    }
+    due = (now - before) / LOG_REFILL_SECONDS;
+    if (due == 0 || !atomic_compare_exchange_strong(&allowance->refilled_at, &before,
                                                     before + due * LOG_REFILL_SECONDS))
         return;
     lines = atomic_load(&allowance->lines) + due;
@@ -111,9 +119,12 @@ static bool take_line(struct log *log)
         return true;
     refill(allowance);
     lines = atomic_load(&allowance->lines);
-    while (lines > 0)
-        if (atomic_compare_exchange_weak(&allowance->lines, &lines, lines - 1))
+    while (lines > 0) {
+        unsigned int left = lines < LOG_ALLOWANCE ? lines - 1 : LOG_ALLOWANCE - 1;
+
+        if (atomic_compare_exchange_weak(&allowance->lines, &lines, left))
             return true;
+    }
     if (!atomic_exchange(&allowance->told, true))
         log_line(log, LOG_WARN, "the guest causes too many messages: of these, one in %d s is let "
                  "through from here on", LOG_REFILL_SECONDS);

@@ -63,6 +63,12 @@ struct virtio_env {
     struct log *log;
 };
 
+/* A driver that takes FEATURE must take one of the others, too (2.2). */
+struct virtio_feature_need {
+    uint64_t feature;
+    uint64_t one_of;
+};
+
 struct virtio_device_class {
     const char *name;       /* as the user knows it: "disk" */
     uint32_t id;            /* VIRTIO_ID_… */
@@ -137,6 +143,8 @@ struct virtio_device_class {
      * the loop runs, and interrupts wait until then too.
      */
     void (*state)(struct virtio_device *device, struct state *state);
+    /* Of its features, those that need another one: up to one whose FEATURE is 0.  Optional. */
+    const struct virtio_feature_need *needs;
     uint16_t state_version; /* of the section that the fields of state() make up */
     /* Features that a driver may keep although the device that it now meets does not offer them. */
     uint64_t dispensable;

@@ -36,6 +36,7 @@ static void interrupt(struct virtio_transport *transport, uint32_t reason)
         return;
     }
     mmio->interrupt_status |= reason;
+    shortcut_show_status(mmio);
     irq_line_pulse(&mmio->irq);
 }
 
@@ -123,6 +124,18 @@ static void activate(struct virtio_mmio *mmio)
         virtio->class->activate(virtio);
 }
 
+bool mmio_features_are_whole(const struct virtio_mmio *mmio)
+{
+    const struct virtio_feature_need *need = mmio->virtio->class->needs;
+
+    if (!(mmio->driver_features & VIRTIO_F_VERSION_1))
+        return false;
+    for (; need && need->feature; need++)
+        if ((mmio->driver_features & need->feature) && !(mmio->driver_features & need->one_of))
+            return false;
+    return true;
+}
+
 /* 3.1.1: what each step needs, and the device's answer to FEATURES_OK. */
 static void write_status(struct virtio_mmio *mmio, uint32_t value)
 {
@@ -133,13 +146,11 @@ static void write_status(struct virtio_mmio *mmio, uint32_t value)
         return;
     }
     mmio->status |= added & (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
-    if (added & STATUS_FEATURES_OK) {
-        if ((mmio->driver_features & ~mmio_offered(mmio)) == 0 && !mmio->unknown_features &&
-            (mmio->driver_features & VIRTIO_F_VERSION_1))
-            mmio->status |= STATUS_FEATURES_OK;
-    }
+    if ((added & STATUS_FEATURES_OK) && (mmio->status & STATUS_DRIVER) && (mmio->status & STATUS_ACKNOWLEDGE) &&
+        (mmio->driver_features & ~mmio_offered(mmio)) == 0 && !mmio->unknown_features && mmio_features_are_whole(mmio))
+        mmio->status |= STATUS_FEATURES_OK;
     if ((added & STATUS_DRIVER_OK) && (mmio->status & STATUS_FEATURES_OK) &&
-        !(mmio->status & STATUS_NEEDS_RESET))
+        !(mmio->status & (STATUS_NEEDS_RESET | STATUS_FAILED)))
         activate(mmio);
 }
 
@@ -244,12 +255,10 @@ static void write_driver_features(struct virtio_mmio *mmio, uint32_t value)
         mmio->unknown_features = true; /* FEATURES_OK will be refused until a reset */
 }
 
-/* "Used buffers" stands for as long as the shortcut does; other reasons end it. */
 static void acknowledge(struct virtio_mmio *mmio, uint32_t reasons)
 {
-    if (mmio->shortcut.taken)
-        reasons &= ~VIRTIO_INTERRUPT_USED;
     mmio->interrupt_status &= ~reasons;
+    shortcut_show_status(mmio);
 }
 
 /* Of the set-up: what a running driver does not write. */
@@ -355,7 +364,6 @@ static int mmio_create(struct device **device, const struct device_env *env, con
     mmio->loop = env->loop;
     mmio->log = env->log;
     doorbells_init(mmio);
-    mmio->shortcut.event_fd = -1;
     virtio_env = (struct virtio_env){
         .memory = env->memory, .loop = env->loop, .lock = &mmio->device.lock,
         .console = env->console, .log = env->log,

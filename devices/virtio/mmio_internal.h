@@ -63,24 +63,16 @@ struct doorbell {
 
 /*
  * The interrupt handler of a driver reads InterruptStatus and writes what it read to
- * InterruptACK: two exits to this process for each interrupt.  For a busy device
- * both end in the kernel:
- *
- *   - the window's page is shown to the guest for reading: a photograph of all
- *     registers, good for as long as none of them changes;
- *   - a write of "used buffers" to InterruptACK goes to an eventfd that nobody reads.
- *
- * So "used buffers" stands in InterruptStatus all the time.  That is no lie worth a
- * word: the line is edge-triggered and the device's own, so a handler runs when there
- * was an interrupt, and looks into the used rings then.  Before anything else
- * changes, the photograph is taken away (shortcut_end()), and drivers see each
- * register as it is.
+ * InterruptACK: two exits to this process for each interrupt.  For a busy device the
+ * read ends in the guest: the window's page is shown to it for reading, a copy of all
+ * registers.  InterruptStatus is kept in it as it changes, by the device's interrupts
+ * and by the driver's acknowledgements, which still come by exits: only so does the
+ * register read 0 right after one (4.2.2).  Before anything else changes, the page is
+ * taken away (shortcut_end()), and drivers see each register as it is.
  */
 struct shortcut {
     bool taken;
-    bool absorbed;      /* InterruptACK ends in EVENT_FD */
     unsigned int reads; /* of InterruptStatus, by exits */
-    int event_fd;       /* -1 before the first time */
     uint8_t *page;      /* NULL before the first time */
 };
 
@@ -111,6 +103,8 @@ struct virtio_mmio {
 /* What the guest reads at OFFSET below CONFIG; changes nothing. */
 uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset);
 
+/* Whether each of the driver's features has those that it needs (2.2). */
+bool mmio_features_are_whole(const struct virtio_mmio *mmio);
 /* What the device and the ring offer. */
 uint64_t mmio_offered(const struct virtio_mmio *mmio);
 /* The features are final: the queues follow them and get their doorbells; or a negative errno. */
@@ -137,7 +131,9 @@ void doorbell_ring(struct virtio_mmio *mmio, unsigned int queue);
 
 /* The driver read InterruptStatus by an exit: after enough of them the shortcut begins. */
 void shortcut_status_read(struct virtio_mmio *mmio);
-/* A register is about to change. */
+/* InterruptStatus has changed. */
+void shortcut_show_status(struct virtio_mmio *mmio);
+/* Another register is about to change. */
 void shortcut_end(struct virtio_mmio *mmio);
 void shortcut_release(struct virtio_mmio *mmio);
 

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "devices/virtio/mmio_internal.h"
 
-/* The eventfd and the page, which stay for the next time. */
+/* The page, which stays for the next time. */
 static bool prepare(struct shortcut *shortcut)
 {
     void *page;
 
-    if (shortcut->event_fd < 0)
-        shortcut->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (shortcut->page || shortcut->event_fd < 0)
-        return shortcut->page != NULL && shortcut->event_fd >= 0;
+    if (shortcut->page)
+        return true;
     page = mmap(NULL, VIRTIO_MMIO_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
                 0);
     if (page == MAP_FAILED)
@@ -23,7 +19,7 @@ static bool prepare(struct shortcut *shortcut)
     return true;
 }
 
-static void take_photograph(struct virtio_mmio *mmio)
+static void copy_registers(struct virtio_mmio *mmio)
 {
     uint8_t *page = mmio->shortcut.page;
     uint32_t size = mmio->virtio->class->config_size;
@@ -45,20 +41,23 @@ static void begin(struct virtio_mmio *mmio)
 
     if (!kvm->show || !prepare(shortcut))
         return;
-    mmio->interrupt_status |= VIRTIO_INTERRUPT_USED;
-    take_photograph(mmio);
-    /* The page first: a memory slot waits for what ioeventfds began (docs/start-time.md). */
+    copy_registers(mmio);
     shortcut->taken = kvm->show(kvm->context, mmio->options.base, shortcut->page) == 0;
-    shortcut->absorbed = shortcut->taken &&
-                         kvm->attach(kvm->context, mmio->options.base + INTERRUPT_ACK,
-                                     VIRTIO_INTERRUPT_USED, shortcut->event_fd) == 0;
+}
+
+void shortcut_show_status(struct virtio_mmio *mmio)
+{
+    /* A guest reads it at any time: in one piece, and before the interrupt that follows. */
+    if (mmio->shortcut.taken)
+        __atomic_store_n((uint32_t *)(void *)(mmio->shortcut.page + INTERRUPT_STATUS),
+                         mmio->interrupt_status, __ATOMIC_SEQ_CST);
 }
 
 void shortcut_status_read(struct virtio_mmio *mmio)
 {
     struct shortcut *shortcut = &mmio->shortcut;
 
-    /* A change of the configuration is not photographed: the driver is about to look at it. */
+    /* A change of the configuration is not shown so: the driver is about to look at it. */
     if (shortcut->taken || !(mmio->status & STATUS_DRIVER_OK) ||
         (mmio->status & STATUS_NEEDS_RESET) || mmio->interrupt_status != VIRTIO_INTERRUPT_USED ||
         ++shortcut->reads < BUSY)
@@ -74,12 +73,9 @@ void shortcut_end(struct virtio_mmio *mmio)
     struct shortcut *shortcut = &mmio->shortcut;
 
     shortcut->reads = 0;
-    if (shortcut->absorbed)
-        kvm->detach(kvm->context, mmio->options.base + INTERRUPT_ACK, VIRTIO_INTERRUPT_USED,
-                    shortcut->event_fd);
     if (shortcut->taken)
         kvm->hide(kvm->context, mmio->options.base);
-    shortcut->taken = shortcut->absorbed = false;
+    shortcut->taken = false;
 }
 
 void shortcut_release(struct virtio_mmio *mmio)
@@ -87,8 +83,6 @@ void shortcut_release(struct virtio_mmio *mmio)
     struct shortcut *shortcut = &mmio->shortcut;
 
     shortcut_end(mmio);
-    if (shortcut->event_fd >= 0)
-        close(shortcut->event_fd);
     if (shortcut->page)
         munmap(shortcut->page, VIRTIO_MMIO_SIZE);
 }

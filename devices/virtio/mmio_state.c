@@ -19,10 +19,13 @@
      STATUS_NEEDS_RESET | STATUS_FAILED)
 #define REASONS (VIRTIO_INTERRUPT_USED | VIRTIO_INTERRUPT_CONFIG)
 
-/* Both follow after FEATURES_OK alone. */
+/* Both follow after FEATURES_OK alone, and that after DRIVER. */
 static bool status_is_valid(uint32_t status)
 {
+    const uint32_t begun = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
+
     return (status & ~STATUS_BITS) == 0 &&
+           (!(status & STATUS_FEATURES_OK) || (status & begun) == begun) &&
            (status & STATUS_FEATURES_OK || !(status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)));
 }
 
@@ -35,7 +38,7 @@ static void check_features(const struct virtio_mmio *mmio, struct state *state)
 
     if (!(mmio->status & STATUS_FEATURES_OK))
         return;
-    state_require(state, mmio->driver_features & VIRTIO_F_VERSION_1, "the driver's features");
+    state_require(state, mmio_features_are_whole(mmio), "the driver's features");
     if (!missing)
         return;
     error_set(&error, ENOTSUP, "snapshot: section \"virtio\" %u: the guest's driver uses features "

@@ -29,6 +29,23 @@ static const struct {
     { UPLINK_USO6, NET_F_GUEST_USO6, NET_F_HOST_USO },
 };
 
+/* 5.1.3.1 */
+static const struct virtio_feature_need needs[] = {
+    { NET_F_GUEST_TSO4, NET_F_GUEST_CSUM },
+    { NET_F_GUEST_TSO6, NET_F_GUEST_CSUM },
+    { NET_F_GUEST_ECN, NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 },
+    { NET_F_GUEST_UFO, NET_F_GUEST_CSUM },
+    { NET_F_GUEST_USO4, NET_F_GUEST_CSUM },
+    { NET_F_GUEST_USO6, NET_F_GUEST_CSUM },
+    { NET_F_HOST_TSO4, NET_F_CSUM },
+    { NET_F_HOST_TSO6, NET_F_CSUM },
+    { NET_F_HOST_ECN, NET_F_HOST_TSO4 | NET_F_HOST_TSO6 },
+    { NET_F_HOST_UFO, NET_F_CSUM },
+    { NET_F_HOST_USO, NET_F_CSUM },
+    { NET_F_MQ, NET_F_CTRL_VQ },
+    { 0, 0 },
+};
+
 #define LARGE_FRAMES                                                                               \
     (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_GUEST_UFO | NET_F_GUEST_USO4 | NET_F_GUEST_USO6)
 
@@ -380,6 +397,7 @@ const struct virtio_device_class net_class = {
     .kick = net_kick,
     .state = net_state,
     .state_version = NET_STATE_VERSION,
+    .needs = needs,
     /* The guest takes such frames, and need not get any. */
     .dispensable = LARGE_FRAMES | NET_F_GUEST_CSUM | NET_F_GUEST_ECN | NET_F_MTU,
     .resume = net_resume,

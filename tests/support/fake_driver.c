@@ -28,14 +28,7 @@ static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
 {
     struct fake_driver *driver = context;
 
-    if (address != FAKE_WINDOW_BASE + VIRTIO_MMIO_INTERRUPT_ACK)
-        return attach_doorbell(&driver->doorbell, address, value, event_fd);
-    if (driver->shortcut.refuse_absorb)
-        return driver->shortcut.refuse_absorb;
-    assert_false(driver->shortcut.absorbs);
-    assert_int_equal(value, VIRTIO_INTERRUPT_USED);
-    driver->shortcut.absorbs = true;
-    return 0;
+    return attach_doorbell(&driver->doorbell, address, value, event_fd);
 }
 
 static void detach(void *context, uint64_t address, uint32_t value, int event_fd)
@@ -44,11 +37,6 @@ static void detach(void *context, uint64_t address, uint32_t value, int event_fd
 
     (void)value;
     (void)event_fd;
-    if (address == FAKE_WINDOW_BASE + VIRTIO_MMIO_INTERRUPT_ACK) {
-        assert_true(driver->shortcut.absorbs);
-        driver->shortcut.absorbs = false;
-        return;
-    }
     assert_int_equal(address, FAKE_WINDOW_BASE + VIRTIO_MMIO_QUEUE_NOTIFY);
     assert_true(driver->doorbell.attached > 0);
     driver->doorbell.attached--;
@@ -104,7 +92,6 @@ void fake_driver_destroy(struct fake_driver *driver)
     driver->device->ops->destroy(driver->device);
     assert_int_equal(driver->doorbell.attached, 0);
     assert_null(driver->shortcut.page);
-    assert_false(driver->shortcut.absorbs);
 }
 
 /* ---- registers ---------------------------------------------------------- */
@@ -122,9 +109,6 @@ uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset)
 
 void fake_driver_write(struct fake_driver *driver, uint64_t offset, uint32_t value)
 {
-    if (driver->shortcut.absorbs && offset == VIRTIO_MMIO_INTERRUPT_ACK &&
-        value == VIRTIO_INTERRUPT_USED)
-        return;
     device_write(driver->device, offset, (const uint8_t *)&value, sizeof(value));
 }
 

@@ -75,12 +75,11 @@ struct fake_doorbell {
     int event_fd;
 };
 
-/* The shortcut of a busy device: the page that is shown, and whether acknowledgements are absorbed. */
+/* The shortcut of a busy device: the page that is shown. */
 struct fake_shortcut {
     const uint8_t *page; /* NULL while there is none */
     unsigned int shows;  /* ever */
-    bool absorbs;
-    int refuse_page, refuse_absorb; /* what the calls return, when not 0 */
+    int refuse_page;     /* what the call returns, when not 0 */
 };
 
 struct fake_driver {

@@ -72,13 +72,19 @@ static void failures_have_reasons(void **state)
     struct entry *runc = put("runc", "echo first >&2; printf 'no \\033[1mcgroup\\n\\n' >&2; exit 3");
     struct entry *podman = put("podman", "echo something else");
     struct entry *bubblewrap = put("bubblewrap", "echo mote-probe 1; kill -9 $$");
+    /* The reason is in what it prints, and standard error has but a word; lines may be endless. */
+    struct entry *runsc = put("runsc", "echo 'missing KVM capability'; echo bye; echo Shutdown >&2; exit 1");
+    struct entry *nspawn = put("systemd-nspawn", "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 1");
 
     (void)state;
     assert_int_equal(measure(), 0);
     assert_int_equal(count_of(crun, METRIC_RESULT), 2);
-    assert_string_equal(runc->failure, "status 3: no ?[1mcgroup");
+    assert_string_equal(runc->failure, "status 3: first | no ?[1mcgroup");
     assert_string_equal(podman->failure, "the job printed nothing: something else");
     assert_string_equal(bubblewrap->failure, "signal 9: mote-probe 1");
+    assert_string_equal(runsc->failure,
+                        "status 1: Shutdown; it printed: missing KVM capability | bye");
+    assert_true(strlen(nspawn->failure) > 100 && strlen(nspawn->failure) < 250);
     assert_int_equal(count_of(runc, METRIC_RESULT) + count_of(podman, METRIC_RESULT) +
                      count_of(bubblewrap, METRIC_RESULT), 0);
 }

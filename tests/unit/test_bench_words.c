@@ -3,6 +3,7 @@
 #include "tests/support/workshop_bench.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 
 #include "vmm/cleanup.h"
@@ -71,6 +72,7 @@ static void each_image_is_compared_with_itself(void **state)
         { "qemu-vmlinux", "mote-vmlinux", "/a vmlinux" },
         { "mote-vmlinux", "mote-vmlinux", "/a vmlinux" },
         { "cloud-hypervisor", "mote-vmlinux", "/a vmlinux" },
+        { "cloud-hypervisor-bzimage", "mote-boot", "/a bzImage" },
     };
     struct error error = ERROR_INIT;
 
@@ -120,9 +122,9 @@ static void axes_have_words_of_their_own(void **state)
         { "qemu", JOB_BLOCK, "id=data,file=FOLDER/root/mote-data,format=raw,if=none,readonly=on" },
         { "crun", JOB_BLOCK, "FOLDER/bundle-block" },
         { "mote", JOB_NETWORK, "network-7f000001-1f90" },
-        { "mote", JOB_NETWORK, "user" },
+        { "mote", JOB_NETWORK, "user,local" },
         { "bubblewrap", JOB_NETWORK, "--share-net" },
-        { "mote-boot", JOB_NETWORK, "user,private" },
+        { "mote-boot", JOB_NETWORK, "user,private,local" },
         { "mote-boot", JOB_NETWORK,
           "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 network-7f000001-1f90 reset" },
     };
@@ -163,25 +165,73 @@ static void kernels_may_be_missing(void **state)
     text_list_release(&words);
 }
 
-static void firecracker_has_its_file(void **state)
+/* The configuration that the last word of NAME's command line names. */
+static struct json_object *configuration_of(const char *name, enum job_mode mode)
 {
     struct error error = ERROR_INIT;
     struct text_list words;
-    char text[1024];
-    size_t length;
-    FILE *file;
+    struct json_object *document;
+
+    words_of(name, mode, &words, 0, &error);
+    document = json_object_from_file(words.items[words.count - 1]);
+    text_list_release(&words);
+    assert_non_null(document);
+    return document;
+}
+
+static struct json_object *member(struct json_object *object, const char *name)
+{
+    struct json_object *value = NULL;
+
+    if (!json_object_object_get_ex(object, name, &value))
+        fail_msg("%s is missing", name);
+    return value;
+}
+
+/* Firecracker 1.17 insists on all three sections; drives is a list, empty without a disk. */
+static void firecracker_has_its_file(void **state)
+{
+    struct json_object *document, *source;
 
     (void)state;
     strcpy(bench.workshop.elfs[KERNEL_OWN], "/a \"kernel\"");
-    words_of("firecracker", JOB_IDLE, &words, 0, &error);
-    file = fopen(words.items[words.count - 1], "r");
-    assert_non_null(file);
-    length = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[length] = '\0';
-    assert_non_null(strstr(text, "\"kernel_image_path\":\"/a \\\"kernel\\\"\""));
-    assert_non_null(strstr(text, " rest\""));
-    text_list_release(&words);
+    strcpy(bench.workshop.kernels[KERNEL_STOCK], "/a bzImage");
+    document = configuration_of("firecracker", JOB_IDLE);
+    source = member(document, "boot-source");
+    assert_string_equal(json_object_get_string(member(source, "kernel_image_path")),
+                        "/a \"kernel\"");
+    assert_non_null(strstr(json_object_get_string(member(source, "boot_args")), " rest"));
+    assert_int_equal(json_object_get_int(member(member(document, "machine-config"), "vcpu_count")),
+                     1);
+    assert_true(json_object_is_type(member(document, "drives"), json_type_array));
+    assert_int_equal(json_object_array_length(member(document, "drives")), 0);
+    json_object_put(document);
+    document = configuration_of("firecracker", JOB_BLOCK);
+    assert_int_equal(json_object_array_length(member(document, "drives")), 1);
+    json_object_put(document);
+    document = configuration_of("firecracker-bzimage-stock", JOB_ONCE);
+    source = member(document, "boot-source");
+    assert_string_equal(json_object_get_string(member(source, "kernel_image_path")), "/a bzImage");
+    json_object_put(document);
+}
+
+/* A host without XSAVE has a CPU template that says so, and no other host has one. */
+static void firecracker_knows_of_a_lack_of_xsave(void **state)
+{
+    struct json_object *document, *template;
+
+    (void)state;
+    strcpy(bench.workshop.elfs[KERNEL_OWN], "/a kernel");
+    document = configuration_of("firecracker", JOB_ONCE);
+    assert_false(json_object_object_get_ex(document, "cpu-config", NULL));
+    json_object_put(document);
+    bench.workshop.kvm_lacks_xcrs = true;
+    document = configuration_of("firecracker", JOB_IDLE);
+    template = json_object_from_file(json_object_get_string(member(document, "cpu-config")));
+    assert_string_equal(json_object_get_string(json_object_array_get_idx(
+                            member(template, "kvm_capabilities"), 0)), "!56");
+    json_object_put(template);
+    json_object_put(document);
 }
 
 int main(void)
@@ -193,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(podman_may_have_our_storage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kernels_may_be_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(firecracker_has_its_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(firecracker_knows_of_a_lack_of_xsave, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "tests/support/fixture.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -124,6 +125,29 @@ static void test_allowance(void **state)
     close(log.fd);
 }
 
+/* A monitor that a guest has taken over writes into the allowance what it likes. */
+static void test_an_allowance_in_a_guests_hands(void **state)
+{
+    static const long long times[] = { LLONG_MIN, LLONG_MIN + 1, -1, 0, LLONG_MAX, LLONG_MAX - 1 };
+    static const unsigned int counts[] = { 0, UINT_MAX, INT_MAX, LOG_ALLOWANCE + 1 };
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]); j++) {
+            struct log log = memory_log(LOG_WARN);
+
+            assert_int_equal(log_share(&log, &error), 0);
+            atomic_store(&log.allowance->refilled_at, times[i]);
+            atomic_store(&log.allowance->lines, counts[j]);
+            for (unsigned int line = 0; line < 3 * LOG_ALLOWANCE; line++)
+                log_limited(&log, NULL, LOG_WARN, "again");
+            assert_in_range(memory_log_lines(&log), 1, LOG_ALLOWANCE + 10);
+            munmap(log.allowance, sizeof(*log.allowance));
+            close(log.fd);
+        }
+}
+
 static void test_nothing_left_out(void **state)
 {
     struct log log = memory_log(LOG_WARN);
@@ -206,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_limit_across_threads),
         cmocka_unit_test(test_allowance),
+        cmocka_unit_test(test_an_allowance_in_a_guests_hands),
         cmocka_unit_test(test_nothing_left_out),
         cmocka_unit_test(test_a_reader_that_stopped),
     };

@@ -105,9 +105,42 @@ static void test_offloads_follow_the_negotiation(void **state)
     /* The host refuses a set that makes no sense: frames come whole. */
     uplink->offloads_set = 99;
     uplink->set_offloads = (struct fake_fault){ .result = -EINVAL, .failures = 1 };
-    fake_driver_start(&driver, NET_F_GUEST_TSO6, 2);
+    fake_driver_start(&driver, NET_F_GUEST_CSUM | NET_F_GUEST_TSO6, 2);
     assert_int_equal(uplink->offloads_set, 0);
     assert_false(fake_driver_needs_reset(&driver));
+}
+
+/* 5.1.3.1: what a feature needs beside it; refused without, taken with. */
+static void test_features_that_need_others(void **state)
+{
+    static const struct { uint64_t feature, needs; } cases[] = {
+        { NET_F_GUEST_TSO4, NET_F_GUEST_CSUM },
+        { NET_F_GUEST_TSO6, NET_F_GUEST_CSUM },
+        { NET_F_GUEST_ECN, NET_F_GUEST_CSUM | NET_F_GUEST_TSO6 },
+        { NET_F_GUEST_USO4, NET_F_GUEST_CSUM },
+        { NET_F_GUEST_USO6, NET_F_GUEST_CSUM },
+        { NET_F_HOST_TSO4, NET_F_CSUM },
+        { NET_F_HOST_TSO6, NET_F_CSUM },
+        { NET_F_HOST_ECN, NET_F_CSUM | NET_F_HOST_TSO4 },
+        { NET_F_HOST_USO, NET_F_CSUM },
+        { NET_F_MQ, NET_F_CTRL_VQ },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t offered = fake_driver_reset(&driver);
+
+        if (!(offered & cases[i].feature))
+            continue;
+        assert_false(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | cases[i].feature));
+        fake_driver_reset(&driver);
+        assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | cases[i].feature |
+                                                       cases[i].needs));
+        fake_driver_reset(&driver);
+        /* Segments without sums below them. */
+        assert_false(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | NET_F_HOST_ECN |
+                                                        NET_F_HOST_TSO4));
+    }
 }
 
 /* ---- the control queue ---- */
@@ -381,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_random_mac_is_local_and_of_one, set_up_single,
                                         tear_down),
         NET_TEST(test_offloads_follow_the_negotiation),
+        NET_TEST(test_features_that_need_others),
         NET_TEST(test_pairs_by_the_control_queue),
         NET_TEST(test_wrong_commands_are_refused),
         NET_TEST(test_a_command_that_is_none),

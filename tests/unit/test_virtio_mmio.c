@@ -74,6 +74,38 @@ static void test_a_driver_of_version_0_9(void **state)
     assert_int_equal(echo()->activations, 0);
 }
 
+/* 3.1.1: ACKNOWLEDGE and DRIVER come first; in one write with FEATURES_OK they do. */
+static void test_features_ok_needs_a_driver(void **state)
+{
+    static const uint32_t before[] = { 0, FAKE_ACKNOWLEDGE, FAKE_DRIVER };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+        fake_driver_write(&driver, VIRTIO_MMIO_STATUS, 0);
+        fake_driver_write(&driver, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+        fake_driver_write(&driver, VIRTIO_MMIO_DRIVER_FEATURES, VIRTIO_F_VERSION_1 >> 32);
+        if (before[i])
+            fake_driver_write(&driver, VIRTIO_MMIO_STATUS, before[i]);
+        fake_driver_write(&driver, VIRTIO_MMIO_STATUS, before[i] | FAKE_FEATURES_OK);
+        assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_STATUS), before[i]);
+    }
+    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, FAKE_ACKNOWLEDGE | FAKE_DRIVER | FAKE_FEATURES_OK);
+    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_STATUS),
+                     FAKE_ACKNOWLEDGE | FAKE_DRIVER | FAKE_FEATURES_OK);
+}
+
+/* A driver that has given up does not run the device. */
+static void test_driver_ok_after_failed(void **state)
+{
+    (void)state;
+    fake_driver_reset(&driver);
+    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1));
+    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, FAKE_FAILED);
+    fake_driver_write(&driver, VIRTIO_MMIO_STATUS, FAKE_DRIVER_OK);
+    assert_int_equal(echo()->activations, 0);
+    assert_false(fake_driver_read(&driver, VIRTIO_MMIO_STATUS) & FAKE_DRIVER_OK);
+}
+
 static void test_features_are_frozen_after_features_ok(void **state)
 {
     (void)state;
@@ -335,6 +367,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_features_by_selector, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_features_that_were_not_offered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_driver_of_version_0_9, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_features_ok_needs_a_driver, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_driver_ok_after_failed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_features_are_frozen_after_features_ok, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_status_bits_stay_until_the_reset, set_up, tear_down),

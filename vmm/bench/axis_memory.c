@@ -50,7 +50,7 @@ static bool start_idle(struct bench *bench, struct entry *entry, struct instance
                        int64_t deadline)
 {
     int64_t limit = now_ns() + 60 * SECOND;
-    char why[256];
+    char why[INSTANCE_FAILURE_SIZE];
 
     if (bench->options->quick && deadline < limit)
         limit = deadline;

@@ -140,7 +140,7 @@ bool bench_finish(struct bench *bench, struct entry *entry, struct instance *ins
         instances_wait(instances, count, GOAL_END, now_ns() + END_LIMIT_MS * MS, bench->stop);
     }
     for (size_t i = 0; i < count && !*bench->stop; i++) {
-        char why[256];
+        char why[INSTANCE_FAILURE_SIZE];
 
         if (instance_succeeded(&instances[i], contender->ends_by_signal))
             continue;
@@ -246,7 +246,7 @@ static bool works_with_its_storage(struct bench *bench, struct entry *entry)
  */
 static void warm_up(struct bench *bench, struct entry *entry)
 {
-    char why[220], both[sizeof(entry->failure)];
+    char why[INSTANCE_FAILURE_SIZE], both[sizeof(entry->failure)];
 
     if (works_with_its_storage(bench, entry))
         return;

@@ -42,9 +42,9 @@ const char *const class_titles[CLASS_COUNT] = {
 #define MOTE_BLOCK "--disk @data,ro"
 /* The server to talk to is at an address of this host's. */
 #define MOTE_NETWORK "--net user,private,local"
-#define FIRECRACKER "@program --no-api --id @id --level Error --config-file @firecracker"
-#define CLOUD_HYPERVISOR                                                                           \
-    "@program --kernel @elf --initramfs @initramfs --cmdline @cmdline --cpus boot=1 "              \
+#define FIRECRACKER "@program --no-api --id @id --level Error --config-file "
+#define CLOUD_HYPERVISOR(KERNEL)                                                                   \
+    "@program --kernel " KERNEL " --initramfs @initramfs --cmdline @cmdline --cpus boot=1 "        \
     "--memory size=128M --serial tty --console off @extra"
 #define KVMTOOL                                                                                    \
     "@program run --name @id --cpus 1 --mem 128 --console serial --kernel @kernel "                \
@@ -69,14 +69,20 @@ const char *const class_titles[CLASS_COUNT] = {
       GET_QEMU, QEMU_DEFAULT, .is_vm_init = true },                                                \
     { "kvmtool" SUFFIX, CLASS, KIND, "lkvm", "kvmtool", "mote-boot" SUFFIX, GET_KVMTOOL, KVMTOOL,  \
       "--disk @data,ro", .is_vm_init = true },                                                     \
+    { "firecracker-bzimage" SUFFIX, CLASS, KIND, "firecracker", "firecracker",                     \
+      "mote-boot" SUFFIX, GET_FIRECRACKER, FIRECRACKER "@firecracker-bzimage", "",                 \
+      .is_vm_init = true },                                                                        \
+    { "cloud-hypervisor-bzimage" SUFFIX, CLASS, KIND, "cloud-hypervisor", "cloud-hypervisor",      \
+      "mote-boot" SUFFIX, GET_CLOUD_HYPERVISOR, CLOUD_HYPERVISOR("@kernel"),                       \
+      .is_vm_init = true, .ends_by_signal = true },                                                \
     { "mote-vmlinux" SUFFIX, CLASS, KIND, "mote", NULL, "mote-vmlinux" SUFFIX, "make",             \
       MOTE_BOOT "@elf", MOTE_BLOCK, MOTE_NETWORK, .is_vm_init = true },                            \
     { "qemu-vmlinux" SUFFIX, CLASS, KIND, "qemu-system-x86_64", "qemu", "mote-vmlinux" SUFFIX,     \
       GET_QEMU, QEMU "@elf", QEMU_BLOCK, QEMU_NETWORK, .is_vm_init = true },                       \
     { "firecracker" SUFFIX, CLASS, KIND, "firecracker", "firecracker", "mote-vmlinux" SUFFIX,      \
-      GET_FIRECRACKER, FIRECRACKER, "", .is_vm_init = true },                                      \
+      GET_FIRECRACKER, FIRECRACKER "@firecracker", "", .is_vm_init = true },                                      \
     { "cloud-hypervisor" SUFFIX, CLASS, KIND, "cloud-hypervisor", "cloud-hypervisor",              \
-      "mote-vmlinux" SUFFIX, GET_CLOUD_HYPERVISOR, CLOUD_HYPERVISOR, .is_vm_init = true,           \
+      "mote-vmlinux" SUFFIX, GET_CLOUD_HYPERVISOR, CLOUD_HYPERVISOR("@elf"), .is_vm_init = true,           \
       .ends_by_signal = true }
 
 /* In the order of the classes: the charts give colours in this one. */

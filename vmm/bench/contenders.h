@@ -15,8 +15,8 @@
  *   @root @image  the root, as folder and image @bundle      an OCI bundle
  *   @kernel @elf  the kernel, and uncompressed  @initramfs   one whose init is the job
  *   @best         the latter where there is one
- *   @cmdline      the kernel's command line
- *   @firecracker  its configuration             @id          a name of this start alone
+ *   @cmdline      the kernel's command line     @id          a name of this start alone
+ *   @firecracker  its configuration, with @elf  @firecracker-bzimage  the same with @kernel
  *   @data         the data that the axis block reads
  *   @extra        what the axes block and network need besides, else nothing
  *   @net          podman's network: none, but for the axis network

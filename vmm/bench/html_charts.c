@@ -5,7 +5,7 @@
 #include "vmm/cleanup.h"
 
 #define WIDTH 900
-#define LEFT 170
+#define LEFT 215
 #define RIGHT 90
 #define ROW 26
 #define TOP 14

@@ -21,6 +21,7 @@
 
 #define LINE "mote-probe "
 #define OWN_WORDS "mote-probe: "
+#define LAST_LINES 200 /* bytes of each stream that a reason has */
 #define WAIT_MS 100 /* how long a signal may go unseen that came before poll() */
 
 extern char **environ;
@@ -318,32 +319,54 @@ static void show(const char *text, size_t length, char *line, size_t size)
             *at = '?';
 }
 
-/* The last line of TEXT that has something in it. */
-static void last_line(const char *text, char *line, size_t size)
+/* The end of TEXT in SIZE: whole lines that have something in them, " | " between; one at least. */
+static void last_lines(const char *text, char *lines, size_t size)
 {
     size_t end = strlen(text), start;
+    cleanup_free char *before = malloc(size), *line = malloc(size);
 
-    while (end > 0 && strchr("\r\n ", text[end - 1]))
-        end--;
-    for (start = end; start > 0 && text[start - 1] != '\n'; start--)
-        continue;
-    show(text + start, end - start, line, size);
+    lines[0] = '\0';
+    while (before && line) {
+        while (end > 0 && strchr("\r\n ", text[end - 1]))
+            end--;
+        for (start = end; start > 0 && text[start - 1] != '\n'; start--)
+            continue;
+        if (end == 0 || (lines[0] && end - start + strlen(" | ") + strlen(lines) >= size))
+            return;
+        show(text + start, end - start, line, size);
+        memcpy(before, lines, size);
+        snprintf(lines, size, "%s%s%s", line, before[0] ? " | " : "", before);
+        end = start;
+    }
 }
 
-void instance_failure(const struct instance *instance, char *text, size_t size)
+/*
+ * What tells most: the job's own words; else what the contender says last on its
+ * standard error, and after that its output, where some have the reason.
+ */
+static void find_reason(const struct instance *instance, char *reason, size_t size)
 {
     const char *words = strstr(instance->seen, OWN_WORDS);
-    char errors[4096] = "", line[160], how[64] = "did not end in time";
+    char errors[4096] = "", output[LAST_LINES], said[LAST_LINES];
     off_t length = lseek(instance->errors, 0, SEEK_END);
     off_t from = length > (off_t)sizeof(errors) - 1 ? length - ((off_t)sizeof(errors) - 1) : 0;
     ssize_t count = pread(instance->errors, errors, sizeof(errors) - 1, from);
 
     errors[count > 0 ? count : 0] = '\0';
-    /* A VM's console has the kernel's last words, too: the job's own say more. */
-    if (words)
-        show(words, strcspn(words, "\r\n"), line, sizeof(line));
-    else
-        last_line(errors[0] ? errors : instance->seen, line, sizeof(line));
+    if (words) {
+        show(words, strcspn(words, "\r\n"), reason, size < LAST_LINES ? size : LAST_LINES);
+        return;
+    }
+    last_lines(errors, said, sizeof(said));
+    last_lines(instance->seen, output, sizeof(output));
+    snprintf(reason, size, "%s%s%s", said, said[0] && output[0] ? "; it printed: " : "", output);
+}
+
+void instance_failure(const struct instance *instance, char *text, size_t size)
+{
+    char reason[2 * LAST_LINES + 32], how[64] = "did not end in time";
+
+    find_reason(instance, reason, sizeof(reason));
     if (instance->ended && WIFSIGNALED(instance->status))
         snprintf(how, sizeof(how), "signal %d", WTERMSIG(instance->status));
     else if (instance->ended && WEXITSTATUS(instance->status) != 0)
@@ -351,7 +374,7 @@ void instance_failure(const struct instance *instance, char *text, size_t size)
     else if (!instance->result)
         snprintf(how, sizeof(how), "the job printed nothing%s",
                  instance->ended ? "" : " in time");
-    snprintf(text, size, "%s%s%s", how, line[0] ? ": " : "", line);
+    snprintf(text, size, "%s%s%s", how, reason[0] ? ": " : "", reason);
 }
 
 void instance_close(struct instance *instance)

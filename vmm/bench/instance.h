@@ -68,7 +68,8 @@ void instance_settle(struct instance *instance, int64_t deadline);
 /* Whether it printed its line and, where it had to, ended by itself with status 0. */
 bool instance_succeeded(const struct instance *instance, bool ends_by_signal);
 
-/* Why it did not, in a line. */
+/* Why it did not, in a line of INSTANCE_FAILURE_SIZE at most. */
+#define INSTANCE_FAILURE_SIZE 480
 void instance_failure(const struct instance *instance, char *text, size_t size);
 
 /* Kills what still runs, closes all; marks and figures stay. */

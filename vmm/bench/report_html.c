@@ -41,7 +41,8 @@ static const char head[] =
     "<p class=\"soft\">The same job under each of them: a static program that prints a line and "
     "ends. A VM has 128 MiB and one CPU. A ratio is to the row of Mote that does the same. "
     "mote run, firecracker, cloud-hypervisor and those with vmlinux in their name boot the "
-    "uncompressed kernel, the other VMs the bzImage, which unpacks itself.</p>\n";
+    "uncompressed kernel, the other VMs (bzimage in the name of those two) the bzImage, which "
+    "unpacks itself.</p>\n";
 
 static void put_pair(FILE *stream, const char *name, const char *value)
 {

@@ -3,7 +3,7 @@
 
 #include "vmm/bench/report.h"
 
-#define NAME_WIDTH 24
+#define NAME_WIDTH 32
 #define BAR_WIDTH 40
 
 /* Three figures are all that a measurement of this kind has. */
@@ -98,8 +98,8 @@ static void print_host(const struct results *results, FILE *stream)
     fprintf(stream, "job:  a static program that prints a line and ends; a VM has 128 MiB, 1 CPU\n");
     if (results->kernel[0])
         fprintf(stream, "kernel of VMs: %s\n"
-                "      those with vmlinux in their name, firecracker and cloud-hypervisor boot it "
-                "uncompressed, as mote run does\n", results->kernel);
+                "      those with vmlinux in their name, and firecracker and cloud-hypervisor without "
+                "bzimage in theirs,\n      boot it uncompressed, as mote run does\n", results->kernel);
     if (results->stock_kernel[0])
         fprintf(stream, "stock kernel: %s\n", results->stock_kernel);
     for (size_t i = 0; i < results->note_count; i++)

@@ -57,7 +57,7 @@ struct entry {
     bool chosen;            /* to be measured */
     char program[PATH_MAX]; /* empty: it is not here */
     char version[128];      /* the first line of what it says of itself */
-    char failure[512];      /* the last one's reason; empty: none */
+    char failure[1000];     /* the last one's reason; empty: none */
     unsigned int failures;
     double typical_ms;      /* of one start, from the unmeasured one; 0: none worked */
     bool has_lent_storage;  /* its @storage is in the workshop's folder */

@@ -14,12 +14,13 @@
 #include "vmm/bench/instance.h"
 #include "vmm/bench/workshop_files.h"
 #include "vmm/cleanup.h"
+#include "vmm/kvm.h"
 #include "vmm/log.h"
 #include "vmm/run/companion.h"
 #include "vmm/run/kernel_choice.h"
 
 #define TOOL_SECONDS 120
-#define DEBIAN_KERNELS "/boot/vmlinuz-"
+#define KVM_XCRS_NUMBER 56 /* KVM_CAP_XCRS, which headers have on some architectures only */
 
 /* ---- what is there -------------------------------------------------------- */
 
@@ -99,6 +100,20 @@ static int find_own_kernel(struct workshop *workshop, const char *named, struct 
     return result;
 }
 
+/* As on a processor without XSAVE; where KVM cannot be opened the contenders say so. */
+static bool kvm_lacks_xcrs(void)
+{
+    struct error ignored = ERROR_INIT;
+    struct kvm kvm = KVM_INIT;
+    bool lacks;
+
+    if (kvm_open(&kvm, KVM_DEFAULT_PATH, &ignored) < 0)
+        return false;
+    lacks = kvm_capability(&kvm, KVM_XCRS_NUMBER) == 0;
+    kvm_close(&kvm);
+    return lacks;
+}
+
 int workshop_find(struct workshop *workshop, const char *kernel, const char *stock_kernel,
                   struct error *error)
 {
@@ -111,6 +126,7 @@ int workshop_find(struct workshop *workshop, const char *kernel, const char *sto
     if (!find_beside(".", "mote-probe", workshop->probe))
         return error_set(error, ENOENT, "mote-probe: is not beside mote-bench; build it by 'make' "
                          "or install Mote anew");
+    workshop->kvm_lacks_xcrs = kvm_lacks_xcrs();
     if (stock_kernel)
         result = take_kernel(workshop, KERNEL_STOCK, "stock-kernel", stock_kernel, error);
     return result == 0 ? find_own_kernel(workshop, kernel, error) : result;
@@ -161,7 +177,7 @@ static int run_tool(char *const words[], int seconds, struct error *error)
         return result;
     instances_wait(&tool, 1, GOAL_END, now_ns() + seconds * 1000000000ll, &never);
     if (!tool.ended || tool.status != 0) {
-        char why[256];
+        char why[INSTANCE_FAILURE_SIZE];
 
         instance_failure(&tool, why, sizeof(why));
         result = error_set(error, EIO, "%s: %s", words[0], why);

@@ -20,6 +20,7 @@ struct workshop {
     /* By enum kernel_kind; empty where there is none. */
     char kernels[3][PATH_MAX], elfs[3][PATH_MAX];
     char peer[32]; /* for the job's network, as mote-probe takes it */
+    bool kvm_lacks_xcrs;
     unsigned long next_id;
 };
 

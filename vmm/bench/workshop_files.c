@@ -176,11 +176,15 @@ int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, st
 
 /* ---- Firecracker ---------------------------------------------------------- */
 
-static struct json_object *firecracker_drives(const struct workshop *workshop)
+/* It insists on the list, be it empty. */
+static struct json_object *firecracker_drives(const struct workshop *workshop, enum job_mode mode)
 {
-    struct json_object *drives = json_object_new_array(), *drive = json_object_new_object();
+    struct json_object *drives = json_object_new_array(), *drive;
     char path[PATH_MAX];
 
+    if (mode != JOB_BLOCK)
+        return drives;
+    drive = json_object_new_object();
     snprintf(path, sizeof(path), "%s/" WORKSHOP_DATA, workshop->folder);
     json_object_object_add(drive, "drive_id", json_object_new_string("data"));
     json_object_object_add(drive, "path_on_host", json_object_new_string(path));
@@ -190,29 +194,54 @@ static struct json_object *firecracker_drives(const struct workshop *workshop)
     return drives;
 }
 
-int workshop_make_firecracker(const struct workshop *workshop, enum kernel_kind kind,
-                              enum job_mode mode, char path[PATH_MAX], struct error *error)
+/* Firecracker refuses a KVM without KVM_CAP_XCRS (56) unless a CPU template leaves that out. */
+static int add_cpu_template(const struct workshop *workshop, struct json_object *document,
+                            struct error *error)
 {
-    struct json_object *document = json_object_new_object(), *source = json_object_new_object();
-    struct json_object *machine = json_object_new_object();
+    static const char text[] = "{\"kvm_capabilities\":[\"!56\"]}";
+    char path[PATH_MAX];
+
+    if (!workshop->kvm_lacks_xcrs)
+        return 0;
+    snprintf(path, sizeof(path), "%s/firecracker-cpu.json", workshop->folder);
+    json_object_object_add(document, "cpu-config", json_object_new_string(path));
+    return write_file(path, text, strlen(text), error);
+}
+
+static struct json_object *firecracker_source(const struct workshop *workshop, const char *kernel,
+                                              enum job_mode mode)
+{
+    struct json_object *source = json_object_new_object();
     char initramfs[PATH_MAX], line[PATH_MAX];
-    int result;
 
     snprintf(initramfs, sizeof(initramfs), "%s/initramfs", workshop->folder);
-    json_object_object_add(source, "kernel_image_path",
-                           json_object_new_string(workshop->elfs[kind]));
+    json_object_object_add(source, "kernel_image_path", json_object_new_string(kernel));
     json_object_object_add(source, "initrd_path", json_object_new_string(initramfs));
     workshop_command_line(workshop, mode, line);
     json_object_object_add(source, "boot_args", json_object_new_string(line));
+    return source;
+}
+
+int workshop_make_firecracker(const struct workshop *workshop, const char *name,
+                              const char *kernel, enum job_mode mode, char path[PATH_MAX],
+                              struct error *error)
+{
+    struct json_object *document, *machine;
+    int result;
+
+    snprintf(path, PATH_MAX, "%s/%.60s-%s.json", workshop->folder, name, mode_names[mode]);
+    if (access(path, R_OK) == 0)
+        return 0;
+    document = json_object_new_object();
+    machine = json_object_new_object();
     json_object_object_add(machine, "vcpu_count", json_object_new_int(1));
     json_object_object_add(machine, "mem_size_mib", json_object_new_int(128));
-    json_object_object_add(document, "boot-source", source);
+    json_object_object_add(document, "boot-source", firecracker_source(workshop, kernel, mode));
     json_object_object_add(document, "machine-config", machine);
-    if (mode == JOB_BLOCK)
-        json_object_object_add(document, "drives", firecracker_drives(workshop));
-    snprintf(path, PATH_MAX, "%s/firecracker-%d-%s.json", workshop->folder, (int)kind,
-             mode_names[mode]);
-    result = access(path, R_OK) == 0 ? 0 : write_json(path, document, error);
+    json_object_object_add(document, "drives", firecracker_drives(workshop, mode));
+    result = add_cpu_template(workshop, document, error);
+    if (result == 0)
+        result = write_json(path, document, error);
     json_object_put(document);
     return result;
 }

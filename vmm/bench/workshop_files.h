@@ -12,9 +12,10 @@ int workshop_make_initramfs(const struct workshop *workshop, struct error *error
 /* An OCI bundle (runtime-spec 1.0) over the root, with namespaces of every kind and no rights. */
 int workshop_make_bundle(const struct workshop *workshop, enum job_mode mode, struct error *error);
 
-/* Firecracker's configuration for a kernel; PATH gets its name. */
-int workshop_make_firecracker(const struct workshop *workshop, enum kernel_kind kind,
-                              enum job_mode mode, char path[PATH_MAX], struct error *error);
+/* Firecracker's configuration for KERNEL and the contender NAME; PATH gets its name. */
+int workshop_make_firecracker(const struct workshop *workshop, const char *name,
+                              const char *kernel, enum job_mode mode, char path[PATH_MAX],
+                              struct error *error);
 
 /* The kernel's command line: what boots fast everywhere, and the job's word for its init. */
 void workshop_command_line(const struct workshop *workshop, enum job_mode mode,

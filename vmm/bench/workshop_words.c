@@ -132,14 +132,26 @@ static int value_cmdline(const struct start *start, char value[PATH_MAX], struct
     return 0;
 }
 
-static int value_firecracker(const struct start *start, char value[PATH_MAX], struct error *error)
+static int firecracker_for(const struct start *start, word_value kernel_value,
+                           char value[PATH_MAX], struct error *error)
 {
-    int result = value_elf(start, value, error);
+    char kernel[PATH_MAX];
+    int result = kernel_value(start, kernel, error);
 
     return result < 0 ? result
-                      : workshop_make_firecracker(start->workshop,
-                                                  start->entry->contender->kernel, start->mode,
-                                                  value, error);
+                      : workshop_make_firecracker(start->workshop, start->entry->contender->name,
+                                                  kernel, start->mode, value, error);
+}
+
+static int value_firecracker(const struct start *start, char value[PATH_MAX], struct error *error)
+{
+    return firecracker_for(start, value_elf, value, error);
+}
+
+static int value_firecracker_bzimage(const struct start *start, char value[PATH_MAX],
+                                     struct error *error)
+{
+    return firecracker_for(start, value_kernel, value, error);
 }
 
 static int value_id(const struct start *start, char value[PATH_MAX], struct error *error)
@@ -156,9 +168,9 @@ static const struct {
     { "@program", value_program }, { "@mode", value_mode }, { "@root", value_root },
     { "@image", value_image }, { "@bundle", value_bundle }, { "@kernel", value_kernel },
     { "@elf", value_elf }, { "@best", value_best }, { "@initramfs", value_initramfs },
-    { "@cmdline", value_cmdline }, { "@firecracker", value_firecracker }, { "@id", value_id },
-    { "@data", value_data },
-    { "@net", value_net }, { "@folder", value_folder },
+    { "@cmdline", value_cmdline }, { "@firecracker", value_firecracker },
+    { "@firecracker-bzimage", value_firecracker_bzimage }, { "@id", value_id },
+    { "@data", value_data }, { "@net", value_net }, { "@folder", value_folder },
 };
 
 static int add_words(const struct start *start, const char *text, struct text_list *words,
