@@ -465,6 +465,37 @@ static const char *nothing_can_be_written(struct virtio *v)
     return NULL;
 }
 
+/* ---- a disk with a rate, of RATE_BYTES in a second ---- */
+
+#define RATE_BYTES (50u << 20)
+
+/* COUNT requests for the whole disk; the milliseconds that they take, or 0 where one fails. */
+static uint64_t takes(const struct virtio *v, uint32_t type, unsigned int count)
+{
+    const struct range all = { 0, 2048, 0 };
+    uint64_t begun = rdtsc();
+
+    while (count-- > 0)
+        if (asks_range(v, type, all, 1) != BLK_OK)
+            return 0;
+    return (rdtsc() - begun) / TICKS_PER_MS;
+}
+
+/* A second's worth may come at once; the rest has to wait for about a second and a half. */
+static const char *rate_counts(struct virtio *v, uint32_t type)
+{
+    uint64_t milliseconds;
+
+    begin(v, BLK_FEATURES);
+    milliseconds = takes(v, type, 2 * RATE_BYTES / (1 << 20) + 20);
+    EXPECT_IS(milliseconds >= 500 ? 0 : milliseconds, 0, "more than the rate, or a request failed");
+    return NULL;
+}
+static const char *rate_counts_zeroes(struct virtio *v) { return rate_counts(v, BLK_ZEROES); }
+static const char *rate_counts_discards(struct virtio *v) { return rate_counts(v, BLK_DISCARD); }
+
+static const struct trial rate_trials[] = { T(rate_counts_zeroes), T(rate_counts_discards) };
+
 static const struct trial read_only_trials[] = { T(nothing_can_be_written) };
 
 #endif

@@ -212,12 +212,30 @@ static const char *receive_buffers_changed_in_flight(struct virtio *v)
     return NULL;
 }
 
+/* Each without all that it needs (5.1.3.1). */
+static const char *features_without_what_they_need(struct virtio *v)
+{
+    static const uint8_t needy[] = { 7, 8, 9, 10, 11, 12, 13, 14, 22, 54, 55, 56 };
+    uint64_t offered = features_of(v);
+
+    for (unsigned int i = 0; i < sizeof(needy); i++) {
+        if (!(offered & 1ull << needy[i]))
+            continue;
+        set_register(v, REG_STATUS, 0);
+        EXPECT_IS(agree_exactly(v, (uint64_t)FEATURE_VERSION_1 << 32 | 1ull << needy[i]) ? needy[i] : 0, 0,
+                  "a feature is taken without what it needs");
+    }
+    EXPECT(agree(v, UINT64_MAX), "all features together are refused");
+    return NULL;
+}
+
 static const struct trial net_receive_trials[] = {
     T(mergeable_buffers_of_one_byte), T(single_buffers_of_one_byte), T(mergeable_buffers_of_11_bytes),
     T(mergeable_buffers_of_nothing), T(receive_buffers_to_be_read), T(frame_over_buffers_of_a_header),
     T(frame_over_buffers_of_13_bytes), T(frame_in_one_buffer), T(frame_over_descriptors_of_a_byte),
     T(frame_larger_than_all_buffers), T(frame_larger_than_its_buffer), T(number_of_buffers_without_merging),
     T(buffers_dripped), T(reset_amid_frames), T(receive_buffers_changed_in_flight),
+    T(features_without_what_they_need),
 };
 
 #endif

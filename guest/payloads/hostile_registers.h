@@ -401,6 +401,55 @@ static const char *version_1_is_needed(struct virtio *v)
     return NULL;
 }
 
+/* So often that the device may have the register read without an exit. */
+#define OFTEN 200
+static const char *stands_often(const struct virtio *v, uint32_t reasons)
+{
+    for (unsigned int i = 0; i < OFTEN; i++)
+        EXPECT_IS(get_register(v, REG_INTERRUPT), reasons, "another interrupt status");
+    return NULL;
+}
+
+static const char *acknowledged_when_read_often(struct virtio *v)
+{
+    const char *failure;
+
+    start(v);
+    for (unsigned int i = 0; i < 3; i++) {
+        EXPECT(serves(v, 1), "it does not serve");
+        if ((failure = stands_often(v, INTERRUPT_USED)))
+            return failure;
+        set_register(v, REG_ACK, INTERRUPT_CONFIG | 0x80000000);
+        EXPECT_IS(get_register(v, REG_INTERRUPT), INTERRUPT_USED, "what was not acknowledged is gone");
+        set_register(v, REG_ACK, INTERRUPT_USED);
+        if ((failure = stands_often(v, 0)))
+            return failure;
+    }
+    return NULL;
+}
+
+/* What changes while reads bring no exit must be seen. */
+static const char *all_is_seen_when_read_often(struct virtio *v)
+{
+    const char *failure;
+
+    start(v);
+    EXPECT(serves(v, 1), "it does not serve");
+    if ((failure = stands_often(v, INTERRUPT_USED)))
+        return failure;
+    EXPECT_IS(get_register(v, REG_MAGIC), 0x74726976, "another magic value");
+    jump(&rings);
+    notify(v);
+    EXPECT(gives_up(v), "it did not ask for its reset");
+    EXPECT_IS(get_register(v, REG_INTERRUPT), INTERRUPT_USED | INTERRUPT_CONFIG, "both reasons do not stand there");
+    set_register(v, REG_STATUS, RUNNING | FAILED);
+    EXPECT_IS(status_of(v), RUNNING | NEEDS_RESET | FAILED, "FAILED is not there");
+    set_register(v, REG_STATUS, 0);
+    EXPECT_IS(status_of(v), 0, "the status is not 0");
+    EXPECT_IS(get_register(v, REG_INTERRUPT), 0, "a reason to interrupt stays");
+    return NULL;
+}
+
 static const struct trial register_trials[] = {
     T(identity_is_constant), T(undefined_read_as_zero), T(write_only_read_as_zero), T(no_shared_memory),
     T(no_queue_reset), T(narrow_and_wide_writes), T(unaligned_writes), T(narrow_and_wide_reads),
@@ -409,6 +458,8 @@ static const struct trial register_trials[] = {
     T(ready_before_features), T(moved_while_ready), T(acknowledged_in_parts), T(one_of_two_acknowledged),
     T(interrupt_status_cannot_be_written), T(reset_forgets_all), T(notified_of_no_queue),
     T(unknown_features_are_refused), T(features_of_a_third_page_are_refused), T(version_1_is_needed),
+    T(acknowledged_when_read_often),
+    T(all_is_seen_when_read_often),
 };
 
 #endif

@@ -10,7 +10,7 @@
 #include "hostile_host.h"
 #include "hostile_vsock.h"
 
-#define DEVICES_MOST 8
+#define DEVICES_MOST 10
 
 /* Rings of the queue that requests go to, for each device. */
 static struct { struct rings rings; } kept[DEVICES_MOST] __attribute__((aligned(4096)));

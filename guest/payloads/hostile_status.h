@@ -291,6 +291,36 @@ static const char *offers_the_same_again(struct virtio *v)
     return NULL;
 }
 
+static const char *features_ok_out_of_turn(struct virtio *v)
+{
+    static const uint8_t values[] = { FEATURES_OK, ACKNOWLEDGE | FEATURES_OK, DRIVER | FEATURES_OK,
+                                      FEATURES_OK | DRIVER_OK, ACKNOWLEDGE | FEATURES_OK | DRIVER_OK };
+
+    for (unsigned int i = 0; i < sizeof(values); i++) {
+        renew(v);
+        set_register(v, REG_DRIVER_FEATURES_SEL, 1);
+        set_register(v, REG_DRIVER_FEATURES, FEATURE_VERSION_1);
+        set_register(v, REG_STATUS, values[i]);
+        EXPECT_IS(status_of(v), values[i] & (ACKNOWLEDGE | DRIVER), "features are agreed on without a driver");
+    }
+    return NULL;
+}
+
+static const char *driver_ok_after_failed(struct virtio *v)
+{
+    negotiate(v);
+    offer_own_queue(v);
+    request(v);
+    set_register(v, REG_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | FAILED);
+    drive(v);
+    EXPECT_IS(status_of(v), ACKNOWLEDGE | DRIVER | FEATURES_OK | FAILED, "a driver that gave up runs the device");
+    for (unsigned int i = 0; i < 70; i++)
+        notify(v);
+    pass(QUIET_MS * 1000);
+    EXPECT_IS(rings.used.index, 0, "it serves a driver that gave up");
+    return NULL;
+}
+
 static const struct trial status_trials[] = {
     T(bits_taken_back), T(driver_ok_twice), T(driver_ok_again_in_flight), T(failed_then_a_kick),
     T(failed_from_the_start), T(nothing_before_driver_ok), T(driver_ok_without_features_ok),
@@ -298,6 +328,8 @@ static const struct trial status_trials[] = {
     T(needs_reset_stays), T(no_write_after_reset), T(indirect_no_longer_agreed), T(event_index_no_longer_agreed),
     T(more_features_the_second_time), T(features_change_after_features_ok), T(queues_left_out_the_second_time),
     T(started_without_a_queue), T(offers_the_same_again),
+    T(features_ok_out_of_turn),
+    T(driver_ok_after_failed),
 };
 
 #endif
