@@ -16,7 +16,7 @@
 #include "vmm/fault_signals.h"
 
 /* The signal that brings a thread out of KVM_RUN; its handler does nothing. */
-#define KICK_SIGNAL SIGRTMIN
+#define KICK_SIGNAL SANDBOX_KICK_SIGNAL
 
 /* A vCPU's loop needs little; the default of 8 MiB would only cost address space. */
 #define STACK_SIZE (256u << 10)

@@ -40,7 +40,7 @@ static size_t by_mote(const struct filter_list *list)
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
 
-    return filter_translate(list->rules, list->count, arch_audit_number, SECCOMP_RET_TRAP, code);
+    return filter_translate(list->rules, list->count, NULL, arch_audit_number, SECCOMP_RET_TRAP, code);
 }
 
 static void add_rule(scmp_filter_ctx context, const struct filter_rule *rule)
@@ -80,7 +80,7 @@ static size_t install(const struct filter_list *list)
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
 
-    program.len = (unsigned short)filter_translate(list->rules, list->count, arch_audit_number,
+    program.len = (unsigned short)filter_translate(list->rules, list->count, NULL, arch_audit_number,
                                                    SECCOMP_RET_ALLOW, code);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? program.len : 0;

@@ -5,7 +5,9 @@
  * of the kind asked for, through whatever of the sandbox is in force.
  *
  *   MOTE_ACTS_LIST=1         prints the acts' numbers, whether layers other than
- *                            seccomp deny them (1, 0, or - for what is allowed), names
+ *                            seccomp deny them (1, 0, or - for what is no call), names; of
+ *                            those that are about monitors' lists alone "m", the kinds of
+ *                            thread that may do it, and those that are refused
  *   MOTE_ACTS_VICTIM=PID     a process of the host's to attack
  *   MOTE_ACTS_NO_SECCOMP=1   without the lists of system calls
  *
@@ -88,6 +90,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout
 void __wrap_sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
 {
     own_kind = (int)kind;
+    acts_prepare();
     if (!getenv("MOTE_ACTS_NO_SECCOMP"))
         __real_sandbox_thread(sandbox, kind);
 }

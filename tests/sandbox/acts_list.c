@@ -48,7 +48,9 @@ static struct rlimit limit = { 1 << 20, 1 << 20 };
 
 size_t acts_list(const struct act **acts, int victim, int kvm_fd)
 {
-    static struct act list[128];
+    static struct act list[192];
+    const struct act *arguments_acts;
+    size_t count = 0;
     const struct act made[] = {
         /* files */
         { "openat", SYS_openat, { AT_FDCWD, P(file), O_RDONLY }, true },
@@ -165,12 +167,17 @@ size_t acts_list(const struct act **acts, int victim, int kvm_fd)
         { "crash", ACT_CRASH, { 0 }, false },
         { "heap", ACT_HEAP, { 0 }, false },
         { "fill", ACT_FILL, { 0 }, false },
+        { "frame", ACT_FRAME, { 0 }, false },
     };
 
     if (getenv("MOTE_ACTS_FILE"))
         snprintf(file, sizeof(file), "%s", getenv("MOTE_ACTS_FILE"));
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
-        list[i] = made[i];
+        list[count++] = made[i];
+    for (size_t i = 0, more = acts_arguments(&arguments_acts, victim); i < more; i++) {
+        list[count] = arguments_acts[i];
+        list[count++].of_monitors = true;
+    }
     *acts = list;
-    return sizeof(made) / sizeof(made[0]);
+    return count;
 }

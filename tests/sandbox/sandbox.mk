@@ -2,7 +2,8 @@
 #
 # The monitor that obeys its guest, for tests/sandbox/run.
 
-ACTS_LIST := $(BUILD)/obj/tests/sandbox/acts_list.o $(BUILD)/obj/tests/sandbox/acts_try.o
+ACTS_LIST := $(BUILD)/obj/tests/sandbox/acts_list.o $(BUILD)/obj/tests/sandbox/acts_arguments.o \
+    $(BUILD)/obj/tests/sandbox/acts_try.o
 ACTS_OBJECTS := $(BUILD)/obj/tests/sandbox/acts.o $(ACTS_LIST)
 
 $(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/main.o $(ACTS_OBJECTS) $(BUILD)/libmote.a
@@ -28,4 +29,10 @@ $(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/li
 $(BUILD)/obj/tests/sandbox/rule_use.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
 $(BUILD)/obj/tests/sandbox/rule_use.o: CPPFLAGS += -I$(BUILD)/generated
 
-test-tools: $(BUILD)/tests/tools/acts $(BUILD)/tests/tools/image_acts $(BUILD)/tests/tools/rule_use
+# Not a tool, but what is loaded before the C library.
+$(BUILD)/tests/tools/no_vdso.so: tests/sandbox/no_vdso.c
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $<
+
+test-tools: $(BUILD)/tests/tools/no_vdso.so $(BUILD)/tests/tools/acts $(BUILD)/tests/tools/image_acts $(BUILD)/tests/tools/rule_use

@@ -29,8 +29,8 @@
 /* ---- the translation of lists --------------------------------------------- */
 
 /* What a child makes of CHECK with RULES in force; OTHERWISE is for all else. */
-static int in_filter(const struct filter_rule *rules, size_t count, uint32_t otherwise,
-                     int (*check)(void))
+static int in_filter(const struct filter_rule *rules, size_t count,
+                     const struct filter_outputs *outputs, uint32_t otherwise, int (*check)(void))
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
@@ -38,7 +38,7 @@ static int in_filter(const struct filter_rule *rules, size_t count, uint32_t oth
     pid_t pid = fork();
 
     if (pid == 0) {
-        program.len = (unsigned short)filter_translate(rules, count, arch_audit_number, otherwise,
+        program.len = (unsigned short)filter_translate(rules, count, outputs, arch_audit_number, otherwise,
                                                        code);
         if (program.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
@@ -52,7 +52,7 @@ static int in_filter(const struct filter_rule *rules, size_t count, uint32_t oth
 
 static int with_rules(const struct filter_rule *rules, size_t count, int (*check)(void))
 {
-    return in_filter(rules, count, SECCOMP_RET_ERRNO | EDOM, check);
+    return in_filter(rules, count, NULL, SECCOMP_RET_ERRNO | EDOM, check);
 }
 
 /* 0, or the line of the first expectation that failed. */
@@ -131,6 +131,43 @@ static void test_own_pid(void **state)
     assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_own_pid), 0);
 }
 
+static int check_outputs(void)
+{
+    for (int fd = 100; fd < 100 + FILTER_OUTPUTS_MAX; fd++)
+        EXPECT(lseek(fd, 0, SEEK_SET), EPERM);
+    EXPECT(lseek(99, 0, SEEK_SET), EBADF); /* the kernel's own */
+    EXPECT(lseek(100 + FILTER_OUTPUTS_MAX, 0, SEEK_SET), EBADF);
+    EXPECT(lseek(100 + FILTER_OUTPUTS_MAX, 0, SEEK_END), EDOM); /* the rules that follow are looked at */
+    EXPECT(syscall(SYS_lseek, 100 + (1L << 32), 0, SEEK_SET), EPERM);
+    return 0;
+}
+
+static void test_outputs(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), REFUSE_OUTPUTS(lseek, EPERM), ALLOW_IF(lseek, IS(3, SEEK_SET)),
+    };
+    struct filter_outputs outputs = { .count = FILTER_OUTPUTS_MAX };
+
+    (void)state;
+    for (int i = 0; i < FILTER_OUTPUTS_MAX; i++)
+        outputs.fds[i] = 100 + i;
+    assert_int_equal(in_filter(rules, ARRAY_LENGTH(rules), &outputs, SECCOMP_RET_ERRNO | EDOM,
+                               check_outputs), 0);
+}
+
+/* The longest list with the most outputs still has room. */
+static void test_lists_have_room(void **state)
+{
+    struct filter_outputs outputs = { .count = FILTER_OUTPUTS_MAX };
+    struct sock_filter code[FILTER_LENGTH_MAX];
+
+    (void)state;
+    for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
+        assert_int_not_equal(filter_translate(filter_lists[kind].rules, filter_lists[kind].count, &outputs,
+                                              arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+}
+
 static int check_denied(void)
 {
     EXPECT(syscall(SYS_getppid), 0); /* all else is allowed */
@@ -149,7 +186,7 @@ static int check_denied(void)
 static void test_what_images_are_denied(void **state)
 {
     (void)state;
-    assert_int_equal(in_filter(filter_denied.rules, filter_denied.count, SECCOMP_RET_ALLOW,
+    assert_int_equal(in_filter(filter_denied.rules, filter_denied.count, NULL, SECCOMP_RET_ALLOW,
                                check_denied), 0);
 }
 
@@ -161,13 +198,13 @@ static void test_too_long_a_list(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
         rules[i] = (struct filter_rule){ .call = (int)i };
-    assert_int_equal(filter_translate(rules, ARRAY_LENGTH(rules), arch_audit_number,
+    assert_int_equal(filter_translate(rules, ARRAY_LENGTH(rules), NULL, arch_audit_number,
                                       SECCOMP_RET_TRAP, code), 0);
     /* Of one call: its jump would not reach. */
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
         rules[i] = (struct filter_rule){ .call = 1, .conditions = { IS(1, i) } };
-    assert_int_equal(filter_translate(rules, 100, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
-    assert_int_not_equal(filter_translate(rules, 60, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    assert_int_equal(filter_translate(rules, 100, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    assert_int_not_equal(filter_translate(rules, 60, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
 }
 
 /* ---- the lists themselves ------------------------------------------------- */
@@ -182,15 +219,26 @@ static void test_lists_have_nothing_dangerous(void **state)
         SYS_userfaultfd, SYS_memfd_create, SYS_seccomp, SYS_setuid, SYS_capset,
     };
     static const int conditional[] = { SYS_ioctl, SYS_mmap, SYS_mprotect, SYS_clone, SYS_tgkill };
+    /* Of a monitor's: what these do hangs on an argument that can be looked at. */
+    static const int in_monitors[] = {
+        SYS_fcntl, SYS_fallocate, SYS_madvise, SYS_futex, SYS_socketpair, SYS_sendto, SYS_sendmsg,
+        SYS_recvfrom, SYS_recvmsg, SYS_accept4, SYS_eventfd2, SYS_timerfd_settime, SYS_io_uring_enter,
+        SYS_clock_gettime, SYS_getrandom, SYS_newfstatat, SYS_waitid, SYS_pidfd_open, SYS_rseq,
+    };
 
     (void)state;
     for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
         for (size_t i = 0; i < filter_lists[kind].count; i++) {
             const struct filter_rule *rule = &filter_lists[kind].rules[i];
 
+            if (rule->refusal)
+                continue;
             for (size_t j = 0; j < ARRAY_LENGTH(never); j++)
                 if (kind != SANDBOX_UNPACK || (never[j] != SYS_openat && never[j] != SYS_mremap))
                     assert_int_not_equal(rule->call, never[j]);
+            for (size_t j = 0; kind != SANDBOX_UNPACK && j < ARRAY_LENGTH(in_monitors); j++)
+                if (rule->call == in_monitors[j])
+                    assert_int_not_equal(rule->conditions[0].argument, 0);
             for (size_t j = 0; j < ARRAY_LENGTH(conditional); j++)
                 if (rule->call == conditional[j])
                     assert_int_not_equal(rule->conditions[0].argument, 0);
@@ -203,6 +251,8 @@ int main(void)
         cmocka_unit_test(test_allowed_refused_and_all_else),
         cmocka_unit_test(test_conditions_on_arguments),
         cmocka_unit_test(test_own_pid),
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_lists_have_room),
         cmocka_unit_test(test_what_images_are_denied),
         cmocka_unit_test(test_too_long_a_list),
         cmocka_unit_test(test_lists_have_nothing_dangerous),

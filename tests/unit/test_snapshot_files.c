@@ -75,7 +75,7 @@ static int finish_without_sync(struct snapshot_folder *folder, int fd)
     int status;
 
     if (pid == 0) {
-        program.len = (unsigned short)filter_translate(rules, 1, arch_audit_number, SECCOMP_RET_ALLOW, code);
+        program.len = (unsigned short)filter_translate(rules, 1, NULL, arch_audit_number, SECCOMP_RET_ALLOW, code);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
             _exit(99);

@@ -3,7 +3,8 @@
  * What the monitor may write to, told by the descriptors that it keeps.  A file
  * open for reading too is a disk, whose size stays; one open for writing alone,
  * to append, or as a standard stream, is an output, and grows as long as the
- * guest talks.
+ * guest talks.  What an output has is not changed: the lists of system calls refuse to write it at an offset, to
+ * take pieces out of it, to open it otherwise (REFUSE_OUTPUTS in lists.c).
  *
  * What is written to a file in memory counts as the memory of whoever wrote it
  * first, and cannot be given back: a VM's limit has to have room for it.  An
@@ -56,6 +57,14 @@ static void note_memory(struct sandbox_files *files, dev_t device, uint64_t most
     files->memory = sum(files->memory, size);
 }
 
+static void note_output(struct sandbox_files *files, int fd)
+{
+    if (files->outputs.count == FILTER_OUTPUTS_MAX)
+        files->too_many_outputs = true;
+    else
+        files->outputs.fds[files->outputs.count++] = fd;
+}
+
 void files_note(struct sandbox_files *files, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -67,6 +76,8 @@ void files_note(struct sandbox_files *files, int fd)
         fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
         return;
     output = (flags & O_ACCMODE) == O_WRONLY || flags & O_APPEND || fd <= STDERR_FILENO;
+    if (output)
+        note_output(files, fd);
     size = output ? UINT64_MAX : (uint64_t)status.st_size;
     if (size > files->largest)
         files->largest = size;

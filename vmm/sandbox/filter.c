@@ -68,9 +68,9 @@ static void jump_here(struct program *program, size_t at)
 }
 
 /* The low half of an argument: little-endian machines have it first. */
-static size_t argument_offset(const struct filter_condition *condition)
+static size_t argument_offset(unsigned int argument)
 {
-    size_t offset = offsetof(struct seccomp_data, args) + (condition->argument - 1u) * 8u;
+    size_t offset = offsetof(struct seccomp_data, args) + (argument - 1u) * 8u;
 
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? offset : offset + 4;
 }
@@ -82,7 +82,7 @@ static void translate_rule(struct program *program, const struct filter_rule *ru
     for (size_t i = 0; i < FILTER_CONDITIONS_MAX && rule->conditions[i].argument; i++) {
         const struct filter_condition *condition = &rule->conditions[i];
 
-        load(program, argument_offset(condition));
+        load(program, argument_offset(condition->argument));
         if (condition->mask != UINT32_MAX && condition->mask != 0)
             add(program, BPF_ALU | BPF_AND | BPF_K, condition->mask, 0, 0);
         jumps[count++] = program->length;
@@ -93,6 +93,19 @@ static void translate_rule(struct program *program, const struct filter_rule *ru
                                   : SECCOMP_RET_ALLOW);
     for (size_t i = 0; i < count && !program->full; i++)
         jump_here(program, jumps[i]);
+}
+
+/* Each comparison that holds leads to the answer behind the last; what fails them all goes on after that. */
+static void translate_outputs(struct program *program, const struct filter_rule *rule,
+                              const struct filter_outputs *outputs)
+{
+    if (!outputs || outputs->count == 0)
+        return;
+    load(program, argument_offset(1));
+    for (size_t left = outputs->count; left > 0; left--)
+        add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)outputs->fds[left - 1],
+            (uint8_t)(left - 1), left == 1);
+    answer(program, SECCOMP_RET_ERRNO | (uint32_t)rule->refusal);
 }
 
 /* A list's calls, each once, by number. */
@@ -121,6 +134,7 @@ struct translation {
     struct program program;
     const struct filter_rule *rules;
     size_t count;
+    const struct filter_outputs *outputs;
     uint32_t otherwise;
 };
 
@@ -130,9 +144,14 @@ static void translate_leaf(struct translation *translation, int call)
     size_t jump = program->length;
 
     add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 0);
-    for (size_t i = 0; i < translation->count && !program->full; i++)
-        if (translation->rules[i].call == call)
-            translate_rule(program, &translation->rules[i]);
+    for (size_t i = 0; i < translation->count && !program->full; i++) {
+        const struct filter_rule *rule = &translation->rules[i];
+
+        if (rule->call == call && rule->outputs)
+            translate_outputs(program, rule, translation->outputs);
+        else if (rule->call == call)
+            translate_rule(program, rule);
+    }
     if (!program->full)
         jump_here(program, jump);
     answer(program, translation->otherwise);
@@ -157,11 +176,13 @@ static void translate_tree(struct translation *translation, const int *numbers, 
     translate_tree(translation, numbers + half, count - half);
 }
 
-size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
+size_t filter_translate(const struct filter_rule *rules, size_t count,
+                        const struct filter_outputs *outputs, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *code)
 {
     struct translation translation = {
-        .program = { .code = code }, .rules = rules, .count = count, .otherwise = otherwise,
+        .program = { .code = code }, .rules = rules, .count = count, .outputs = outputs,
+        .otherwise = otherwise,
     };
     struct program *program = &translation.program;
     struct calls calls = { .count = 0 };

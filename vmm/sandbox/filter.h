@@ -17,8 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILTER_CONDITIONS_MAX 2
-#define FILTER_LENGTH_MAX 512
+#define FILTER_CONDITIONS_MAX 3
+#define FILTER_LENGTH_MAX 768
+#define FILTER_OUTPUTS_MAX 64
 
 struct filter_condition {
     uint8_t argument; /* from 1 on, as the manual counts; 0: no condition */
@@ -30,6 +31,7 @@ struct filter_rule {
     int16_t call;    /* SYS_… */
     uint8_t refusal; /* the errno, 0 to allow */
     bool rare;       /* no test uses it */
+    bool outputs;    /* only where the first argument is one of the outputs */
     struct filter_condition conditions[FILTER_CONDITIONS_MAX];
 };
 
@@ -46,15 +48,27 @@ struct filter_rule {
 #define REFUSE(name, number) { .call = SYS_##name, .refusal = number }
 #define REFUSE_IF(name, number, ...)                                                               \
     { .call = SYS_##name, .refusal = number, .conditions = { __VA_ARGS__ } }
+#define RARE_REFUSAL_IF(name, number, when, ...)                                                   \
+    { .call = SYS_##name, .refusal = number, .rare = true, .conditions = { __VA_ARGS__ } }
+/* By an attacker alone, so that it is rare. */
+#define REFUSE_OUTPUTS(name, number)                                                               \
+    { .call = SYS_##name, .refusal = number, .rare = true, .outputs = true }
+
+/* The descriptors of files that may grow, and not be changed otherwise. */
+struct filter_outputs {
+    size_t count;
+    int fds[FILTER_OUTPUTS_MAX];
+};
 
 /*
- * Translates RULES for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
+ * Translates RULES, with OUTPUTS (NULL for none), for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
  * which has room for FILTER_LENGTH_MAX instructions.  Returns their number, or 0
  * if they have no room.  OTHERWISE is the kernel's answer (SECCOMP_RET_…) to a
  * call that no rule matches; if that allows it, calls that are younger than the
  * lists, and other numbers for the same calls (x32), are not there: ENOSYS.
  */
-size_t filter_translate(const struct filter_rule *rules, size_t count, uint32_t architecture,
+size_t filter_translate(const struct filter_rule *rules, size_t count,
+                        const struct filter_outputs *outputs, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *program);
 
 #endif

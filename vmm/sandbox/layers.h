@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/sandbox.h"
 
 enum sandbox_layer {
@@ -42,6 +43,8 @@ struct sandbox_files {
         dev_t device;
         uint64_t taken;
     } systems[SANDBOX_SYSTEMS_MAX]; /* in memory */
+    struct filter_outputs outputs;
+    bool too_many_outputs; /* for that */
 };
 
 struct cgroup;

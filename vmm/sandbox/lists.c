@@ -10,13 +10,24 @@
 #include "vmm/sandbox/lists.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/futex.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/prctl.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "vmm/cleanup.h"
 
@@ -28,19 +39,81 @@
 #define SLOW_DISK "a reset or an end amid disk I/O that is slow"
 #define OVERLAY_MAP "the map of an overlay, at a VM's end or while it is saved"
 
-/* Memory of the process alone, and never code. */
+/* ARGUMENT has no bit but those of ALLOWED. */
+#define ONLY(argument, allowed) MASKED(argument, ~(uint32_t)(allowed), 0)
+
+/*
+ * Calls that the C library makes on some hosts alone, or from some version on.  Each kind of thread that reads a clock, asks for
+ * random numbers or makes threads has them; tests/sandbox/run tries them on it, whatever this host's library does.
+ *
+ *   clock_gettime    the vDSO where the kernel's clock is not the TSC (hpet, acpi_pm, an unstable TSC), or there is no vDSO
+ *   restart_syscall  the kernel itself: a wait with a time limit that SIGSTOP and SIGCONT, or a freezer, came across
+ *   fstat            from glibc 2.39 on; before, newfstatat
+ *   MAP_DROPPABLE    getrandom() of glibc 2.41 on Linux 6.11: the state that the vDSO keeps for it
+ *   PR_SET_VMA       glibc with GLIBC_TUNABLES=glibc.mem.decorate_maps=1: a name for memory, which it can do without
+ *   MADV_HUGEPAGE…   glibc with glibc.malloc.hugetlb or glibc.pthread.stack_hugetlb; the guest's memory with --huge-pages
+ *   MADV_GUARD…      from glibc 2.42 on: guard pages, which it makes by mprotect where the kernel has them not
+ *
+ * Of the others of this kind (gettimeofday, time, clock_getres, getcpu, sched_getaffinity, gettid, membarrier, sysinfo, clone3's
+ * fallback aside) no thread in the jail uses the function: they stay out.
+ */
+#define STOPPED "a wait with a time limit, stopped and continued"
+#define OTHER_C_LIBRARY "other versions of the C library"
+#define TUNABLES "GLIBC_TUNABLES in the user's environment"
+#ifndef MAP_DROPPABLE /* older headers do not have them */
+#define MAP_DROPPABLE 0x08
+#endif
+#define MADVISE_GUARD_INSTALL 102
+
+/* A clock of the host's: none of a process's, or of a device's that a descriptor leads to. */
+#define MONOTONIC ALLOW_IF(clock_gettime, IS(1, CLOCK_MONOTONIC))
+
+/*
+ * Plain locks and conditions.  Not those that inherit priorities or move waiters from one word to another
+ * (FUTEX_LOCK_PI, FUTEX_CMP_REQUEUE_PI…): most of what was ever broken in the kernel's futexes was there.
+ */
+#define FUTEX_IS(operation) MASKED(2, ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), operation)
+#define FUTEX                                                                                       \
+    ALLOW_IF(futex, FUTEX_IS(FUTEX_WAKE)), ALLOW_IF(futex, FUTEX_IS(FUTEX_WAIT_BITSET)),            \
+    RARE_IF(futex, "a lock that another thread holds", FUTEX_IS(FUTEX_WAIT))
+
+/*
+ * Memory of the process alone, and never code: no file's, none that is shared, none that is locked.  Huge pages that the C
+ * library was told to ask for (TUNABLES) are not to be had: it takes plain ones then.
+ */
+#define ANONYMOUS(more) ONLY(3, PROT_READ | PROT_WRITE), MASKED(4, ~(uint32_t)(more), MAP_ANONYMOUS | MAP_PRIVATE)
 #define PRIVATE_MEMORY                                                              \
-    RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0),                                  \
-            MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),   \
-    RARE_IF(mprotect, HEAP, MASKED(3, PROT_EXEC, 0)),                             \
-    RARE(munmap, HEAP),                                                           \
-    RARE(brk, HEAP)
+    RARE_IF(mmap, HEAP, ANONYMOUS(MAP_NORESERVE | MAP_FIXED | MAP_STACK)),          \
+    RARE_REFUSAL_IF(mmap, ENOMEM, TUNABLES, MASKED(4, MAP_HUGETLB, MAP_HUGETLB)),   \
+    RARE_IF(mprotect, HEAP, ONLY(3, PROT_READ | PROT_WRITE)),                       \
+    RARE(munmap, HEAP),                                                             \
+    RARE(brk, HEAP),                                                                \
+    RARE_IF(madvise, TUNABLES, IS(3, MADV_HUGEPAGE)),                               \
+    RARE_IF(madvise, TUNABLES, IS(3, MADV_NOHUGEPAGE)),                             \
+    RARE_REFUSAL_IF(prctl, EINVAL, TUNABLES, IS(1, PR_SET_VMA))
 
 /* How the C library ends a thread. */
 #define ENDING                                                                      \
     ALLOW(rt_sigprocmask),                                                          \
     ALLOW_IF(madvise, IS(3, MADV_DONTNEED)), /* its stack; the balloon's pages */   \
     ALLOW(exit)
+
+/*
+ * Sockets: what is sent waits for nobody or is waited for, and nothing else.  Not MSG_OOB (a byte apart, in
+ * the kernel's way), MSG_PEEK, MSG_ZEROCOPY, MSG_FASTOPEN; and to no address: a socket's peer stays the one that it has.
+ */
+#define SENDING (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define RECEIVING (MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+#define SENDTO_PEER ONLY(4, SENDING), IS(6, 0)
+
+/* Standard error is written to; nor may anybody make another number of it, or change how it is open. */
+#define WRITE_ONLY_ERROR(call) RARE_REFUSAL_IF(call, EPERM, "an attacker", IS(1, STDERR_FILENO))
+/* An output file grows at its end, or where it was left: what it has is not written over, nor taken out. */
+#define GROWING_OUTPUTS(call) REFUSE_OUTPUTS(call, EPERM)
+
+#define EVENT_FD IS(2, EFD_CLOEXEC | EFD_NONBLOCK)
+#define TIMER ONLY(2, TFD_TIMER_ABSTIME)
+#define URING ONLY(4, IORING_ENTER_GETEVENTS)
 
 static const struct filter_rule vcpu_rules[] = {
     ALLOW_IF(ioctl, IS(2, KVM_RUN)),
@@ -52,14 +125,15 @@ static const struct filter_rule vcpu_rules[] = {
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
     ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)), /* a vCPU's last words */
     ALLOW_IF(ioctl, IS(2, KVM_GET_SREGS)),
-    ALLOW(futex),
+    FUTEX,
     ALLOW(write), /* event descriptors, the log */
-    ALLOW(timerfd_settime),
-    ALLOW(epoll_ctl),
-    ALLOW(eventfd2),
+    ALLOW_IF(timerfd_settime, TIMER),
+    ALLOW(epoll_ctl), /* of descriptors that the process has, for itself */
+    ALLOW_IF(eventfd2, EVENT_FD),
     RARE(close, BOOT_TESTS), /* a reset ends the guest's connections */
     ALLOW(rt_sigreturn), /* from the kick that ends it */
-    RARE(io_uring_enter, SLOW_DISK),
+    MONOTONIC, /* the log's and the console's time */
+    RARE_IF(io_uring_enter, SLOW_DISK, URING),
     RARE(sched_yield, SLOW_DISK),
     RARE(exit_group, "memory that the host cannot supply"),
     PRIVATE_MEMORY,
@@ -68,44 +142,61 @@ static const struct filter_rule vcpu_rules[] = {
 
 static const struct filter_rule io_rules[] = {
     ALLOW(epoll_wait),
-    ALLOW(io_uring_enter),
+    ALLOW_IF(io_uring_enter, URING),
+    WRITE_ONLY_ERROR(read),
     ALLOW(read),
     ALLOW(write),
+    WRITE_ONLY_ERROR(readv),
     RARE(readv, BOOT_TESTS), /* frames and streams to the guest */
     ALLOW(writev),
-    RARE(recvfrom, BOOT_TESTS),
-    ALLOW(sendto),
-    ALLOW(sendmsg),
-    ALLOW(recvmsg), /* a connection from the supervisor */
+    RARE_IF(recvfrom, BOOT_TESTS, ONLY(4, RECEIVING)),
+    ALLOW_IF(sendto, SENDTO_PEER),
+    ALLOW_IF(sendmsg, ONLY(3, SENDING)),
+    ALLOW_IF(recvmsg, ONLY(3, RECEIVING)), /* a connection from the supervisor */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)), /* as above, taken away */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_IOEVENTFD)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
-    ALLOW(futex),
+    FUTEX,
     ALLOW(epoll_ctl),
-    ALLOW(timerfd_settime),
-    ALLOW(eventfd2),
-    RARE_IF(socketpair, JOBS, IS(1, AF_UNIX)), /* a connection for the supervisor */
-    ALLOW(accept4),
+    ALLOW_IF(timerfd_settime, TIMER),
+    ALLOW_IF(eventfd2, EVENT_FD),
+    /* A connection for the supervisor: a stream, which no address can be given. */
+    RARE_IF(socketpair, JOBS, IS(1, AF_UNIX), IS(2, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), IS(3, 0)),
+    ALLOW_IF(accept4, IS(4, SOCK_NONBLOCK | SOCK_CLOEXEC)),
     RARE(shutdown, BOOT_TESTS), /* half of a connection ends */
     ALLOW(close),
-    ALLOW(fcntl), /* of a connection that came: its flags, a second descriptor */
-    ALLOW(newfstatat),
+    /* Of a connection that came: its flags, a second descriptor. */
+    WRITE_ONLY_ERROR(fcntl),
+    GROWING_OUTPUTS(fcntl),
+    ALLOW_IF(fcntl, IS(2, F_GETFL)),
+    ALLOW_IF(fcntl, IS(2, F_DUPFD_CLOEXEC)),
+    ALLOW_IF(newfstatat, IS(4, AT_EMPTY_PATH)), /* a descriptor's */
+    RARE(fstat, OTHER_C_LIBRARY),
     RARE(poll, "a port's descriptor that cannot be opened anew"),
-    RARE(pidfd_open, BOOT_TESTS), /* how passt ended */
-    RARE(waitid, BOOT_TESTS),
-    ALLOW(getrandom), /* the guest's entropy */
+    RARE_IF(pidfd_open, BOOT_TESTS, IS(2, 0)), /* how passt ended: looked at, and left to its parent */
+    RARE_IF(waitid, BOOT_TESTS, IS(1, P_PID), IS(4, WEXITED | WNOHANG | WNOWAIT)),
+    /* The guest's entropy. */
+    ALLOW_IF(getrandom, IS(3, GRND_NONBLOCK)),
+    RARE_IF(mmap, OTHER_C_LIBRARY, ONLY(3, PROT_READ | PROT_WRITE), IS(4, MAP_DROPPABLE | MAP_ANONYMOUS)),
+    MONOTONIC, /* limits of rates, the console's time */
+    RARE(restart_syscall, STOPPED),
     /* The disks' engine of threads, whose workers inherit this list. */
     ALLOW(preadv),
+    GROWING_OUTPUTS(pwritev),
     ALLOW(pwritev),
     ALLOW(fdatasync),
-    ALLOW(fallocate),
+    /* Never FALLOC_FL_COLLAPSE_RANGE, which moves what follows, and never a larger file. */
+    GROWING_OUTPUTS(fallocate),
+    RARE_IF(fallocate, BOOT_TESTS, IS(2, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)),
+    ALLOW_IF(fallocate, IS(2, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)),
     REFUSE(clone3, ENOSYS), /* its flags cannot be seen: the C library then takes clone() */
     ALLOW_IF(clone, IS(1, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                               CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
                               CLONE_CHILD_CLEARTID)),
     ALLOW(set_robust_list),
-    ALLOW(rseq),
+    ALLOW_IF(rseq, IS(3, 0)),
+    RARE_REFUSAL_IF(madvise, EINVAL, OTHER_C_LIBRARY, IS(3, MADVISE_GUARD_INSTALL)),
     RARE(sched_yield, SLOW_DISK),
     RARE(exit_group, "memory that the host cannot supply"),
     PRIVATE_MEMORY,
@@ -128,40 +219,46 @@ static const struct filter_rule io_rules[] = {
 
 static const struct filter_rule control_rules[] = {
     ALLOW(epoll_wait),
+    WRITE_ONLY_ERROR(read),
     ALLOW(read),
     ALLOW(write),
-    ALLOW(sendto), /* the report; a console that is a socket */
-    ALLOW(recvmsg), /* an order of the supervisor's, with a snapshot's files */
+    ALLOW_IF(sendto, SENDTO_PEER), /* the report; a console that is a socket */
+    ALLOW_IF(recvmsg, ONLY(3, RECEIVING)), /* an order of the supervisor's, with a snapshot's files */
+    GROWING_OUTPUTS(pwrite64),
     ALLOW(pwrite64), /* into them */
     ALLOW(pread64),  /* of /proc/self/pagemap: what the guest touched */
     ASKING,
-    RARE(recvfrom, "a console that is a socket"),
+    RARE_IF(recvfrom, "a console that is a socket", ONLY(4, RECEIVING)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     /* The page of a busy device whose host side changed is taken away. */
     RARE_IF(ioctl, BUSY_REFRESH, IS(2, KVM_IOEVENTFD)),
     RARE_IF(ioctl, BUSY_REFRESH, IS(2, KVM_SET_USER_MEMORY_REGION)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TIOCGWINSZ)),
-    ALLOW(futex),
+    FUTEX,
     ALLOW(epoll_ctl),
-    ALLOW(timerfd_settime),
+    ALLOW_IF(timerfd_settime, TIMER),
     RARE(poll, "output or input that cannot be opened anew"),
+    MONOTONIC,
+    ALLOW_IF(clock_gettime, IS(1, CLOCK_REALTIME)), /* a snapshot's date */
+    RARE(restart_syscall, STOPPED),
+    GROWING_OUTPUTS(lseek),
     ALLOW(lseek), /* the size of a disk that may have grown; how far a snapshot is */
     /* The VM's end. */
-    ALLOW_IF(tgkill, OWN_PID(1)), /* vCPUs are kicked */
+    ALLOW_IF(tgkill, OWN_PID(1), IS(3, SANDBOX_KICK_SIGNAL)), /* vCPUs are kicked */
     ALLOW(getpid),
-    RARE(io_uring_enter, SLOW_DISK),
+    RARE_IF(io_uring_enter, SLOW_DISK, URING),
+    GROWING_OUTPUTS(pwritev),
     RARE(pwritev, OVERLAY_MAP),
     RARE(fdatasync, OVERLAY_MAP),
     RARE(sched_yield, SLOW_DISK),
-    ALLOW(fcntl),
+    WRITE_ONLY_ERROR(fcntl),
+    GROWING_OUTPUTS(fcntl),
+    ALLOW_IF(fcntl, IS(2, F_OFD_SETLK)), /* disks are given back */
     ALLOW(close),
     REFUSE(pidfd_open, EPERM), /* passt leaves when its socket is closed */
     ALLOW(exit_group),
-    ALLOW(munmap),
     ALLOW(rt_sigprocmask),
-    RARE_IF(mmap, "the C library needs more memory", MASKED(3, PROT_EXEC, 0),
-            MASKED(4, MAP_ANONYMOUS | MAP_PRIVATE, MAP_ANONYMOUS | MAP_PRIVATE)),
-    RARE(brk, "the C library needs more memory"),
+    PRIVATE_MEMORY,
 };
 
 /*

@@ -60,6 +60,9 @@ struct sandbox_path {
     enum sandbox_access access;
 };
 
+/* The one signal that threads of the child may send to each other: none of those that a C library has for itself. */
+#define SANDBOX_KICK_SIGNAL 40
+
 /* A user or group ID that nobody has asked for. */
 #define SANDBOX_ID_CHOOSE UINT64_MAX
 
@@ -145,6 +148,12 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error);
  * NULL, for no sandbox at all, is fine here and below.
  */
 int sandbox_enter(struct sandbox *sandbox, struct error *error);
+
+/*
+ * Before that: opens PATH, close-on-exec, as if this thread had no capability, as the kernel judges some descriptors by
+ * what who opened them might do.  -1 where that fails.
+ */
+int sandbox_open_unprivileged(const char *path, int flags);
 
 /* The calling thread keeps the system calls of its kind.  Fails closed: there is no return without. */
 void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind);

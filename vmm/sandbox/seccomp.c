@@ -26,13 +26,14 @@
 #include "vmm/sandbox/lists.h"
 
 /* For this thread and what it makes; 0, or an errno. */
-static int install(const struct filter_list *list, uint32_t otherwise)
+static int install(const struct filter_list *list, const struct filter_outputs *outputs,
+                   uint32_t otherwise)
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
 
-    program.len = (unsigned short)filter_translate(list->rules, list->count, arch_audit_number,
-                                                   otherwise, code);
+    program.len = (unsigned short)filter_translate(list->rules, list->count, outputs,
+                                                   arch_audit_number, otherwise, code);
     if (program.len == 0)
         return E2BIG;
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? errno : 0;
@@ -54,7 +55,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
     mallopt(M_MMAP_MAX, 0);
     last_words_prepare(sandbox->words_fd);
     if (sandbox->config.kind == SANDBOX_ARCHIVES) {
-        int number = install(&filter_denied, SECCOMP_RET_ALLOW);
+        int number = install(&filter_denied, NULL, SECCOMP_RET_ALLOW);
 
         return number ? error_system(error, number, "seccomp") : 0;
     }
@@ -68,7 +69,7 @@ void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
     if (!sandbox || !sandbox->active[LAYER_SECCOMP])
         return;
     last_words_thread(kind);
-    number = install(&filter_lists[kind], SECCOMP_RET_TRAP);
+    number = install(&filter_lists[kind], &sandbox->files.outputs, SECCOMP_RET_TRAP);
     if (number == 0)
         return;
     log_error(sandbox->log, "sandbox: a %s thread's list of system calls: %s; 'mote doctor' may "
