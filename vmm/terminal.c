@@ -2,6 +2,7 @@
 #include "vmm/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/reopen.h"
 
 #define CTRL_A 0x01
 
@@ -18,6 +20,7 @@ static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 
 struct terminal {
     int fd;
+    int screen; /* where help is shown: FD, or a descriptor of its own */
     struct log *log;
     void (*quit)(void *context);
     void *context;
@@ -45,7 +48,7 @@ int terminal_create(struct terminal **terminal, int fd, struct log *log,
 
     if (!created)
         return error_system(error, ENOMEM, "terminal");
-    *created = (struct terminal){ .fd = fd, .log = log, .quit = quit, .context = context };
+    *created = (struct terminal){ .fd = fd, .screen = fd, .log = log, .quit = quit, .context = context };
     if (isatty(fd)) {
         /* Fails on a terminal that does not control us: then no job control
          * stands between us and it either. */
@@ -61,7 +64,17 @@ void terminal_destroy(struct terminal *terminal)
     if (!terminal)
         return;
     terminal_restore(terminal);
+    if (terminal->screen != terminal->fd)
+        close(terminal->screen);
     free(terminal);
+}
+
+void terminal_open_screen(struct terminal *terminal)
+{
+    int opened = reopen(terminal->fd, O_WRONLY | O_NONBLOCK);
+
+    if (opened >= 0)
+        terminal->screen = opened;
 }
 
 bool terminal_is_ours(const struct terminal *terminal)
@@ -167,13 +180,13 @@ static void show_help(const struct terminal *terminal)
                                "mote: Ctrl-A x       end the VM\r\n"
                                "      Ctrl-A h       this help\r\n"
                                "      Ctrl-A Ctrl-A  send one Ctrl-A to the guest\r\n";
-    struct pollfd screen = { .fd = terminal->fd, .events = POLLOUT };
+    struct pollfd screen = { .fd = terminal->screen, .events = POLLOUT };
     ssize_t written;
 
     if (poll(&screen, 1, 0) <= 0)
         return;
-    written = write(terminal->fd, help, sizeof(help) - 1);
-    (void)written; /* a terminal that was opened for reading only: no help */
+    written = write(terminal->screen, help, sizeof(help) - 1);
+    (void)written; /* a terminal that is open for reading only: no help */
 }
 
 /* What follows Ctrl-A; returns how many bytes of OUT the guest gets. */

@@ -42,6 +42,9 @@ int terminal_create(struct terminal **terminal, int fd, struct log *log,
 /* Restores first.  NULL is fine. */
 void terminal_destroy(struct terminal *terminal);
 
+/* For who loses FD, to a jail: what is shown on the terminal goes by a descriptor of its own, which only writes. */
+void terminal_open_screen(struct terminal *terminal);
+
 bool terminal_is_ours(const struct terminal *terminal);
 
 /*

@@ -7,6 +7,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/huge_pages.h"
+#include "vmm/sandbox/sandbox.h"
 
 /* Guest marks beyond this number are the guest's own and not shown. */
 #define MARKS_MAX 16
@@ -151,11 +152,14 @@ static int create_vcpus(struct vm *vm, struct error *error)
     return vcpus_create(&vm->vcpus, &env, vm->config->cpus, error);
 }
 
-/* What a snapshot wants to know of the guest's pages; it costs an open, and cannot be had in the jail. */
+/*
+ * What a snapshot wants to know of the guest's pages; it costs an open, and cannot be had in the jail.  Not with root's
+ * rights, which would stay with the descriptor: whether pages are there is wanted, and not where on the host they lie.
+ */
 static void open_page_map(struct vm *vm)
 {
     if (vm->config->may_be_saved || (vm->config->snapshot && vm->config->snapshot->record_fd >= 0))
-        vm->page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        vm->page_map = sandbox_open_unprivileged("/proc/self/pagemap", O_RDONLY);
 }
 
 /* All that can be opened; what is read from then on is the guest's. */

@@ -5,39 +5,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A pseudo-terminal's master cannot be opened anew: that would make a new pair. */
-static bool is_pty_master(int fd)
-{
-    unsigned int number;
-
-    return ioctl(fd, TIOCGPTN, &number) == 0;
-}
-
-static int open_anew(int fd, enum host_direction direction)
-{
-    int flags = (direction == HOST_INPUT ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    unsigned int wanted, found;
-    char path[32];
-    int opened;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    opened = open(path, flags);
-    if (opened >= 0 || ioctl(fd, TIOCGDEV, &wanted) < 0)
-        return opened;
-    /* Our controlling terminal opens for us by this name, whoever owns it. */
-    opened = open("/dev/tty", flags);
-    if (opened >= 0 && (ioctl(opened, TIOCGDEV, &found) < 0 || found != wanted)) {
-        close(opened);
-        opened = -1;
-    }
-    return opened;
-}
+#include "vmm/reopen.h"
 
 static int duplicate(int fd)
 {
@@ -65,8 +37,8 @@ int host_stream_open(struct host_stream *stream, int fd, enum host_direction dir
 
     stream->socket = S_ISSOCK(status.st_mode);
     terminal = S_ISCHR(status.st_mode) && isatty(fd);
-    if (S_ISFIFO(status.st_mode) || (terminal && !is_pty_master(fd)))
-        stream->fd = open_anew(fd, direction);
+    if (S_ISFIFO(status.st_mode) || terminal)
+        stream->fd = reopen(fd, (direction == HOST_INPUT ? O_RDONLY : O_WRONLY) | O_NONBLOCK);
     if (stream->fd >= 0)
         return 0;
     stream->fd = duplicate(fd);

@@ -107,6 +107,7 @@ static int open_console(const struct boot_monitor *monitor, struct vm_host *host
     if (monitor->config->vm.console == CONSOLE_NONE)
         return 0;
     if (terminal_is_ours(monitor->terminal)) {
+        terminal_open_screen(monitor->terminal);
         options.filter = terminal_filter;
         options.filter_context = monitor->terminal;
     }

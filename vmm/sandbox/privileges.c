@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/cleanup.h"
 #include "vmm/sandbox/layers.h"
 
 #define FIRST_ID 0x70000000u
@@ -67,6 +69,27 @@ static int drop_capabilities(uint32_t kept, struct error *error)
     if (syscall(SYS_capset, &header, left) < 0)
         return error_system(error, errno, "capset");
     return 0;
+}
+
+int sandbox_open_unprivileged(const char *path, int flags)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct had[_LINUX_CAPABILITY_U32S_3], none[_LINUX_CAPABILITY_U32S_3];
+    int fd = -1;
+
+    if (syscall(SYS_capget, &header, had) < 0)
+        return -1;
+    memcpy(none, had, sizeof(none));
+    none[0].effective = none[1].effective = 0;
+    if (syscall(SYS_capset, &header, none) < 0)
+        return -1;
+    fd = open(path, flags | O_CLOEXEC);
+    /* They were permitted all the time. */
+    if (syscall(SYS_capset, &header, had) < 0) {
+        cleanup_close(&fd);
+        return -1;
+    }
+    return fd;
 }
 
 /* All that can be done is, whatever of it cannot. */
