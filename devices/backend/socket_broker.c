@@ -9,13 +9,19 @@
 #include <unistd.h>
 
 #include "devices/backend/unix_listener.h"
+#include "devices/rate_limit.h"
 #include "vmm/cleanup.h"
+
+/* Twice what a monitor asks of its own accord (vsock_internal.h). */
+#define QUESTIONS_IN_A_SECOND 2000
+#define SECOND 1000000000ull
 
 struct socket_broker {
     char *prefix;
     struct event_loop *loop;
     int asked_fd; /* the supervisor's end */
     int asking_fd;
+    struct rate_limit *rate;
 };
 
 /* Room for one descriptor, aligned as a header wants it. */
@@ -61,24 +67,41 @@ static void asked(void *context, uint32_t events)
 {
     const struct socket_broker *broker = context;
     uint32_t port;
-    ssize_t length = recv(broker->asked_fd, &port, sizeof(port), MSG_DONTWAIT);
     cleanup_fd int fd = -1;
+    ssize_t length;
 
-    (void)events;
+    /* After the monitor's end the rest is short. */
+    if (!(events & (EPOLLHUP | EPOLLERR)) && !rate_limit_allows(broker->rate)) {
+        event_loop_modify(broker->loop, broker->asked_fd, 0);
+        return;
+    }
+    length = recv(broker->asked_fd, &port, sizeof(port), MSG_DONTWAIT);
     if (length == 0) {
         event_loop_remove(broker->loop, broker->asked_fd); /* the monitor has ended */
         return;
     }
     if (length != (ssize_t)sizeof(port))
         return;
+    rate_limit_charge(broker->rate, 0, 1);
     fd = connect_port(broker, port);
     answer(broker, fd);
+}
+
+static void may_ask_again(void *context)
+{
+    const struct socket_broker *broker = context;
+
+    event_loop_modify(broker->loop, broker->asked_fd, EPOLLIN);
 }
 
 int socket_broker_create(struct socket_broker **broker, const char *prefix,
                          struct event_loop *loop, struct error *error)
 {
     struct event_source source = { .events = EPOLLIN, .handler = asked };
+    struct rate_limit_options rate = {
+        .config.operations = { QUESTIONS_IN_A_SECOND, SECOND, 0 },
+        .loop = loop, .ready = may_ask_again,
+    };
     struct socket_broker *created = calloc(1, sizeof(*created));
     int ends[2], result;
 
@@ -91,10 +114,15 @@ int socket_broker_create(struct socket_broker **broker, const char *prefix,
     };
     source.fd = ends[0];
     source.context = created;
+    rate.context = created;
     result = created->prefix ? event_loop_add(loop, &source) : -ENOMEM;
+    if (result < 0)
+        error_system(error, -result, "socket %s_*", prefix);
+    else
+        result = rate_limit_create(&created->rate, &rate, error);
     if (result < 0) {
         socket_broker_destroy(created);
-        return error_system(error, -result, "socket %s_*", prefix);
+        return result;
     }
     *broker = created;
     return 0;
@@ -104,6 +132,7 @@ void socket_broker_destroy(struct socket_broker *broker)
 {
     if (!broker)
         return;
+    rate_limit_destroy(broker->rate);
     event_loop_remove(broker->loop, broker->asked_fd);
     close(broker->asked_fd);
     close(broker->asking_fd);

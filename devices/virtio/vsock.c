@@ -10,6 +10,9 @@
  * or, without a PATH, only the guest connects, and each connection is handed to
  * another process by a descriptor (see socket_handoff.h).
  *
+ * A client that does not say CONNECT in time is dropped; so many may be about it,
+ * and where there are more the one that has taken longest goes.
+ *
  * vsock_internal.h names the parts.  At most VSOCK_CONNECTIONS_MAX connections,
  * those included that are only written out; more get RST.
  */
@@ -17,12 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio/vsock_internal.h"
 #include "vmm/state.h"
 
 #define ACCEPTS_PER_EVENT 16
+#define SECOND 1000000000ull
 
 static struct vsock *of_owner(struct vsock_owner *owner)
 {
@@ -88,6 +94,73 @@ static void drop_connections(struct vsock *vsock)
 
 /* ---- the host's clients --------------------------------------------------- */
 
+uint64_t vsock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* Of those that have not said CONNECT: their number, and the one that came first, or NULL. */
+static unsigned int count_naming(const struct vsock *vsock, struct vsock_connection **first)
+{
+    struct vsock_connection *connection;
+    unsigned int count = 0;
+
+    *first = NULL;
+    TAILQ_FOREACH(connection, &vsock->table.living, in_list) {
+        if (connection->state != VSOCK_NAMING)
+            continue;
+        if (count++ == 0)
+            *first = connection;
+    }
+    return count;
+}
+
+/* The timer rings when the first of them has had its time. */
+static void time_naming(struct vsock *vsock, uint64_t now)
+{
+    struct itimerspec when = { .it_value.tv_sec = 0 };
+    struct vsock_connection *first;
+    uint64_t end;
+
+    if (count_naming(vsock, &first) == 0)
+        return;
+    end = first->accepted + VSOCK_NAMING_SECONDS * SECOND;
+    end = end > now ? end - now : 1;
+    when.it_value.tv_sec = (time_t)(end / SECOND);
+    when.it_value.tv_nsec = (long)(end % SECOND);
+    timerfd_settime(vsock->naming_fd, 0, &when, NULL);
+    vsock->naming_timed = true;
+}
+
+static void naming_ends(void *context, uint32_t events)
+{
+    struct vsock *vsock = context;
+    struct vsock_connection *first;
+    uint64_t now = vsock_now(), count;
+
+    (void)events;
+    if (read(vsock->naming_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return;
+    vsock->naming_timed = false;
+    while (count_naming(vsock, &first) > 0 &&
+           now - first->accepted >= VSOCK_NAMING_SECONDS * SECOND)
+        vsock_connection_abandon(first);
+    time_naming(vsock, now);
+}
+
+/* Who says CONNECT at once has a place, however many others say nothing. */
+static void make_room(struct vsock *vsock)
+{
+    struct vsock_connection *first;
+
+    if ((count_naming(vsock, &first) >= VSOCK_NAMING_MAX ||
+         vsock->table.count >= VSOCK_CONNECTIONS_MAX) && first)
+        vsock_connection_abandon(first);
+}
+
 /* False: none is waiting. */
 static bool accept_client(struct vsock *vsock)
 {
@@ -100,12 +173,17 @@ static bool accept_client(struct vsock *vsock)
             accept_clients(vsock, false);
         return false;
     }
+    make_room(vsock);
     if (vsock->table.count < VSOCK_CONNECTIONS_MAX)
         connection = vsock_connection_of_host(&vsock->owner, fd);
-    if (connection)
-        vsock_table_add(&vsock->table, connection);
-    else
+    if (!connection) {
         close(fd);
+        return true;
+    }
+    connection->accepted = vsock_now();
+    vsock_table_add(&vsock->table, connection);
+    if (!vsock->naming_timed)
+        time_naming(vsock, connection->accepted);
     return true;
 }
 
@@ -133,6 +211,10 @@ static void vsock_destroy(struct virtio_device *device)
     if (vsock->reaper_fd >= 0) {
         event_loop_remove(device->env.loop, vsock->reaper_fd);
         close(vsock->reaper_fd);
+    }
+    if (vsock->naming_fd >= 0) {
+        event_loop_remove(device->env.loop, vsock->naming_fd);
+        close(vsock->naming_fd);
     }
     free(vsock);
 }
@@ -165,17 +247,28 @@ static int open_host(struct vsock *vsock, struct error *error)
         result = unix_listener_open(&vsock->listener, "vsock", vsock->options->path, error);
     if (result < 0)
         return result;
-    return add_source(vsock, vsock->listener.fd, 0, clients_arrived, error);
+    result = add_source(vsock, vsock->listener.fd, 0, clients_arrived, error);
+    if (result < 0)
+        return result;
+    vsock->naming_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (vsock->naming_fd < 0)
+        return error_system(error, errno, "--vsock");
+    return add_source(vsock, vsock->naming_fd, EPOLLIN, naming_ends, error);
 }
 
 static int vsock_create(struct virtio_device **device, const struct virtio_env *env,
                         const void *options, struct error *error)
 {
+    static const struct token_bucket_config connects = {
+        VSOCK_CONNECTS_AT_ONCE, SECOND * VSOCK_CONNECTS_AT_ONCE / VSOCK_CONNECTS_IN_A_SECOND, 0,
+    };
     struct vsock *vsock = calloc(1, sizeof(*vsock));
     int result;
 
     if (!vsock)
         return error_system(error, ENOMEM, "--vsock");
+    vsock->reaper_fd = vsock->naming_fd = -1;
+    token_bucket_init(&vsock->connects, &connects, vsock_now());
     virtio_device_init(&vsock->virtio, &virtio_vsock_class, env, VSOCK_QUEUES, VSOCK_F_STREAM,
                        vsock->config);
     vsock->options = options;

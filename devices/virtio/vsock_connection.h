@@ -97,6 +97,7 @@ struct vsock_connection {
     struct byte_ring ring;   /* bytes NULL while empty */
     char line[32];           /* what the host's client said so far: "CONNECT 4294967295" */
     uint8_t line_length;
+    uint64_t accepted;       /* when that client came, ns */
 };
 
 /*

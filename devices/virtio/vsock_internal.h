@@ -13,11 +13,24 @@
  */
 
 #include "devices/backend/unix_listener.h"
+#include "devices/rate_limit.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_table.h"
 
 #define VSOCK_QUEUE_SIZE 256
 #define VSOCK_RESETS_MAX 64
+
+/*
+ * Connections of the guest's that the host is asked for: each costs the process that
+ * supervises this one a socket and a look-up, outside of what the VM is accounted for.
+ * More in a second are refused here.
+ */
+#define VSOCK_CONNECTS_IN_A_SECOND 1000
+#define VSOCK_CONNECTS_AT_ONCE 1024
+
+/* Clients of the host that have not said CONNECT yet, and how long they may take. */
+#define VSOCK_NAMING_MAX 128
+#define VSOCK_NAMING_SECONDS 10
 
 struct vsock {
     struct virtio_device virtio;
@@ -26,6 +39,9 @@ struct vsock {
     uint8_t config[8];
     struct unix_listener listener;
     int reaper_fd; /* rings when there are dead connections */
+    int naming_fd; /* a timer, while a client has not said CONNECT */
+    bool naming_timed;
+    struct token_bucket connects; /* of the guest's */
     struct log_limit misdirected;
 
     bool active;
@@ -36,6 +52,9 @@ struct vsock {
     struct vsock_header resets[VSOCK_RESETS_MAX];
     struct iovec segments[VSOCK_QUEUE_SIZE];
 };
+
+/* CLOCK_MONOTONIC, ns. */
+uint64_t vsock_now(void);
 
 /* Gives the guest what is due, as far as its buffers go. */
 void vsock_serve_guest(struct vsock *vsock);

@@ -142,12 +142,22 @@ static int connect_host(const struct vsock_options *options, uint32_t port)
     return unix_connect(path);
 }
 
+/* Whether the host may be asked for another one now. */
+static bool may_connect(struct vsock *vsock)
+{
+    if (vsock->table.count >= VSOCK_CONNECTIONS_MAX ||
+        token_bucket_wait(&vsock->connects, vsock_now()) > 0)
+        return false;
+    token_bucket_charge(&vsock->connects, 1);
+    return true;
+}
+
 static void open_connection(struct vsock *vsock, const struct vsock_header *request)
 {
     struct vsock_connection *connection = NULL;
     int fd = -1;
 
-    if (vsock->table.count < VSOCK_CONNECTIONS_MAX)
+    if (may_connect(vsock))
         fd = connect_host(vsock->options, request->destination_port);
     if (fd >= 0)
         connection = vsock_connection_of_guest(&vsock->owner, fd, request);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/backend/socket_broker.h"
@@ -93,6 +94,20 @@ static void test_ports_that_do_not(void **state)
     assert_int_equal(socket_broker_connect(world->broker, UINT32_MAX), -ENOENT);
 }
 
+/* A monitor that asks without end has its supervisor work so often in a second, and waits. */
+static void test_questions_have_a_rate(void **state)
+{
+    struct world *world = *state;
+    struct timespec before, after;
+
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int i = 0; i < 4500; i++)
+        assert_int_equal(socket_broker_connect(world->broker, 80), -ENOENT);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    /* 2,000 at once, and 2,000 a second. */
+    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 1200);
+}
+
 static void test_a_borrowed_listener_leaves_the_path(void **state)
 {
     struct world *world = *state;
@@ -121,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BROKER_TEST(test_a_port_that_listens),
         BROKER_TEST(test_ports_that_do_not),
+        BROKER_TEST(test_questions_have_a_rate),
         BROKER_TEST(test_a_borrowed_listener_leaves_the_path),
     };
 

@@ -4,6 +4,8 @@
 
 #include <sys/resource.h>
 
+#include "devices/virtio/vsock_internal.h"
+
 static void test_credit_abuse(void **state)
 {
     struct world *world = *state;
@@ -112,6 +114,103 @@ static void test_connection_flood(void **state)
     expect(world, VSOCK_OP_RESPONSE);
     for (unsigned int i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
         close(fds[i]);
+}
+
+/* Each connection that the host is asked for costs it: so many in a second, and RST for the others. */
+static void test_requests_have_a_rate(void **state)
+{
+    struct world *world = *state;
+    struct vsock_header request = packet_of(VSOCK_OP_REQUEST);
+    unsigned int refused = 0;
+    struct timespec before, after;
+    uint64_t milliseconds;
+
+    start(world, 8);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (unsigned int i = 0; i < 4 * VSOCK_CONNECTS_AT_ONCE; i++) {
+        int fd;
+
+        request.source_port = i;
+        request.op = VSOCK_OP_REQUEST;
+        send_packet(world, request);
+        assert_true(next_packet(world));
+        if (world->packet.op == VSOCK_OP_RST) {
+            refused++;
+            continue;
+        }
+        assert_int_equal(world->packet.op, VSOCK_OP_RESPONSE);
+        fd = unix_listener_accept(&world->listener);
+        assert_true(fd >= 0);
+        request.op = VSOCK_OP_RST;
+        send_packet(world, request);
+        close(fd);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    milliseconds = (uint64_t)((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000);
+    assert_true(4 * VSOCK_CONNECTS_AT_ONCE - refused <=
+                VSOCK_CONNECTS_AT_ONCE + 2 + milliseconds * VSOCK_CONNECTS_IN_A_SECOND / 1000);
+    /* Soon after it goes on. */
+    usleep(20000);
+    request.op = VSOCK_OP_REQUEST;
+    request.source_port = 9999;
+    send_packet(world, request);
+    expect(world, VSOCK_OP_RESPONSE);
+}
+
+/* Clients that say nothing keep nobody out, however many they are. */
+static void test_silent_clients_keep_nobody_out(void **state)
+{
+    struct world *world = *state;
+    static int silent[2 * VSOCK_NAMING_MAX];
+    unsigned int open_ones = 0;
+    char byte;
+    int client;
+
+    start(world, 8);
+    for (unsigned int i = 0; i < 2 * VSOCK_NAMING_MAX; i++) {
+        silent[i] = host_client(world, "CONN");
+        fake_driver_run(&world->driver);
+    }
+    for (unsigned int i = 0; i < 2 * VSOCK_NAMING_MAX; i++)
+        open_ones += recv(silent[i], &byte, 1, MSG_DONTWAIT) < 0;
+    assert_in_range(open_ones, 1, VSOCK_NAMING_MAX);
+    assert_int_equal(recv(silent[0], &byte, 1, MSG_DONTWAIT), 0);
+    client = host_client(world, "CONNECT 5\n");
+    expect(world, VSOCK_OP_REQUEST);
+    assert_int_equal(world->packet.destination_port, 5);
+    close(client);
+    for (unsigned int i = 0; i < 2 * VSOCK_NAMING_MAX; i++)
+        close(silent[i]);
+}
+
+static void test_a_silent_client_has_its_time(void **state)
+{
+    struct world *world = *state;
+    struct vsock *vsock = (struct vsock *)virtio_mmio_device(world->driver.device);
+    int silent, named, late;
+    char byte;
+
+    start(world, 8);
+    silent = host_client(world, "");
+    named = host_client(world, "CONNECT 5\n");
+    expect(world, VSOCK_OP_REQUEST);
+    assert_true(vsock->naming_timed);
+    assert_int_equal(recv(silent, &byte, 1, MSG_DONTWAIT), -1);
+    /* As if it were later. */
+    for (struct vsock_connection *one = TAILQ_FIRST(&vsock->table.living); one; one = TAILQ_NEXT(one, in_list))
+        one->accepted -= VSOCK_NAMING_SECONDS * 1000000000ull;
+    vsock->naming_timed = false;
+    late = host_client(world, "");
+    for (int i = 0; i < 100 && vsock->table.count > 2; i++)
+        run_loop_for(world->fixture.env.loop, 5);
+    fake_driver_run(&world->driver);
+    assert_int_equal(recv(silent, &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(named, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+    assert_true(vsock->naming_timed);
+    close(silent);
+    close(named);
+    close(late);
 }
 
 /* A guest that sends nonsense and takes no answers waits; nothing is lost or grows. */
@@ -311,6 +410,9 @@ int main(void)
         TEST(test_credit_never_underflows),
         TEST(test_forwarded_more_than_was_sent),
         TEST(test_connection_flood),
+        TEST(test_requests_have_a_rate),
+        TEST(test_silent_clients_keep_nobody_out),
+        TEST(test_a_silent_client_has_its_time),
         TEST(test_answers_wait_for_buffers),
         TEST(test_starvation_does_not_spin),
         TEST(test_reader_that_stops),
