@@ -23,8 +23,15 @@ struct region {
     int advice; /* to madvise(), of huge pages; MADV_NORMAL: none */
 };
 
+/*
+ * Each piece that takes a file's place may cut one of the host's mappings into three,
+ * of which a process has 65,530 (vm.max_map_count), and a guest chooses the pieces.
+ */
+#define PIECES_MAX 8192
+
 struct guest_memory {
     size_t count;
+    unsigned int pieces; /* that took a file's place, ever: neighbours need not be one mapping */
     struct region regions[GUEST_MEMORY_REGIONS_MAX];
 };
 
@@ -333,24 +340,29 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
 
 /* ---- giving pages back ----------------------------------------------------- */
 
-/* A file's contents must not come back: anonymous pages take its place. */
-static int discard_pages(const struct region *region, uint8_t *bytes, size_t length)
+/*
+ * Anonymous pages take a file's place, so that its contents do not come back.  Where
+ * that was done too often the guest's own page goes, and the file's comes back: for
+ * the driver either is memory that it has to fill (virtio 1.2, 5.5.6).
+ */
+static int discard_pages(struct guest_memory *memory, const struct region *region,
+                         uint8_t *bytes, size_t length)
 {
     size_t first = (size_t)(bytes - region->host) / PAGE_SIZE, count = length / PAGE_SIZE, page;
-    int result;
 
     for (page = first; page < first + count; page++)
         if (has_file(region, page))
             break;
-    if (page == first + count)
-        return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
-    result = map_nothing(region, bytes, length);
-    if (result == 0)
+    if (page < first + count && memory->pieces < PIECES_MAX &&
+        map_nothing(region, bytes, length) == 0) {
+        memory->pieces++;
         set_detached(region, first, count, true);
-    return result;
+        return 0;
+    }
+    return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
-int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice)
+int guest_memory_discard(struct guest_memory *memory, const struct guest_slice *slice)
 {
     uintptr_t start = (uintptr_t)slice->bytes;
 
@@ -364,7 +376,7 @@ int guest_memory_discard(const struct guest_memory *memory, const struct guest_s
             continue;
         if (slice->length > region->size - (start - host))
             return -EFAULT;
-        return discard_pages(region, slice->bytes, slice->length);
+        return discard_pages(memory, region, slice->bytes, slice->length);
     }
     return -EFAULT;
 }

@@ -98,10 +98,11 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
 
 /*
  * Gives the host the pages of SLICE back: the guest reads zeroes there until it
- * writes again.  SLICE is whole pages of 4 KiB of one region: -EINVAL, -EFAULT,
+ * writes again; or, where it gave back thousands of pieces of a file, that file's
+ * bytes.  For one thread.  SLICE is whole pages of 4 KiB of one region: -EINVAL, -EFAULT,
  * or what madvise(2) said.
  */
-int guest_memory_discard(const struct guest_memory *memory, const struct guest_slice *slice);
+int guest_memory_discard(struct guest_memory *memory, const struct guest_slice *slice);
 
 /*
  * Makes [address, address + length) of one region, whole pages, the process's own at

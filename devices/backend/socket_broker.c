@@ -2,26 +2,30 @@
 #include "devices/backend/socket_broker.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/backend/unix_listener.h"
-#include "devices/rate_limit.h"
 #include "vmm/cleanup.h"
+#include "vmm/timer.h"
 
 /* Twice what a monitor asks of its own accord (vsock_internal.h). */
 #define QUESTIONS_IN_A_SECOND 2000
-#define SECOND 1000000000ull
+#define SECOND_MS 1000
 
 struct socket_broker {
     char *prefix;
     struct event_loop *loop;
     int asked_fd; /* the supervisor's end */
     int asking_fd;
-    struct rate_limit *rate;
+    struct timer timer;    /* until the next second begins */
+    long long second;      /* when the one began that LEFT is for, ms */
+    unsigned int left;     /* questions */
 };
 
 /* Room for one descriptor, aligned as a header wants it. */
@@ -63,15 +67,32 @@ static void answer(const struct socket_broker *broker, int result)
     sendmsg(broker->asked_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* If not, the timer will tell. */
+static bool may_answer(struct socket_broker *broker)
+{
+    struct timespec time;
+    long long now;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    now = time.tv_sec * (long long)SECOND_MS + time.tv_nsec / 1000000;
+    if (now - broker->second >= SECOND_MS) {
+        broker->second = now;
+        broker->left = QUESTIONS_IN_A_SECOND;
+    }
+    if (broker->left == 0)
+        timer_set(&broker->timer, (uint64_t)(broker->second + SECOND_MS - now));
+    return broker->left > 0;
+}
+
 static void asked(void *context, uint32_t events)
 {
-    const struct socket_broker *broker = context;
+    struct socket_broker *broker = context;
     uint32_t port;
     cleanup_fd int fd = -1;
     ssize_t length;
 
     /* After the monitor's end the rest is short. */
-    if (!(events & (EPOLLHUP | EPOLLERR)) && !rate_limit_allows(broker->rate)) {
+    if (!(events & (EPOLLHUP | EPOLLERR)) && !may_answer(broker)) {
         event_loop_modify(broker->loop, broker->asked_fd, 0);
         return;
     }
@@ -82,7 +103,7 @@ static void asked(void *context, uint32_t events)
     }
     if (length != (ssize_t)sizeof(port))
         return;
-    rate_limit_charge(broker->rate, 0, 1);
+    broker->left -= broker->left > 0;
     fd = connect_port(broker, port);
     answer(broker, fd);
 }
@@ -98,10 +119,6 @@ int socket_broker_create(struct socket_broker **broker, const char *prefix,
                          struct event_loop *loop, struct error *error)
 {
     struct event_source source = { .events = EPOLLIN, .handler = asked };
-    struct rate_limit_options rate = {
-        .config.operations = { QUESTIONS_IN_A_SECOND, SECOND, 0 },
-        .loop = loop, .ready = may_ask_again,
-    };
     struct socket_broker *created = calloc(1, sizeof(*created));
     int ends[2], result;
 
@@ -111,15 +128,15 @@ int socket_broker_create(struct socket_broker **broker, const char *prefix,
     }
     *created = (struct socket_broker){
         .prefix = strdup(prefix), .loop = loop, .asked_fd = ends[0], .asking_fd = ends[1],
+        .timer = TIMER_INIT, .left = QUESTIONS_IN_A_SECOND,
     };
     source.fd = ends[0];
     source.context = created;
-    rate.context = created;
     result = created->prefix ? event_loop_add(loop, &source) : -ENOMEM;
     if (result < 0)
         error_system(error, -result, "socket %s_*", prefix);
     else
-        result = rate_limit_create(&created->rate, &rate, error);
+        result = timer_open(&created->timer, loop, may_ask_again, created, error);
     if (result < 0) {
         socket_broker_destroy(created);
         return result;
@@ -132,7 +149,7 @@ void socket_broker_destroy(struct socket_broker *broker)
 {
     if (!broker)
         return;
-    rate_limit_destroy(broker->rate);
+    timer_close(&broker->timer);
     event_loop_remove(broker->loop, broker->asked_fd);
     close(broker->asked_fd);
     close(broker->asking_fd);

@@ -239,7 +239,7 @@ static void test_against_a_model(void **state)
 static void test_discard(void **state)
 {
     static _Alignas(4096) uint8_t elsewhere[4096];
-    const struct guest_memory *memory = *state;
+    struct guest_memory *memory = *state;
     struct guest_range region = guest_memory_region(memory, 0);
     struct guest_slice all, slice;
 
@@ -332,6 +332,46 @@ static void test_discard_of_a_file(void **state)
     }
 }
 
+static unsigned int mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned int lines = 0;
+    int c;
+
+    assert_non_null(maps);
+    while ((c = fgetc(maps)) != EOF)
+        lines += c == '\n';
+    fclose(maps);
+    return lines;
+}
+
+/* A restored guest that gives back every other page cuts its memory into more than the host has mappings. */
+static void test_every_other_page_of_a_file(void **state)
+{
+    const struct guest_range range = { 0, 2 * 40000 * 4096ull };
+    cleanup_fd int file = memfd_create("pages", MFD_CLOEXEC);
+    struct guest_memory *memory;
+    struct error error = ERROR_INIT;
+    unsigned int before;
+    uint8_t byte = 1;
+
+    (void)state;
+    assert_int_equal(ftruncate(file, (off_t)range.size), 0);
+    assert_int_equal(guest_memory_create_from(&memory, &range, 1, file, &error), 0);
+    before = mappings();
+    for (uint64_t address = 0; address < range.size; address += 2 * 4096) {
+        struct guest_slice slice;
+
+        assert_int_equal(guest_memory_write(memory, address, &byte, 1), 0);
+        assert_int_equal(guest_memory_slice(memory, address, 4096, &slice), 0);
+        assert_int_equal(guest_memory_discard(memory, &slice), 0);
+        /* It is given back, one way or the other. */
+        assert_int_equal(slice.bytes[0], 0);
+    }
+    assert_in_range(mappings(), before, before + 20000);
+    guest_memory_destroy(memory);
+}
+
 static void test_files_have_their_place(void **state)
 {
     static const struct { uint64_t address, length, offset; } wrong[] = {
@@ -363,6 +403,7 @@ int main(void)
         MEMORY_TEST(test_file_amid_memory),
         MEMORY_TEST(test_discard_of_a_file),
         MEMORY_TEST(test_files_have_their_place),
+        cmocka_unit_test(test_every_other_page_of_a_file),
         cmocka_unit_test(test_bad_ranges),
         cmocka_unit_test(test_more_than_the_host_maps),
         cmocka_unit_test(test_huge_page_alignment),
