@@ -42,6 +42,7 @@ static int run_job(struct session *session, const struct store_entry *entry, int
         .flags = session->flags,
         .command = session->arguments.items[0],
         .output = session->options.output,
+        .output_merge = session->options.output_merge,
         .timeout_ms = session->options.timeout_ms,
         .output_limit = session->options.output_limit,
         .quiet = session->options.quiet,

@@ -10,8 +10,12 @@
 #include "vmm/images/output.h"
 #include "vmm/log.h"
 
+/* What is kept of folders (output_folders.h), and what libarchive has of one entry. */
+#define MEMORY (256ull << 20)
+
 struct options {
     uint64_t limit;
+    bool merge;
     const char *path;
     struct jail_options jail;
 };
@@ -19,12 +23,14 @@ struct options {
 static const struct option_row rows[] = {
     { "Options", "limit", "SIZE", "stop at this sum of sizes, each entry being 4 KiB more "
       "(default: 16G)", option_set_size, .offset = offsetof(struct options, limit) },
+    { NULL, "merge", NULL, "DIR may hold files: those of the same name are replaced", option_set_flag,
+      .offset = offsetof(struct options, merge) },
     JAIL_OPTION_ROWS(struct options, jail),
 };
 
 static const struct option_table table = {
     .usage = "mote-image unpack-output [OPTION]... DIR",
-    .summary = "Unpacks the tar archive on standard input into DIR, which exists. The archive is a\n"
+    .summary = "Unpacks the tar archive on standard input into DIR, which exists and is empty. The archive is a\n"
                "guest's: what leads out of DIR and what is no file, folder or link is left out;\n"
                "files are the caller's and lose setuid.\n\n"
                "Ends with 0 when all is there, 1 when something was left out, 2 when the archive\n"
@@ -42,6 +48,8 @@ static int unpack(void *context, struct sandbox *sandbox)
     struct output_report report;
     struct log log = LOG_INIT;
 
+    if (!options->merge && output_check_empty(options->path, &error) < 0)
+        return command_failed(&error);
     sandbox_thread(sandbox, SANDBOX_UNPACK);
     if (output_unpack(STDIN_FILENO, options->path, options->limit, &report, &error) < 0)
         return command_failed(&error);
@@ -68,5 +76,6 @@ int image_cmd_unpack_output(int argc, char **argv)
         return STATUS_OK;
     jail.writes = options.path;
     jail.file_size = options.limit;
+    jail.memory = MEMORY;
     return jail_run(&jail, unpack, &options);
 }

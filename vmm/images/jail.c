@@ -69,7 +69,7 @@ static int run(const struct jail *jail, const struct paths *paths,
 
     config.mode = jail->options->mode;
     config.required = jail->options->required;
-    config.memory = MEMORY;
+    config.memory = jail->memory ? jail->memory : MEMORY;
     config.kind = SANDBOX_ARCHIVES;
     config.no_namespaces = jail->no_namespaces;
     config.capabilities = ROOTS_OWN | jail->capabilities;

@@ -35,6 +35,7 @@ struct jail {
     bool programs;              /* starts some, of those in $PATH */
     uint32_t capabilities;      /* that root keeps beside those that it needs for files */
     uint64_t file_size;         /* bytes: no file becomes larger */
+    uint64_t memory;            /* bytes that a process may have; 0: what an image may take */
     const char *no_namespaces;  /* why it must do without, or NULL */
 };
 

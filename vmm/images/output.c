@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,19 +14,13 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/images/entry_path.h"
+#include "vmm/images/output_folders.h"
 #include "vmm/whole_io.h"
 
 #define PIECE (256u << 10)
 #define ENTRY_COST 4096
 #define MARK 1024        /* zeros that end an archive */
 #define PADDING_MAX (1u << 20) /* that may follow them */
-
-/* A folder whose mode and time are set when nothing more is written into it. */
-struct pending {
-    char *path;
-    mode_t mode;
-    struct timespec mtime;
-};
 
 struct output {
     int input, root;
@@ -35,8 +30,7 @@ struct output {
     struct output_report *report;
     struct archive *tar;
     struct error *error;
-    struct pending *folders;
-    size_t folder_count, folder_room;
+    struct output_folders folders;
     uint8_t *piece;
     size_t zeros; /* that the input ends with so far */
 };
@@ -213,26 +207,19 @@ static int put_regular(struct output *output, const struct item *item)
     return result;
 }
 
+/* Its mode and time are set when nothing more is written into it. */
 static int add_pending(struct output *output, const struct item *item)
 {
-    if (output->folder_count == output->folder_room) {
-        size_t room = output->folder_room ? 2 * output->folder_room : 64;
-        struct pending *more = reallocarray(output->folders, room, sizeof(*more));
+    const struct timespec mtime = time_of(item->entry);
+    int result = output_folders_add(&output->folders, item->path,
+                                    archive_entry_perm(item->entry) & output->mask, &mtime,
+                                    output->error);
 
-        if (!more)
-            return error_system(output->error, ENOMEM, "the list of folders");
-        output->folders = more;
-        output->folder_room = room;
-    }
-    output->folders[output->folder_count] = (struct pending){
-        .path = strdup(item->path),
-        .mode = archive_entry_perm(item->entry) & output->mask,
-        .mtime = time_of(item->entry),
-    };
-    if (!output->folders[output->folder_count].path)
-        return error_system(output->error, ENOMEM, "the list of folders");
-    output->folder_count++;
-    return 0;
+    if (result != -E2BIG)
+        return result;
+    *output->error = (struct error)ERROR_INIT;
+    return end_as(output, OUTPUT_LIMIT, "has too many folders, or too long paths of these; what came "
+                  "before is kept");
 }
 
 static int put_folder(struct output *output, const struct item *item)
@@ -381,7 +368,11 @@ static int read_entries(struct output *output)
             return 0;
         }
         if (state < ARCHIVE_WARN) {
-            end_as(output, OUTPUT_CUT, "broke off or is damaged; what came is kept");
+            if (archive_errno(output->tar) == ENOMEM)
+                end_as(output, OUTPUT_LIMIT, "has an entry that takes more memory than there is for "
+                       "one; what came before is kept");
+            else
+                end_as(output, OUTPUT_CUT, "broke off or is damaged; what came is kept");
             return 0;
         }
         result = take_entry(output, entry);
@@ -390,25 +381,20 @@ static int read_entries(struct output *output)
     }
 }
 
-/* Innermost last: a folder's own mode can forbid to enter it. */
-static void finish_folders(struct output *output)
+static void finish_folder(void *context, const char *path, mode_t mode, const struct timespec *mtime)
 {
-    for (size_t i = output->folder_count; i-- > 0;) {
-        struct pending *pending = &output->folders[i];
-        char name[ENTRY_NAME_SIZE];
-        unsigned int depth;
-        int parent = open_parent(output, pending->path, false, name, &depth);
-        int fd = parent < 0 ? -1 : step(parent, name, false);
+    const struct output *output = context;
+    char name[ENTRY_NAME_SIZE];
+    unsigned int depth;
+    int parent = open_parent(output, path, false, name, &depth);
+    int fd = parent < 0 ? -1 : step(parent, name, false);
 
-        /* One that is gone was replaced by a later entry. */
-        if (fd >= 0) {
-            (void)!fchmod(fd, pending->mode);
-            set_time(fd, &pending->mtime);
-            close(fd);
-        }
-        free(pending->path);
-    }
-    free(output->folders);
+    /* One that is gone was replaced by a later entry. */
+    if (fd < 0)
+        return;
+    (void)!fchmod(fd, mode);
+    set_time(fd, mtime);
+    close(fd);
 }
 
 static int unpack(struct output *output)
@@ -421,7 +407,25 @@ static int unpack(struct output *output)
         return 0;
     }
     result = read_entries(output);
-    finish_folders(output);
+    output_folders_each(&output->folders, finish_folder, output);
+    output_folders_release(&output->folders);
+    return result;
+}
+
+int output_check_empty(const char *path, struct error *error)
+{
+    DIR *stream = opendir(path);
+    const struct dirent *entry;
+    int result = 0;
+
+    if (!stream)
+        return error_set(error, errno, "%s: %s; give a folder", path, strerror(errno));
+    while (result == 0 && (entry = readdir(stream)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = error_set(error, ENOTEMPTY, "%s: holds files already (%s), which the guest's could "
+                               "replace or join; give an empty folder, or say --merge", path,
+                               entry->d_name);
+    closedir(stream);
     return result;
 }
 

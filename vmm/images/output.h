@@ -11,7 +11,10 @@
  *     stay inside are made, all others are left out;
  *   - files belong to the caller and lose setuid, setgid and sticky bits and
  *     extended attributes; a file that exists is replaced, never written through;
- *   - the sum of sizes is bounded, and each entry counts as 4 KiB.
+ *   - a folder that holds anything is refused unless it is to be merged: what is
+ *     replaced or joined there may be what the user runs (.bashrc, .git/hooks);
+ *   - the sum of sizes is bounded, and each entry counts as 4 KiB; what is kept in
+ *     memory of folders is bounded too (output_folders.h).
  *
  * What came before an archive broke off stays: a job that failed or ran out of
  * time has output too.
@@ -34,6 +37,9 @@ struct output_report {
     uint64_t left_out;
     struct error reason;     /* of the first thing that was not kept */
 };
+
+/* Before anything hostile is read: whoever unpacks may list no folder. */
+int output_check_empty(const char *path, struct error *error);
 
 /* Reads the archive from FD.  A failure is of the host's: a full disk, a folder that is not writable. */
 int output_unpack(int fd, const char *path, uint64_t limit, struct output_report *report,

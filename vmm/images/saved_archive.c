@@ -183,7 +183,7 @@ static int spool_packed(const struct saved_archive *saved, struct archive *packe
 
     if (lseek(saved->fd, 0, SEEK_SET) < 0 ||
         archive_read_open_fd(packed, saved->fd, PIECE) != ARCHIVE_OK)
-        return 0;
+        return cannot_unpack(saved, packed, error);
     state = archive_read_next_header(packed, &entry);
     if (archive_filter_count(packed) <= 1)
         return 0;

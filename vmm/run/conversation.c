@@ -192,7 +192,8 @@ static bool accept_output(struct supervisor *supervisor, int fd)
         !options->output)
         return false;
     supervisor->output_connected = true;
-    if (output_start(&supervisor->output_process, &program, options->output, fd, &error) < 0) {
+    if (output_start(&supervisor->output_process, &program, options->output,
+                     options->output_merge, fd, &error) < 0) {
         supervisor_complain(supervisor, "%s", error.message);
         supervisor->failed = true;
         supervisor_conclude(supervisor);

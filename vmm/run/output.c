@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/run/output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +13,25 @@
 #include "vmm/cleanup.h"
 #include "vmm/run/companion.h"
 
-int output_prepare(const char *folder, struct error *error)
+static int check_empty(const char *folder, struct error *error)
+{
+    DIR *stream = opendir(folder);
+    const struct dirent *entry;
+    int result = 0;
+
+    if (!stream)
+        return error_set(error, errno, "--output %s: %s; name a folder that you may read", folder,
+                         strerror(errno));
+    while (result == 0 && (entry = readdir(stream)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = error_set(error, ENOTEMPTY, "--output %s: holds files already (%s), which the job's "
+                               "could replace or join; name an empty folder, or write %s,merge", folder,
+                               entry->d_name, folder);
+    closedir(stream);
+    return result;
+}
+
+int output_prepare(const char *folder, bool merge, struct error *error)
 {
     struct stat status;
 
@@ -24,17 +43,18 @@ int output_prepare(const char *folder, struct error *error)
     if (access(folder, W_OK | X_OK) < 0)
         return error_set(error, errno, "--output %s: %s; name a folder that you may write", folder,
                          strerror(errno));
-    return 0;
+    return merge ? 0 : check_empty(folder, error);
 }
 
-int output_start(pid_t *process, const struct image_program *program, const char *folder, int fd,
-                 struct error *error)
+int output_start(pid_t *process, const struct image_program *program, const char *folder, bool merge,
+                 int fd, struct error *error)
 {
-    const char *const words[] = { "unpack-output", folder, NULL };
+    const char *const merging[] = { "unpack-output", "--merge", folder, NULL };
+    const char *const fresh[] = { "unpack-output", folder, NULL };
 
     /* It reads like any program. */
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return image_program_start(process, program, words, fd, -1, error);
+    return image_program_start(process, program, merge ? merging : fresh, fd, -1, error);
 }
 
 int output_finished(pid_t *process)

@@ -8,17 +8,21 @@
  * guest's stream.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "vmm/error.h"
 #include "vmm/run/image_program.h"
 
-/* The folder is made if it is not there; fails before any job runs. */
-int output_prepare(const char *folder, struct error *error);
+/*
+ * The folder is made if it is not there, and holds nothing unless the job's files are to MERGE with it: a job could
+ * replace what the user runs.  Fails before any job runs.
+ */
+int output_prepare(const char *folder, bool merge, struct error *error);
 
 /* Unpacks the archive that comes from FD, which stays the caller's. */
-int output_start(pid_t *process, const struct image_program *program, const char *folder, int fd,
-                 struct error *error);
+int output_start(pid_t *process, const struct image_program *program, const char *folder, bool merge,
+                 int fd, struct error *error);
 
 /* 1: it is done, or there was none; 0: not yet; -1: it failed, and told why. */
 int output_finished(pid_t *process);

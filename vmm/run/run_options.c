@@ -78,6 +78,17 @@ static int add_volume(void *target, const struct option_row *row, const char *va
     return result;
 }
 
+static int set_output(void *target, const struct option_row *row, const char *value,
+                      struct error *error)
+{
+    struct run_options *options = target;
+
+    (void)row;
+    free(options->output);
+    options->output = NULL;
+    return run_output_parse(value, &options->output, &options->output_merge, error);
+}
+
 static int set_net(void *target, const struct option_row *row, const char *value,
                    struct error *error)
 {
@@ -111,8 +122,8 @@ static const struct option_row rows[] = {
       option_set_text, FIELD(image) },
     { NULL, "volume", "HOST:GUEST:ro", "show a directory of the host's, read-only", add_volume,
       .letter = 'v' },
-    { NULL, "output", "DIR", "bring back what the job wrote in /output", option_set_text,
-      FIELD(output), .letter = 'o' },
+    { NULL, "output", "DIR[,merge]", "bring back what the job wrote in /output; DIR is\n"
+      "empty or made, unless ',merge' lets files be replaced", set_output, .letter = 'o' },
     { "Command", "env", "NAME[=VALUE]", "set a variable, or hand on your own", add_variable,
       .letter = 'e' },
     { NULL, "env-file", "FILE", "variables from a file, one to a line", add_variables },
@@ -232,6 +243,7 @@ void run_options_release(struct run_options *options)
 {
     vm_config_release(&options->vm);
     text_list_release(&options->environment);
+    free(options->output);
     for (size_t i = 0; i < options->volume_count; i++) {
         free(options->volumes[i].source);
         free(options->volumes[i].target);

@@ -22,7 +22,8 @@ struct run_options {
     const char *rootfs, *image;
     size_t volume_count;
     struct run_volume volumes[RUN_VOLUMES_MAX];
-    const char *output;
+    char *output;      /* a folder for what is in /output, or NULL */
+    bool output_merge; /* it may hold files */
     struct text_list environment; /* NAME=VALUE, in order */
     const char *work_directory, *user, *host_name, *name;
     bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
@@ -47,6 +48,9 @@ int run_duration(const char *name, const char *value, uint64_t *ms, struct error
 
 /* HOSTPATH:GUESTPATH[:ro] into two strings of the caller's. */
 int run_volume_parse(const char *value, struct run_volume *volume, struct error *error);
+
+/* DIR[,merge] into a string of the caller's, and whether the word was there. */
+int run_output_parse(const char *value, char **folder, bool *merge, struct error *error);
 
 /* none, or user with words behind it that boot's --net knows, too; *WORDS are those, with a comma before. */
 int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error);

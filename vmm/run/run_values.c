@@ -67,10 +67,25 @@ int run_duration(const char *name, const char *value, uint64_t *ms, struct error
                      "m, h or d, such as 1.5m", name, value);
 }
 
-static int copy_part(char **part, const char *from, size_t length, struct error *error)
+static int copy_part(char **part, const char *from, size_t length, const char *option,
+                     struct error *error)
 {
     *part = strndup(from, length);
-    return *part ? 0 : error_system(error, ENOMEM, "--volume");
+    return *part ? 0 : error_system(error, ENOMEM, "--%s", option);
+}
+
+/* The last comma's word counts: the folder's own name may have others. */
+int run_output_parse(const char *value, char **folder, bool *merge, struct error *error)
+{
+    const char *comma = strrchr(value, ',');
+
+    *merge = comma && strcmp(comma, ",merge") == 0;
+    if (!*merge)
+        comma = value + strlen(value);
+    if (comma == value)
+        return error_set(error, EINVAL, "--output %s: names no directory; give DIR or DIR,merge",
+                         value);
+    return copy_part(folder, value, (size_t)(comma - value), "output", error);
 }
 
 static int volume_mode(const char *value, const char *mode, struct error *error)
@@ -104,9 +119,9 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
         return error_set(error, EINVAL, "--volume %s: the guest's directory '%.*s' does not begin "
                          "with '/', or is the root itself; give another", value,
                          (int)target_length, first + 1);
-    if ((result = copy_part(&volume->source, value, (size_t)(first - value), error)) < 0)
+    if ((result = copy_part(&volume->source, value, (size_t)(first - value), "volume", error)) < 0)
         return result;
-    if ((result = copy_part(&volume->target, first + 1, target_length, error)) < 0)
+    if ((result = copy_part(&volume->target, first + 1, target_length, "volume", error)) < 0)
         free(volume->source);
     return result;
 }

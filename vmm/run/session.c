@@ -258,7 +258,7 @@ int session_prepare(struct session *session, struct error *error)
     if (options->tty && !isatty(STDIN_FILENO))
         return error_set(error, ENOTTY, "--tty: standard input is no terminal; leave out --tty");
     if (options->output)
-        result = output_prepare(options->output, error);
+        result = output_prepare(options->output, options->output_merge, error);
     if (result == 0 && options->verdict)
         result = verdict_check(options->verdict, error);
     if (result == 0)

@@ -57,6 +57,7 @@ struct supervisor_options {
     uint32_t flags;     /* of the job: enum run_flags */
     const char *command; /* for messages */
     const char *output;  /* folder for what is in /output; NULL: none is wanted */
+    bool output_merge;   /* it may hold files */
     uint64_t timeout_ms; /* 0: none */
     uint64_t output_limit; /* bytes of each output stream; 0: none */
     bool quiet, verbose;
