@@ -11,6 +11,7 @@
 
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/kept_output.h"
 #include "vmm/options.h"
 #include "vmm/run/run_options.h"
 #include "vmm/store.h"
@@ -144,20 +145,23 @@ static int remove_one(const struct store_entry *entry, const struct jobs_options
     return result < 0 ? result : store_remove(entry, error);
 }
 
-/* What is new in the file since OFFSET; whether that was something. */
-static int copy_more(int from, int to, bool *some)
+/* What is new in the file; whether that was something. */
+static int copy_more(struct kept_reader *from, const char *job, int to, bool *some)
 {
     char bytes[16384];
 
     *some = false;
     for (;;) {
-        ssize_t count = read(from, bytes, sizeof(bytes));
+        uint64_t missing;
+        ssize_t count = kept_reader_read(from, bytes, sizeof(bytes), &missing);
         int result;
 
-        if (count < 0 && errno == EINTR)
-            continue;
+        if (missing > 0)
+            fprintf(stderr, "mote: job %s: %s%llu bytes of its standard %s are no longer kept; --log-limit keeps more\n", job,
+                    missing == 1 ? "at least " : "", (unsigned long long)missing,
+                    from->name == KEPT_STDOUT ? "output" : "error");
         if (count <= 0)
-            return count < 0 ? -errno : 0;
+            return (int)count;
         result = whole_write(to, bytes, (size_t)count);
         if (result < 0)
             return result;
@@ -165,27 +169,38 @@ static int copy_more(int from, int to, bool *some)
     }
 }
 
-static int show_logs(const struct store_entry *entry, const struct jobs_options *options,
-                     struct error *error)
+static int copy_all(struct kept_reader *output, struct kept_reader *errors, const struct store_entry *entry,
+                    bool follow, struct error *error)
 {
-    cleanup_fd int output = openat(entry->folder, "stdout", O_RDONLY | O_CLOEXEC);
-    cleanup_fd int errors = openat(entry->folder, "stderr", O_RDONLY | O_CLOEXEC);
     bool running, some, more;
     int result;
 
-    if (output < 0 || errors < 0)
-        return error_set(error, ENOENT, "job %s: keeps no output, as it is not detached",
-                         entry->name);
     do {
         /* Before the last look: nothing is written after its end. */
         running = store_is_running(entry);
-        if ((result = copy_more(output, STDOUT_FILENO, &some)) < 0 ||
-            (result = copy_more(errors, STDERR_FILENO, &more)) < 0)
+        if ((result = copy_more(output, entry->name, STDOUT_FILENO, &some)) < 0 ||
+            (result = copy_more(errors, entry->name, STDERR_FILENO, &more)) < 0)
             return error_system(error, -result, "job %s: its output", entry->name);
-        if (running && options->follow && !some && !more)
+        if (running && follow && !some && !more)
             pause_ms(PAUSE_MS);
-    } while (running && options->follow);
+    } while (running && follow);
     return 0;
+}
+
+static int show_logs(const struct store_entry *entry, const struct jobs_options *options,
+                     struct error *error)
+{
+    struct kept_reader output = { .fd = -1, .note_fd = -1 }, errors = { .fd = -1, .note_fd = -1 };
+    int result;
+
+    if (kept_reader_open(&output, entry, KEPT_STDOUT) < 0 || kept_reader_open(&errors, entry, KEPT_STDERR) < 0)
+        result = error_set(error, ENOENT, "job %s: keeps no output, as it is not detached",
+                           entry->name);
+    else
+        result = copy_all(&output, &errors, entry, options->follow, error);
+    kept_reader_close(&output);
+    kept_reader_close(&errors);
+    return result;
 }
 
 /* ---- the commands ---------------------------------------------------------- */

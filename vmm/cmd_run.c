@@ -6,6 +6,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 #include "vmm/detach.h"
+#include "vmm/kept_output.h"
 #include "vmm/run/session.h"
 #include "vmm/store.h"
 #include "vmm/run/supervisor.h"
@@ -45,6 +46,7 @@ static int run_job(struct session *session, const struct store_entry *entry, int
         .output_merge = session->options.output_merge,
         .timeout_ms = session->options.timeout_ms,
         .output_limit = session->options.output_limit,
+        .log_limit = started_fd < 0 ? 0 : session->options.log_limit ? session->options.log_limit : KEPT_OUTPUT_DEFAULT,
         .quiet = session->options.quiet,
         .verbose = session->options.verbose,
         .started_fd = started_fd,

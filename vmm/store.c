@@ -24,7 +24,8 @@
 #define CLAIM_MS 2000 /* from an entry's making to its supervisor's claim: a fork */
 #define CLAIM_STEP_MS 10
 
-static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control", STORE_PAUSED };
+static const char *const files[] = { "lock", "command", "stdout", "stderr", "verdict", "control", STORE_PAUSED,
+                                     "dropped" };
 
 bool store_name_is_good(const char *name)
 {

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@
 #define PATIENCE 20
 /* Of a job whose VM lives on, which has to come to an end by it. */
 #define TIMEOUT_MS 1500
+#define KEPT (64u << 10)
 
 struct world {
     int handoff; /* the VM's end */
@@ -43,6 +46,7 @@ static struct outcome outcome;
 static struct log words;
 static char told[8192];
 static bool verbose;
+static const struct store_entry *log_entry;
 static uint64_t timeout_ms = TIMEOUT_MS;
 
 int __wrap_vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host, struct error *error);
@@ -83,6 +87,7 @@ static double run(void (*what)(struct world *world))
     struct supervisor_options options = {
         .config = &config, .sandbox = &sandbox, .command = "true", .started_fd = -1, .log = &words,
         .timeline = &timeline, .job = job, .job_length = sizeof(job), .timeout_ms = timeout_ms, .verbose = verbose,
+        .entry = log_entry, .log_limit = log_entry ? KEPT : 0,
     };
     struct error error = ERROR_INIT;
     double begin = seconds();
@@ -362,6 +367,73 @@ static void test_a_reader_that_stopped(void **state)
     assert_true(took < PATIENCE / 2.0);
 }
 
+/* ---- output that is kept ------------------------------------------------------ */
+
+#define FLOOD (8u << 20)
+
+static void send_record(int control, uint32_t type, const void *payload, uint32_t size)
+{
+    struct run_header header = { type, size };
+
+    assert_int_equal(write(control, &header, sizeof(header)), sizeof(header));
+    assert_int_equal(write(control, payload, size), size);
+}
+
+/* A guest as it should be, whose job writes without end. */
+static void flood(struct world *world)
+{
+    struct run_hello hello = { .version = RUN_VERSION };
+    uint8_t job[sizeof(struct run_header) + sizeof(struct run_job)];
+    int control = socket_handoff_send(world->handoff, RUN_PORT_CONTROL), output;
+    char bytes[4096];
+
+    fcntl(control, F_SETFL, 0);
+    send_record(control, RUN_HELLO, &hello, sizeof(hello));
+    assert_int_equal(read(control, job, sizeof(job)), sizeof(job));
+    output = socket_handoff_send(world->handoff, RUN_PORT_STDOUT);
+    fcntl(output, F_SETFL, 0);
+    send_record(control, RUN_STARTED, NULL, 0);
+    memset(bytes, 'x', sizeof(bytes));
+    for (unsigned int i = 0; i < FLOOD / sizeof(bytes); i++)
+        if (write(output, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
+            _exit(100 + errno % 100);
+    close(output);
+    send_record(control, RUN_ENDED, &(struct run_ended){ .exited = 1 }, sizeof(struct run_ended));
+    live_on();
+}
+
+static void test_kept_output(void **state)
+{
+    char folder[] = "/tmp/mote-test-XXXXXX", note[64], file[64];
+    struct store_entry entry = STORE_ENTRY_INIT;
+    cleanup_fd int saved = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, CONSOLE_BELOW), output = -1;
+    struct stat status;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(note, sizeof(note), "%s/dropped", folder);
+    snprintf(file, sizeof(file), "%s/stdout", folder);
+    strcpy(entry.name, "kept");
+    entry.folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    output = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    fflush(stdout);
+    assert_int_equal(dup2(output, STDOUT_FILENO), STDOUT_FILENO);
+    log_entry = &entry;
+    run(flood);
+    log_entry = NULL;
+    assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    if (outcome.cause != CAUSE_EXITED)
+        fail_msg("told: %s", told);
+    assert_int_equal(outcome.bytes_out, FLOOD);
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_equal(status.st_size, FLOOD);
+    assert_true((uint64_t)status.st_blocks * 512 <= 3 * KEPT);
+    close(entry.folder);
+    unlink(note);
+    unlink(file);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_a_pipe_that_stays_open),
         cmocka_unit_test(test_a_reader_that_stopped),
+        cmocka_unit_test(test_kept_output),
     };
 
     return cmocka_run_group_tests_name("broken vm", tests, NULL, NULL);

@@ -41,7 +41,7 @@ static int set_up(void **state)
     outcome = (struct outcome){ .status = STATUS_FAILED };
     supervisor = (struct supervisor){
         .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT,
-        .clock = TIMER_INIT, .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT,
+        .clock = TIMER_INIT, .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT,
         .stop_cause = CAUSE_COUNT,
     };
     assert_int_equal(event_loop_create(&supervisor.loop, &error), 0);

@@ -29,6 +29,8 @@ static bool write_held(struct console_show *show)
             break;
         }
         show->first += (size_t)count;
+        if (show->wrote)
+            show->wrote(show->context);
     }
     show->first = show->end = 0;
     return true;

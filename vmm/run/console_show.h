@@ -22,6 +22,8 @@ struct console_show {
     int from;   /* the caller's; -1: none, or it has ended */
     bool shows; /* to TO; not after an error */
     bool failed;
+    void (*wrote)(void *context); /* after each write; NULL: nobody wants to know */
+    void *context;
     struct host_stream to;
     size_t first, end; /* of BYTES, which TO has not taken yet */
     uint8_t bytes[1024];

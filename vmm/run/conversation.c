@@ -101,6 +101,16 @@ static void output_ended(void *context, enum relay_end end, int number)
     supervisor_conclude(supervisor);
 }
 
+/* Of a detached job, whose output is kept in files. */
+static void output_written(void *context)
+{
+    struct stream *stream = context;
+    struct supervisor *supervisor = stream->supervisor;
+    bool is_error = stream == &supervisor->streams[STREAM_ERROR];
+
+    kept_output_wrote(&supervisor->kept, is_error ? KEPT_STDERR : KEPT_STDOUT, is_error ? STDERR_FILENO : STDOUT_FILENO);
+}
+
 static bool accept_stream(struct supervisor *supervisor, int fd, enum stream_name name)
 {
     static const char *const names[] = {
@@ -116,6 +126,7 @@ static bool accept_stream(struct supervisor *supervisor, int fd, enum stream_nam
         .to = input ? fd : name == STREAM_OUTPUT ? STDOUT_FILENO : STDERR_FILENO,
         .limit = input ? 0 : supervisor->options->output_limit,
         .ended = input ? input_ended : output_ended,
+        .wrote = input || supervisor->kept.limit == 0 ? NULL : output_written,
         .context = stream,
     };
     struct error error = ERROR_INIT;
@@ -327,6 +338,8 @@ static void record_came(void *context, const struct record *record)
         warm_prepared(supervisor);
         break;
     case RUN_STARTED:
+        /* Its streams were connected before, and the loop may tell of them after. */
+        supervisor_take_connections(supervisor);
         timeline_mark(supervisor->options->timeline, "job started");
         supervisor->phase = PHASE_RUNNING;
         supervisor->outcome->began = true;

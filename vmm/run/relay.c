@@ -111,6 +111,8 @@ static int drain(struct relay *relay)
     }
     relay->first += (size_t)count;
     relay->count += (uint64_t)count;
+    if (relay->options.wrote)
+        relay->options.wrote(relay->options.context);
     return 1;
 }
 

@@ -31,6 +31,7 @@ struct relay_options {
     const char *name; /* for messages: "standard input" */
     int from, to;     /* stay the caller's, and unchanged */
     uint64_t limit;   /* bytes; 0: none */
+    void (*wrote)(void *context); /* after each write; NULL: nobody wants to know */
     /* The last call; the relay may be destroyed in it.  Not from relay_create(). */
     void (*ended)(void *context, enum relay_end end, int number);
     void *context;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/kept_output.h"
 #include "vmm/options.h"
 #include "vmm/sandbox/sandbox_options.h"
 #include "vmm/run/env_file.h"
@@ -169,6 +170,8 @@ static const struct option_row rows[] = {
       FIELD(name) },
     { NULL, "detach", NULL, "print the name and return once the job has begun", option_set_flag,
       FIELD(detach), .letter = 'd' },
+    { NULL, "log-limit", "SIZE", "with --detach: how much of the last standard output, and\nerror, is kept for mote logs "
+      "(default: 16M)", set_positive_size, FIELD(log_limit) },
     { NULL, "rm", NULL, "forget it at its end, as is done with every job that is\nnot detached",
       option_set_flag, FIELD(remove) },
     { "Account", "verdict", "FILE", "write how it ended as one JSON record", option_set_text,
@@ -217,6 +220,12 @@ static int check(const struct run_options *options, struct error *error)
     if (options->detach && (options->tty || options->interactive))
         return error_set(error, EINVAL, "--detach: leaves no terminal and no input; leave out "
                          "--tty and --interactive");
+    if (options->log_limit && !options->detach)
+        return error_set(error, EINVAL, "--log-limit: is for what is kept of a job in the background; add --detach, or use "
+                         "--output-limit");
+    if (options->log_limit && options->log_limit < KEPT_OUTPUT_MIN)
+        return error_set(error, EINVAL, "--log-limit %llu: is too little to keep; give 64K or more",
+                         (unsigned long long)options->log_limit);
     if (options->quiet && options->verbose)
         return error_set(error, EINVAL, "--quiet and --verbose exclude each other; give one");
     return 0;

@@ -27,7 +27,7 @@ struct run_options {
     struct text_list environment; /* NAME=VALUE, in order */
     const char *work_directory, *user, *host_name, *name;
     bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
-    uint64_t pids, timeout_ms, output_limit, disk_limit, scratch; /* 0: none given */
+    uint64_t pids, timeout_ms, output_limit, disk_limit, scratch, log_limit; /* 0: none given */
     unsigned int net; /* an index: none, user */
     const char *net_words; /* what is open besides the outside, as --net of boot has it: ",local"; or empty */
     size_t publish_count;

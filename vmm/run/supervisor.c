@@ -152,12 +152,10 @@ static void connection_arrived(struct supervisor *supervisor, int fd, uint32_t p
         close(fd);
 }
 
-static void handoff_ready(void *context, uint32_t events)
+void supervisor_take_connections(struct supervisor *supervisor)
 {
-    struct supervisor *supervisor = context;
     uint32_t port;
 
-    (void)events;
     for (unsigned int i = 0; i < HANDOFFS_PER_EVENT && !supervisor->over; i++) {
         int fd = socket_handoff_receive(supervisor->vm.handoff, &port);
 
@@ -171,6 +169,17 @@ static void handoff_ready(void *context, uint32_t events)
         }
         connection_arrived(supervisor, fd, port);
     }
+}
+
+static void handoff_ready(void *context, uint32_t events)
+{
+    (void)events;
+    supervisor_take_connections(context);
+}
+
+static void console_written(void *context)
+{
+    kept_output_wrote(&((struct supervisor *)context)->kept, KEPT_STDERR, STDERR_FILENO);
 }
 
 /* What is in the pipe when the VM has ended. */
@@ -342,6 +351,7 @@ static void leave(void *context)
     if (options->started_fd >= 0)
         close(options->started_fd);
     orders_close(supervisor->orders);
+    kept_output_close(&supervisor->kept);
     explicit_bzero(options->job, options->job_length);
 }
 
@@ -395,6 +405,9 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
         (result = console_show_open(&supervisor->console, supervisor->loop, supervisor->vm.console,
                                     &supervisor->tail, options->verbose, STDERR_FILENO, error)) < 0)
         return result;
+    if (supervisor->kept.limit > 0)
+        supervisor->console.wrote = console_written;
+    supervisor->console.context = supervisor;
     return warm_started(supervisor, error);
 }
 
@@ -433,6 +446,8 @@ static int start(struct supervisor *supervisor, struct error *error)
     if ((result = log_share(options->log, error)) < 0 ||
         (result = event_loop_create(&supervisor->loop, error)) < 0 ||
         (result = open_signals(supervisor, error)) < 0 ||
+        (options->log_limit > 0 &&
+         (result = kept_output_open(&supervisor->kept, options->entry, options->log_limit, error)) < 0) ||
         (result = open_orders(supervisor, error)) < 0 ||
         (result = timer_open(&supervisor->clock, supervisor->loop, clock_rang, supervisor, error)) < 0 ||
         (result = supervisor_start_vm(supervisor, error)) < 0)
@@ -454,6 +469,7 @@ static void close_all(struct supervisor *supervisor)
     supervisor_close_streams(supervisor);
     warm_finish(supervisor);
     warm_close(supervisor);
+    kept_output_close(&supervisor->kept);
     timer_close(&supervisor->clock);
     timer_close(&supervisor->farewell);
     signals_close(&supervisor->signals);
@@ -465,7 +481,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = SIGNALS_INIT, .clock = TIMER_INIT,
-        .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

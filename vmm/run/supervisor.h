@@ -60,6 +60,7 @@ struct supervisor_options {
     bool output_merge;   /* it may hold files */
     uint64_t timeout_ms; /* 0: none */
     uint64_t output_limit; /* bytes of each output stream; 0: none */
+    uint64_t log_limit; /* of a detached job's: bytes that its entry keeps of each; 0: it is not detached */
     bool quiet, verbose;
     int started_fd; /* gets a byte when the job has begun; -1: none */
     const struct store_entry *entry; /* of a job that has a name, or NULL */

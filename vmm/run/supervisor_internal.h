@@ -13,6 +13,7 @@
 #include "vmm/control/aside.h"
 #include "vmm/control/orders.h"
 #include "vmm/event_loop.h"
+#include "vmm/kept_output.h"
 #include "vmm/run/console_show.h"
 #include "vmm/run/control.h"
 #include "vmm/run/relay.h"
@@ -73,6 +74,7 @@ struct supervisor {
 
     struct control *control;
     struct terminal *terminal;
+    struct kept_output kept;
     struct console_show console;
     struct console_tail tail;
     struct stream streams[STREAM_COUNT];
@@ -124,6 +126,8 @@ void warm_close(struct supervisor *supervisor);
 /* In the VM's process: closes what is not for it. */
 void warm_leave(struct supervisor *supervisor);
 
+/* All connections that are there. */
+void supervisor_take_connections(struct supervisor *supervisor);
 /* Takes the guest's connection to PORT, or tells that it is none of the job's. */
 bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port);
 /* Ends it all if everything there is has come. */
