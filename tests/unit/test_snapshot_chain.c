@@ -108,7 +108,7 @@ static unsigned int in_map(struct memory_chain *chain)
     return count;
 }
 
-static void discard(const struct guest_memory *memory, uint64_t page)
+static void discard(struct guest_memory *memory, uint64_t page)
 {
     struct guest_slice slice = { .bytes = page_of(memory, page), .length = 4096 };
 
