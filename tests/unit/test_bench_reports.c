@@ -11,6 +11,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
+#include "vmm/bench/html.h"
 #include "vmm/cleanup.h"
 
 #define HOSTILE "</p><script>alert('x')</script> & \"q\", \x01\x1b[31m \xff\xc3 ]]>"
@@ -229,6 +230,27 @@ static void page_fetches_nothing(void **state)
 }
 
 /* Of nothing at all, as of a bench that was stopped. */
+/* No two curves look alike, and the longest name has room before its chart. */
+static void charts_tell_all_apart(void **state)
+{
+    const char *at;
+    char seen[256][16];
+    size_t count = 0;
+
+    (void)state;
+    write_report(report_html);
+    for (at = strstr(text, "class=\"curve c"); at; at = strstr(at + 1, "class=\"curve c")) {
+        snprintf(seen[count], sizeof(seen[0]), "%.*s", (int)strcspn(at + 13, "\""), at + 13);
+        for (size_t i = 0; i < count; i++)
+            assert_string_not_equal(seen[i], seen[count]);
+        count++;
+        assert_true(count < ARRAY_LENGTH(seen));
+    }
+    assert_int_equal(count, results.count - 1);
+    for (size_t i = 0; i < results.count; i++)
+        assert_true(strlen(results.entries[i].contender->name) * 15 / 2 < HTML_LABEL);
+}
+
 static void nothing_was_measured(void **state)
 {
     (void)state;
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(csv_has_no_formula, set_up, tear_down),
         cmocka_unit_test_setup_teardown(page_is_well_formed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(page_fetches_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(charts_tell_all_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_was_measured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_samples, set_up, tear_down),
         cmocka_unit_test_setup_teardown(table_names_all, set_up, tear_down),

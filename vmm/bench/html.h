@@ -12,6 +12,8 @@
 #include "vmm/bench/results.h"
 
 #define HTML_COLOURS 10
+#define HTML_STROKES 4 /* s0 to s3: of each, curves in all colours */
+#define HTML_LABEL 230 /* pixels before a chart, for the longest name */
 
 /* TEXT, which may hold anything, as text or as an attribute's value. */
 void html_text(FILE *stream, const char *text);

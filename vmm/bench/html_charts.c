@@ -5,7 +5,7 @@
 #include "vmm/cleanup.h"
 
 #define WIDTH 900
-#define LEFT 215
+#define LEFT HTML_LABEL
 #define RIGHT 90
 #define ROW 26
 #define TOP 14
@@ -142,8 +142,8 @@ static void put_curve(const struct scale *scale, const struct entry *entry, enum
 
     if (!values)
         return;
-    fprintf(stream, "<path class=\"curve c%zu%s\" d=\"M%.1f %.1f", index % HTML_COLOURS,
-            index >= HTML_COLOURS ? " dashed" : "", place(scale, values[0]), height_of(0));
+    fprintf(stream, "<path class=\"curve c%zu s%zu\" d=\"M%.1f %.1f", index % HTML_COLOURS,
+            index / HTML_COLOURS % HTML_STROKES, place(scale, values[0]), height_of(0));
     for (size_t i = 0; i < count; i++)
         fprintf(stream, "H%.1fV%.1f", place(scale, values[i]),
                 height_of((double)(i + 1) / (double)count));
@@ -152,8 +152,8 @@ static void put_curve(const struct scale *scale, const struct entry *entry, enum
 
 static void put_legend(const struct entry *entry, size_t index, FILE *stream)
 {
-    fprintf(stream, "<span class=\"c%zu\"><i%s></i>%s</span> ", index % HTML_COLOURS,
-            index >= HTML_COLOURS ? " class=\"dashed\"" : "", entry->contender->name);
+    fprintf(stream, "<span class=\"c%zu\"><i class=\"s%zu\"></i>%s</span> ", index % HTML_COLOURS,
+            index / HTML_COLOURS % HTML_STROKES, entry->contender->name);
 }
 
 void chart_curves(const struct results *results, enum metric metric, FILE *stream)
