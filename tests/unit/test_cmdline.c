@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,14 +27,20 @@ static const struct machine with_windows = {
     .device_count = ARRAY_LENGTH(devices),
 };
 
-static void assert_line(const struct machine *machine, const char *user, const char *expected)
+static void assert_line_of(const struct machine *machine, bool seeks_pci, const char *user,
+                           const char *expected)
 {
     struct error error = ERROR_INIT;
     char line[512];
 
     memset(line, 'x', sizeof(line));
-    assert_int_equal(cmdline_build(machine, user, line, sizeof(line), &error), 0);
+    assert_int_equal(cmdline_build(machine, seeks_pci, user, line, sizeof(line), &error), 0);
     assert_string_equal(line, expected);
+}
+
+static void assert_line(const struct machine *machine, const char *user, const char *expected)
+{
+    assert_line_of(machine, false, user, expected);
 }
 
 static void windows_follow_the_users_words(void **state)
@@ -75,6 +82,42 @@ static void words_are_added_for_the_kernel(void **state)
     }
 }
 
+/* What ACPI cannot say, unless the user says it or another thing of PCI. */
+static void there_is_no_pci(void **state)
+{
+    const struct machine machine = { .describe = DESCRIBE_ACPI };
+
+    (void)state;
+    assert_line_of(&machine, true, "", "pci=off");
+    assert_line_of(&machine, true, "ro -- single", "ro pci=off -- single");
+    assert_line_of(&machine, true, "-- pci=x", "pci=off -- pci=x");
+    assert_line_of(&machine, true, "a.pci=1 apci=2", "a.pci=1 apci=2 pci=off");
+    assert_line_of(&machine, true, "ro pci=noacpi quiet", "ro pci=noacpi quiet");
+    assert_line_of(&machine, true, "pci=off", "pci=off");
+    assert_line_of(&machine, true, "apci=1\tpci=", "apci=1\tpci=");
+    /* Whose description is explicit, or no Linux, has the user's words alone. */
+    assert_line(&machine, "ro -- single", "ro -- single");
+    assert_line_of(&with_windows, true, "ro -- x", "ro " WINDOWS " pci=off -- x");
+}
+
+/* The word is not worth a refusal: a line that is just short enough stays as it is. */
+static void a_full_line_stays_as_it_is(void **state)
+{
+    struct machine machine = { .describe = DESCRIBE_ACPI };
+    struct error error = ERROR_INIT;
+    char line[32];
+
+    (void)state;
+    for (size_t capacity = sizeof("ro -- single"); capacity <= sizeof(line); capacity++) {
+        memset(line, 'x', sizeof(line));
+        assert_int_equal(cmdline_build(&machine, true, "ro -- single", line, capacity, &error), 0);
+        assert_string_equal(line, capacity <= sizeof("ro pci=off -- single")
+                                      ? "ro -- single" : "ro pci=off -- single");
+        for (size_t i = capacity; i < sizeof(line); i++)
+            assert_int_equal(line[i], 'x');
+    }
+}
+
 static void other_descriptions_leave_the_line_alone(void **state)
 {
     struct machine machine = with_windows;
@@ -103,10 +146,10 @@ static void control_characters_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        assert_int_equal(cmdline_build(&with_windows, bad[i], line, sizeof(line), &error), -22);
+        assert_int_equal(cmdline_build(&with_windows, false, bad[i], line, sizeof(line), &error), -22);
         assert_string_equal(line, "");
     }
-    assert_int_equal(cmdline_build(&with_windows, "a\nb", line, sizeof(line), &error), -22);
+    assert_int_equal(cmdline_build(&with_windows, false, "a\nb", line, sizeof(line), &error), -22);
     assert_non_null(strstr(error.message, "line break after 1 bytes"));
     assert_line(&with_windows, "a\tb", "a\tb " WINDOWS);
     assert_line(&with_windows, "n=\xc3\xa9", "n=\xc3\xa9 " WINDOWS);
@@ -123,7 +166,7 @@ static void every_short_buffer_is_refused_within_bounds(void **state)
         int result;
 
         memset(line, 'x', sizeof(line));
-        result = cmdline_build(&with_windows, "ro -- single", line, capacity, &error);
+        result = cmdline_build(&with_windows, false, "ro -- single", line, capacity, &error);
         assert_int_equal(result, capacity == sizeof(whole) ? 0 : -7 /* E2BIG */);
         if (result < 0 && capacity)
             assert_string_equal(line, "");
@@ -141,9 +184,9 @@ static void a_long_user_line_is_named_by_its_length(void **state)
     char line[8];
 
     (void)state;
-    assert_int_equal(cmdline_build(&machine, "12345678", line, sizeof(line), &error), -7);
+    assert_int_equal(cmdline_build(&machine, false, "12345678", line, sizeof(line), &error), -7);
     assert_non_null(strstr(error.message, "8 bytes, this kernel takes 7; shorten it"));
-    assert_int_equal(cmdline_build(&machine, "1234567", line, sizeof(line), &error), 0);
+    assert_int_equal(cmdline_build(&machine, false, "1234567", line, sizeof(line), &error), 0);
     assert_string_equal(line, "1234567");
 }
 
@@ -153,6 +196,8 @@ int main(void)
         cmocka_unit_test(windows_follow_the_users_words),
         cmocka_unit_test(windows_stand_before_what_is_for_init),
         cmocka_unit_test(words_are_added_for_the_kernel),
+        cmocka_unit_test(there_is_no_pci),
+        cmocka_unit_test(a_full_line_stays_as_it_is),
         cmocka_unit_test(other_descriptions_leave_the_line_alone),
         cmocka_unit_test(without_windows_nothing_is_added),
         cmocka_unit_test(control_characters_are_refused),

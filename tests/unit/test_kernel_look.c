@@ -205,7 +205,7 @@ static void test_what_a_bzimage_has(void **state)
 
 struct outcome {
     int result;
-    bool acpi, device_tree, mp_table, windows;
+    bool acpi, device_tree, mp_table, windows, no_pci;
     char log[512];
 };
 
@@ -234,6 +234,8 @@ static void boot(const struct crafted *crafted, const char *protocol, bool conso
     outcome->mp_table = memcmp(test_machine_bytes(&test, LAYOUT_MP_TABLE, 4), "_MP_", 4) == 0;
     outcome->windows = strstr((char *)test_machine_bytes(&test, LAYOUT_COMMAND_LINE, 256),
                               "virtio_mmio.device=") != NULL;
+    outcome->no_pci = strstr((char *)test_machine_bytes(&test, LAYOUT_COMMAND_LINE, 256),
+                             "pci=off") != NULL;
     assert_true(pread(fd, outcome->log, sizeof(outcome->log) - 1, 0) >= 0);
     close(fd);
     image_close(&kernel);
@@ -251,6 +253,8 @@ static void assert_described(const char *const *marks, const char *protocol, con
     assert_int_equal(outcome.device_tree, strcmp(how, "fdt") == 0);
     assert_int_equal(outcome.mp_table, strcmp(how, "cmdline") == 0);
     assert_int_equal(outcome.windows, strcmp(how, "cmdline") == 0);
+    /* Of another kernel a command line may be a program's arguments. */
+    assert_int_equal(outcome.no_pci, strcmp(how, "acpi") == 0 && strcmp(marks[0], LINUX) == 0);
     assert_string_equal(outcome.log, "");
 }
 
@@ -271,10 +275,10 @@ static void test_the_machine_is_described_so(void **state)
     assert_described(MARKS("unikernel"), "pvh", "acpi");
     craft_bzimage(&crafted);
     boot(&crafted, NULL, true, &outcome);
-    assert_true(outcome.device_tree && !outcome.acpi);
+    assert_true(outcome.device_tree && !outcome.acpi && !outcome.no_pci);
     put(&crafted, CRAFTED_SETUP_SIZE + 0x800, ROOT_POINTER);
     boot(&crafted, NULL, true, &outcome);
-    assert_true(outcome.acpi && !outcome.device_tree);
+    assert_true(outcome.acpi && !outcome.device_tree && outcome.no_pci);
     assert_string_equal(outcome.log, "");
 }
 

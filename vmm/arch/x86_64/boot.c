@@ -167,10 +167,11 @@ static int write_device_tree(const struct machine *machine, const char *command_
     return 0;
 }
 
-/* What DESCRIBE_AUTO means for this kernel. */
+/* What DESCRIBE_AUTO means for this kernel, and whether it is to be told that there is no PCI. */
 static enum describe choose_description(const struct arch_vm *arch,
                                         const struct boot_source *source,
-                                        const struct boot_protocol *protocol)
+                                        const struct boot_protocol *protocol,
+                                        struct loaded_kernel *kernel)
 {
     struct kernel_look look = kernel_look_at(source->kernel);
 
@@ -178,6 +179,7 @@ static enum describe choose_description(const struct arch_vm *arch,
         log_warn(arch->log, "kernel %s: has no driver of the serial console, so nothing of it will "
                  "show; use one with CONFIG_SERIAL_8250_CONSOLE, or --console none",
                  source->kernel->path);
+    kernel->seeks_pci = look.is_linux && look.acpi;
     /* Of what is no Linux we know nothing; all that reads anything about its machine reads this. */
     if (!look.is_linux || look.acpi)
         return DESCRIBE_ACPI;
@@ -215,7 +217,7 @@ static int write_command_line(const struct machine *machine, const struct loaded
 
     if (kernel->command_line_max < capacity)
         capacity = kernel->command_line_max + 1;
-    result = cmdline_build(machine, user, line, capacity, error);
+    result = cmdline_build(machine, kernel->seeks_pci, user, line, capacity, error);
     if (result < 0)
         return result;
     if (guest_memory_write(machine->memory, LAYOUT_COMMAND_LINE, line, strlen(line) + 1) < 0)
@@ -238,7 +240,7 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
         (result = protocol->load(source->kernel, machine->memory, &kernel, error)) < 0)
         return result;
     if (described.describe == DESCRIBE_AUTO)
-        described.describe = choose_description(arch, source, protocol);
+        described.describe = choose_description(arch, source, protocol, &kernel);
     if (source->initrd) {
         result = load_initrd(source->initrd, machine->memory, &kernel, &parcel.initrd, error);
         if (result < 0)

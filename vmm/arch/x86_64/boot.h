@@ -37,6 +37,7 @@ struct loaded_kernel {
     uint64_t entry;              /* guest-physical */
     uint64_t initrd_end_max;     /* the initrd must end at or below this address */
     uint64_t command_line_max;   /* bytes without the final NUL */
+    bool seeks_pci;              /* it is a Linux that reads ACPI, as PCs have it */
     struct setup_header header;  /* linux64: the image's own; otherwise the least that is needed */
 };
 

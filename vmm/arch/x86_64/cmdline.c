@@ -2,6 +2,7 @@
 #include "cmdline.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,30 @@ static void append_windows(struct text *text, const struct machine *machine)
     }
 }
 
+/* Whether one of the LENGTH bytes' words sets pci: then that is the user's affair. */
+static bool sets_pci(const char *user, size_t length)
+{
+    for (const char *at = user; (at = strstr(at, "pci=")) && at < user + length; at++)
+        if (at == user || at[-1] == ' ' || at[-1] == '\t')
+            return true;
+    return false;
+}
+
+/*
+ * No machine of ours has PCI, and ACPI has no way to say so: a stock Linux looks for
+ * it slot by slot, which is nearly half of the exits to us of its boot.
+ * Not worth a refusal: it stays out where the rest of the line needs the room.
+ */
+static void append_lack_of_pci(struct text *text, const char *user, size_t kernel_length)
+{
+    const char *word = text->length ? " pci=off" : "pci=off";
+
+    /* With the NUL, and a blank that may come before "--". */
+    if (!sets_pci(user, kernel_length) &&
+        text->length + strlen(word) + strlen(user + kernel_length) + 2 <= text->capacity)
+        append(text, word, strlen(word));
+}
+
 static int check_text(const char *user, struct error *error)
 {
     for (size_t i = 0; user[i]; i++) {
@@ -59,8 +84,8 @@ static int check_text(const char *user, struct error *error)
     return 0;
 }
 
-int cmdline_build(const struct machine *machine, const char *user, char *line, size_t capacity,
-                  struct error *error)
+int cmdline_build(const struct machine *machine, bool seeks_pci, const char *user, char *line,
+                  size_t capacity, struct error *error)
 {
     struct text text = { .bytes = line, .capacity = capacity };
     size_t user_length = strlen(user), kernel_length = user_length;
@@ -71,10 +96,13 @@ int cmdline_build(const struct machine *machine, const char *user, char *line, s
     result = check_text(user, error);
     if (result < 0)
         return result;
-    if (machine->describe == DESCRIBE_CMDLINE) {
+    if (machine->describe == DESCRIBE_CMDLINE || seeks_pci) {
         kernel_length = command_line_kernel_part(user);
         append(&text, user, kernel_length);
-        append_windows(&text, machine);
+        if (machine->describe == DESCRIBE_CMDLINE)
+            append_windows(&text, machine);
+        if (seeks_pci)
+            append_lack_of_pci(&text, user, kernel_length);
         if (user[kernel_length] && user[kernel_length] != ' ' && user[kernel_length] != '\t')
             append(&text, " ", 1);
     } else {
