@@ -380,28 +380,43 @@ static const char *status_within_the_data(struct virtio *v)
     return NULL;
 }
 
-/* After a reset nothing of what was in flight is written to guest memory. */
-static const char *reset_amid_reads(struct virtio *v)
+/* After a reset nothing of what was in flight is written to guest memory: flushes take longest. */
+static const char *reset_in_flight(struct virtio *v, uint64_t features)
 {
-    for (unsigned int n = 0; n < 5; n++) {
-        begin(v, BLK_FEATURES);
+    uint64_t end = rdtsc() + 400 * TICKS_PER_MS; /* the host's disk may be slow */
+
+    for (unsigned int n = 0; n < 12 && (int64_t)(end - rdtsc()) > 0; n++) {
+        begin(v, features);
         for (unsigned int i = 0; i < SLOTS; i++)
-            put(&rings, i, BLK_IN, 0, 4096);
+            put(&rings, i, i == 3 || i == 9 ? BLK_OUT : i == 10 && features ? BLK_FLUSH : BLK_IN, 8 * i,
+                i == 10 && features ? 0 : 4096);
         notify(v);
-        pass(n * 40);
+        pass(n * 25);
         set_register(v, REG_STATUS, 0);
         rings.used.index = 0x5a5a;
         for (unsigned int i = 0; i < SLOTS; i++) {
             fill(DATA(i), 4096, 0x5a);
             statuses[i] = 0x5a;
         }
-        pass(1000);
+        pass(500);
         EXPECT_IS(rings.used.index, 0x5a5a, "the used ring was written to after a reset");
         for (unsigned int i = 0; i < SLOTS; i++) {
             EXPECT_IS(all_of(DATA(i), 4096), 0x5a, "a buffer was written to after a reset");
             EXPECT_IS(statuses[i], 0x5a, "a status was written after a reset");
         }
     }
+    return NULL;
+}
+static const char *reset_amid_flushes(struct virtio *v) { return reset_in_flight(v, BLK_FEATURES); }
+static const char *reset_amid_writes_through(struct virtio *v) { return reset_in_flight(v, 0); }
+
+static const char *driver_ok_starts_nothing_anew(struct virtio *v)
+{
+    begin(v, BLK_FEATURES);
+    write8(v->base + CONFIG_WRITEBACK, 0);
+    for (unsigned int i = 0; i < 5; i++)
+        drive(v);
+    EXPECT_IS(read8(v->base + CONFIG_WRITEBACK), 0, "DRIVER_OK again chose the cache's mode anew");
     return NULL;
 }
 
@@ -445,7 +460,8 @@ static const struct trial block_trials[] = {
     T(cache_switched_in_flight), T(two_flushes_at_once), T(flushes_alone), T(discard_across_a_write),
     T(discard_of_half_a_page), T(zeroes_across_a_write), T(writes_of_one_sector), T(one_buffer_for_both_queues),
     T(a_read_over_the_available_ring), T(a_read_over_the_descriptors), T(a_read_over_its_header),
-    T(status_within_the_data), T(reset_amid_reads), T(a_queue_for_each_processor),
+    T(status_within_the_data), T(reset_amid_flushes), T(reset_amid_writes_through),
+    T(driver_ok_starts_nothing_anew), T(a_queue_for_each_processor),
 };
 
 /* ---- a disk that is for reading alone ---- */

@@ -176,6 +176,29 @@ static const char *reset_amid_frames(struct virtio *v)
     return NULL;
 }
 
+/* Those of the first start, which the device has looked at, are not for the frames of the second. */
+static const char *buffers_of_the_last_start(struct virtio *v)
+{
+    const volatile uint8_t *old = (const volatile uint8_t *)NET_AREA;
+    uint64_t place = NET_AREA + 4096 * QUEUE_SIZE;
+
+    begin_all(v, NET_MRG);
+    give_net_buffers(v, 8, 2048);
+    pass(QUIET_MS * 1000);
+    begin_all(v, NET_MRG);
+    clear((void *)NET_AREA, 2048);
+    describe_in(NET_RINGS, 5, place, 2048, DESC_WRITE, 0);
+    offer_in(NET_RINGS, 5);
+    kick_queue(v, NET_RX);
+    EXPECT(host_does("frames 1 100"), "the host could not send");
+    EXPECT(await_in(v, NET_RINGS, 1, WORK_MS), "the frame did not come");
+    EXPECT_IS(NET_RINGS->used.ring[0].id, 5, "another buffer came back");
+    EXPECT_IS(*(volatile uint8_t *)(place + FRAME_OVERHEAD), 0x33, "the frame is not in its buffer");
+    for (unsigned int i = 0; i < 2048; i++)
+        EXPECT_IS(old[i], 0, "a buffer of the last start was written to");
+    return NULL;
+}
+
 static void keeps_changing_receive_buffers(struct virtio *v)
 {
     uint32_t state = 9;
@@ -235,7 +258,7 @@ static const struct trial net_receive_trials[] = {
     T(frame_over_buffers_of_13_bytes), T(frame_in_one_buffer), T(frame_over_descriptors_of_a_byte),
     T(frame_larger_than_all_buffers), T(frame_larger_than_its_buffer), T(number_of_buffers_without_merging),
     T(buffers_dripped), T(reset_amid_frames), T(receive_buffers_changed_in_flight),
-    T(features_without_what_they_need),
+    T(features_without_what_they_need), T(buffers_of_the_last_start),
 };
 
 #endif

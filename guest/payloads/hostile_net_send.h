@@ -197,7 +197,7 @@ static void keeps_changing_header(struct virtio *v)
 
 static const char *header_changed_in_flight(struct virtio *v)
 {
-    for (unsigned int n = 0; n < 100; n++) {
+    for (unsigned int n = 0; n < 30; n++) {
         begin_all(v, NET_ALL);
         clear((void *)NET_OUT, 200);
         if (n == 0)

@@ -75,16 +75,15 @@ static struct descriptor wild_descriptor(void)
 
 static void keeps_changing_descriptors(struct virtio *v)
 {
-    struct descriptor good[3];
+    struct descriptor good[48];
 
     (void)v;
-    for (unsigned int i = 0; i < 3; i++)
+    for (unsigned int i = 0; i < 48; i++)
         good[i] = rings.desc[i];
     while (!other_cpu.stop) {
-        unsigned int i = any(&other_random) % 3;
+        unsigned int i = any(&other_random) % 48;
 
         rings.desc[i] = wild_descriptor();
-        pass(any(&other_random) % 4);
         rings.desc[i] = good[i];
     }
 }
@@ -256,12 +255,13 @@ static const char *survives_beside(struct virtio *v, void (*job)(struct virtio *
 
     plant_canary();
     begin(v, features);
-    describe_request(v);
+    requests(v, 0, 16);
     if (features)
         describe(0, TABLE, 48, DESC_INDIRECT, 0);
     other_begins(v, job);
     while (goes_on(end)) {
-        offer(0);
+        for (uint16_t i = 0; i < (features ? 1 : 16); i++)
+            offer((uint16_t)(3 * i));
         notify(v);
         pass(20);
         if (!gave_up(v) && (uint16_t)(rings.avail.index - rings.used.index) < 8)

@@ -179,7 +179,7 @@ static inline bool await_in(const struct virtio *v, const struct rings *of, uint
 /* Whether the device asks for its reset, in time. */
 static inline bool gives_up(const struct virtio *v)
 {
-    return !await(v, UINT16_MAX - 7, GIVE_UP_MS) && gave_up(v);
+    return !await(v, UINT16_MAX - 7, WORK_MS) && gave_up(v);
 }
 
 /* One valid request more and its answer, on a device that is up. */

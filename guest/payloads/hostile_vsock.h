@@ -15,7 +15,7 @@ enum { OP_REQUEST = 1, OP_RESPONSE, OP_RST, OP_SHUTDOWN, OP_RW, OP_CREDIT_UPDATE
 enum { VSOCK_RX_QUEUE, VSOCK_TX_QUEUE, VSOCK_EVENT_QUEUE };
 #define GUEST_CID 3
 #define HOST_CID 2
-#define PLENTY (256u << 10)
+#define PLENTY (64u << 10)
 #define RECEIVE_AREA (8ull << 20) /* 4 KiB for each buffer of the receive queue */
 #define SEND_AREA (12ull << 20)
 #define CREDIT_OF_HOST (128u << 10)
