@@ -86,7 +86,7 @@ static void test_a_frame_that_waits_for_buffers_stays(void **state)
     saved_release(&again);
 }
 
-static void send(uint8_t number)
+static void send_number(uint8_t number)
 {
     uint64_t address = 0x1000 + 128u * number;
 
@@ -110,7 +110,7 @@ static void test_frames_that_were_stuck_leave(void **state)
     fake_driver_start(&driver, 0, 2);
     uplink->send = (struct fake_fault){ -EAGAIN, 1000 };
     for (uint8_t i = 0; i < 3; i++)
-        send(i);
+        send_number(i);
     fake_driver_kick(&driver, TX);
     assert_int_equal(fake_used_index(&driver, TX), 0);
     move();
