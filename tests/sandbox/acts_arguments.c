@@ -94,6 +94,7 @@ size_t acts_arguments(const struct act **acts, int victim)
         { "fstat", SYS_fstat, { 2, SEE }, false, IO },
         { "newfstatat of a descriptor", SYS_newfstatat, { 2, P(""), SEE, AT_EMPTY_PATH }, false, IO },
         { "getrandom", SYS_getrandom, { SEE, 8, GRND_NONBLOCK }, false, IO },
+        { "getrandom for the vDSO", SYS_getrandom, { SEE, 8, 0 }, false, IO },
         { "mmap that may be dropped", SYS_mmap, { 0, 4096, DATA, MAP_ANONYMOUS | DROPPABLE, -1, 0 }, false, IO },
         { "prctl that names memory", SYS_prctl, { PR_SET_VMA, 0, SEE, 4096, P("x") }, false, EACH },
         { "madvise of huge pages", SYS_madvise, { SEE, 4096, MADV_HUGEPAGE }, false, EACH },

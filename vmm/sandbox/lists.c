@@ -49,7 +49,7 @@
  *   clock_gettime    the vDSO where the kernel's clock is not the TSC (hpet, acpi_pm, an unstable TSC), or there is no vDSO
  *   restart_syscall  the kernel itself: a wait with a time limit that SIGSTOP and SIGCONT, or a freezer, came across
  *   fstat            from glibc 2.39 on; before, newfstatat
- *   MAP_DROPPABLE    getrandom() of glibc 2.41 on Linux 6.11: the state that the vDSO keeps for it
+ *   MAP_DROPPABLE    getrandom() of glibc 2.41 on Linux 6.11: the state that the vDSO keeps for it, and a seed without flags
  *   PR_SET_VMA       glibc with GLIBC_TUNABLES=glibc.mem.decorate_maps=1: a name for memory, which it can do without
  *   MADV_HUGEPAGE…   glibc with glibc.malloc.hugetlb or glibc.pthread.stack_hugetlb; the guest's memory with --huge-pages
  *   MADV_GUARD…      from glibc 2.42 on: guard pages, which it makes by mprotect where the kernel has them not
@@ -176,8 +176,8 @@ static const struct filter_rule io_rules[] = {
     RARE(poll, "a port's descriptor that cannot be opened anew"),
     RARE_IF(pidfd_open, BOOT_TESTS, IS(2, 0)), /* how passt ended: looked at, and left to its parent */
     RARE_IF(waitid, BOOT_TESTS, IS(1, P_PID), IS(4, WEXITED | WNOHANG | WNOWAIT)),
-    /* The guest's entropy. */
-    ALLOW_IF(getrandom, IS(3, GRND_NONBLOCK)),
+    /* The guest's entropy; without that flag it is the vDSO that asks for a seed. */
+    ALLOW_IF(getrandom, ONLY(3, GRND_NONBLOCK)),
     RARE_IF(mmap, OTHER_C_LIBRARY, ONLY(3, PROT_READ | PROT_WRITE), IS(4, MAP_DROPPABLE | MAP_ANONYMOUS)),
     MONOTONIC, /* limits of rates, the console's time */
     RARE(restart_syscall, STOPPED),
