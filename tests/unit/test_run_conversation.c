@@ -15,6 +15,7 @@
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
+#include "vmm/run/output.h"
 
 static struct log quiet = { .fd = -1 };
 static struct timeline timeline;
@@ -252,6 +253,34 @@ static void output_of_a_paused_vm(void **state)
     test_directory_remove(&directory);
 }
 
+/* ---- what the loop tells of late ---------------------------------------------- */
+
+/* The job's end and the connection for /output are of two descriptors: the loop may tell of the second first. */
+static void output_ahead_of_its_end(void **state)
+{
+    struct {
+        struct run_header header;
+        struct run_ended ended;
+    } end = { { RUN_ENDED, sizeof(struct run_ended) }, { .exited = 1 } };
+    struct run_hello hello = { RUN_VERSION };
+    int ends[2];
+
+    (void)state;
+    options.output = "/nowhere";
+    warm.template->key = NULL;
+    say(RUN_HELLO, &hello, sizeof(hello));
+    say(RUN_STARTED, NULL, 0);
+    assert_int_equal(supervisor.phase, PHASE_RUNNING);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    /* One that comes before the end is none. */
+    assert_false(supervisor_accept(&supervisor, ends[0], RUN_PORT_OUTPUT));
+    assert_int_equal(send(guest, &end, sizeof(end), MSG_NOSIGNAL), sizeof(end));
+    assert_true(supervisor_accept(&supervisor, ends[0], RUN_PORT_OUTPUT));
+    assert_int_equal(supervisor.phase, PHASE_ENDED);
+    close(ends[1]);
+    output_stop(supervisor.output_process);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_guest_that_boots_and_has_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guest_that_cannot_prepare_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(output_of_a_paused_vm, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(output_ahead_of_its_end, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/reap.h"
 
 /* One message, which a pipe keeps whole. */
 _Static_assert(sizeof(struct error) <= 4096, "at most PIPE_BUF");
@@ -18,8 +18,7 @@ void aside_end(struct aside *aside)
     if (!aside_works(aside))
         return;
     kill(aside->pid, SIGKILL);
-    while (waitpid(aside->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    reap_killed(aside->pid, NULL);
     event_loop_remove(aside->loop, aside->fd);
     close(aside->fd);
     *aside = (struct aside)ASIDE_INIT;

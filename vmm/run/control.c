@@ -89,6 +89,12 @@ static void ready(void *context, uint32_t events)
         take(control, bytes, (size_t)count);
 }
 
+void control_look(struct control *control)
+{
+    if (control->fd >= 0)
+        ready(control, EPOLLIN);
+}
+
 int control_create(struct control **control, struct event_loop *loop, int fd,
                    const struct control_peer *peer, struct error *error)
 {

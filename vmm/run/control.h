@@ -28,6 +28,9 @@ int control_create(struct control **control, struct event_loop *loop, int fd,
                    const struct control_peer *peer, struct error *error);
 void control_destroy(struct control *control);
 
+/* Takes what has come by now, ahead of the loop; not from within a record. */
+void control_look(struct control *control);
+
 /* A whole record, header included.  Never waits; -ENOBUFS: the guest reads none. */
 int control_send(struct control *control, const void *record, size_t length);
 

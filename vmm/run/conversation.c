@@ -396,6 +396,9 @@ bool supervisor_accept(struct supervisor *supervisor, int fd, uint32_t port)
     case RUN_PORT_STDERR:
         return accept_stream(supervisor, fd, STREAM_ERROR);
     case RUN_PORT_OUTPUT:
+        /* The job's end was told before, and the loop may tell of that after. */
+        if (supervisor->phase == PHASE_RUNNING && supervisor->control)
+            control_look(supervisor->control);
         return accept_output(supervisor, fd);
     default:
         return false;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/reap.h"
 #include "vmm/run/companion.h"
 
 static int check_empty(const char *folder, struct error *error)
@@ -73,5 +74,5 @@ void output_stop(pid_t process)
     if (process <= 0)
         return;
     kill(process, SIGKILL);
-    waitpid(process, NULL, 0);
+    reap_killed(process, NULL);
 }

@@ -15,14 +15,13 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/reap.h"
 #include "vmm/sandbox/layers.h"
 
 /* Of last words: more than all threads have. */
 #define READS_AT_ONCE 128
 /* Between two looks at a child that is about to end. */
 #define STEP_MS 20
-/* From SIGKILL to the end, in which the kernel gives a large guest's memory back. */
-#define REAP_MS 10000
 
 /*
  * clone(2) as a fork.  The C library does not learn of it: its fork handlers do
@@ -210,23 +209,6 @@ static void await_end(struct sandbox *sandbox, int process)
     }
 }
 
-/* Of the child that was killed; one that the host's kernel keeps, as for a disk that hangs, is given up. */
-static int reap(struct sandbox *sandbox, int process, int *status, struct error *error)
-{
-    uint64_t begin = now_ms();
-    pid_t pid;
-
-    while ((pid = waitpid(sandbox->pid, status, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
-        struct pollfd ended = { .fd = process, .events = POLLIN };
-
-        if (now_ms() - begin >= REAP_MS)
-            return error_set(error, ETIMEDOUT, "the VM's process was killed and does not end: the host's kernel "
-                             "holds it; see what its disk or network waits for");
-        poll(&ended, 1, process < 0 ? 1 : STEP_MS);
-    }
-    return pid < 0 ? error_system(error, errno, "the VM's process") : 0;
-}
-
 int sandbox_wait(struct sandbox *sandbox, struct error *error)
 {
     cleanup_fd int process = (int)syscall(SYS_pidfd_open, sandbox->pid, 0);
@@ -234,13 +216,16 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error)
 
     await_end(sandbox, process);
     sandbox_signal(sandbox, SIGKILL);
-    result = reap(sandbox, process, &status, error);
+    result = reap_killed(sandbox->pid, &status);
     hear(sandbox);
     sandbox->pid = 0;
     cleanup_close(&sandbox->words_fd);
     sandbox->words_fd = -1;
+    if (result == -ETIMEDOUT)
+        return error_set(error, ETIMEDOUT, "the VM's process was killed and does not end: the host's kernel "
+                         "holds it; see what its disk or network waits for");
     if (result < 0)
-        return result;
+        return error_system(error, -result, "the VM's process");
     if (WIFEXITED(status) && !sandbox->spoke)
         return WEXITSTATUS(status);
     if (cgroup_out_of_memory(sandbox->cgroup))
