@@ -205,6 +205,25 @@ static void test_text_of_the_tree(void **state)
     refused(world, "entry f2: more than 128 MiB of names, links' targets and extended attributes");
 }
 
+/* Each attribute is told to fakeroot with the file's whole path: on the disk that is far more than in the archive. */
+static void test_room_for_what_fakeroot_is_told(void **state)
+{
+    struct world *world = *state;
+    char path[3001], records[100 * 32];
+    size_t at = 0;
+
+    memset(path, 'd', sizeof(path));
+    for (size_t i = 200; i < sizeof(path); i += 200)
+        path[i] = '/';
+    path[sizeof(path) - 1] = '\0';
+    world->staging.limits.room = 256u << 10;
+    for (int i = 0; i < 100; i++)
+        at += (size_t)sprintf(records + at, "26 SCHILY.xattr.user.%02d=v\n", i);
+    tar_add(&world->tar, &(struct tar_entry){ .name = "pax", .type = 'x', .content = records, .size = at });
+    add(world, '0', path, "x");
+    refused(world, "needs more than");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_depth_by_links, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_links_are_no_way_to_the_root, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_of_the_tree, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_room_for_what_fakeroot_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_below_a_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_outside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hard_links_to_nothing, set_up, tear_down),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
@@ -38,6 +39,20 @@ int fake_files_close(struct fake_files *files, int result, struct error *error)
     if (files->xattrs && fclose(files->xattrs) != 0 && result == 0)
         result = failed(error);
     return result;
+}
+
+#define STATE_LINE 128 /* the longest, some more */
+
+uint64_t fake_files_size(const char *path, const struct file_inode *inode)
+{
+    uint64_t size = STATE_LINE, each = strlen(path) + 1;
+    const char *name;
+    const void *value;
+    size_t at = 0, length;
+
+    while (xattrs_next(&inode->xattrs, &at, &name, &value, &length))
+        size += each;
+    return size + inode->xattrs.length + (inode->opaque ? each + sizeof(XATTR_OPAQUE) + 4 : 0);
 }
 
 static int tell_xattr(const struct fake_files *files, const char *path, const char *name,

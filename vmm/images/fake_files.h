@@ -29,6 +29,9 @@ int fake_files_open(struct fake_files *files, int folder, struct error *error);
 /* Returns RESULT, or an error of writing. */
 int fake_files_close(struct fake_files *files, int result, struct error *error);
 
+/* Bytes that fake_files_tell() writes for a file at PATH: each attribute comes with the whole path. */
+uint64_t fake_files_size(const char *path, const struct file_inode *inode);
+
 /* The file at PATH, of which STATUS tells device and number, has INODE's attributes. */
 int fake_files_tell(const struct fake_files *files, const char *path, const struct stat *status,
                     const struct file_inode *inode, struct error *error);

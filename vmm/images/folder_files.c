@@ -157,7 +157,8 @@ static int tell(const struct reading *reading, const struct file_node *node,
         return -reading->error->number;
     at = stpcpy(stpcpy(path, reading->folder->whole), "/");
     file_node_path(node, at, FILE_TREE_PATH_MAX);
-    if (staging_take_image(reading->staging, node->inode->size, reading->error) < 0)
+    if (staging_take_image(reading->staging, node->inode->size, reading->error) < 0 ||
+        staging_take(reading->staging, fake_files_size(path, node->inode), reading->error) < 0)
         return named(reading, node);
     return fake_files_tell(reading->fake, path, status, node->inode, reading->error);
 }

@@ -12,6 +12,8 @@
 #include "vmm/images/layer_work.h"
 #include "vmm/images/listing.h"
 
+_Static_assert(LAYER_IMAGES_MAX <= RUN_LAYERS_MAX, "a job has as many");
+
 enum { NAME_OF_LAYER, NAME_OF_CHAIN };
 
 static int make(struct layer_work *making, const struct digest *chain, struct error *error)
@@ -125,7 +127,7 @@ static size_t layers_per_image(size_t count)
 {
     size_t each = 1;
 
-    while ((count + each - 1) / each > RUN_LAYERS_MAX)
+    while ((count + each - 1) / each > LAYER_IMAGES_MAX)
         each *= 2;
     return each;
 }

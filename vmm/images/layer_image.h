@@ -7,7 +7,7 @@
  * kept under the digest of the unpacked archive (diff_id), so that it is the
  * same however a registry or tool compressed it; one that has folders which only
  * lower layers describe (layer_inherit.h), under the digest of the whole stack,
- * the specification's ChainID.  Of more layers than a VM has disks for, several
+ * the specification's ChainID.  Of more layers than LAYER_IMAGES_MAX, several
  * share an image (layer_merge.h), under a digest of their stack and how many they
  * are.  Nothing is kept, nor parsed, whose digests do not
  * match: one process finds that out, and then another unpacks.
@@ -15,6 +15,12 @@
 
 #include "vmm/images/layer_stream.h"
 #include "vmm/images/resolve.h"
+
+/*
+ * Disks that the layers of an image take at most.  A kernel that is told of its devices by its command line, as Mote's
+ * own, has 2,047 bytes for that, some forty a device: with these, all volumes and the rest of a job's it has room.
+ */
+#define LAYER_IMAGES_MAX 24u
 
 struct layer_input {
     struct digest diff_id;       /* of the unpacked archive */

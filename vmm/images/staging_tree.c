@@ -45,6 +45,8 @@ static int tell(const struct walk *walk, const struct file_node *node, const cha
     if (fstatat(walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return failed(walk, node);
     file_node_path(node, path + strlen(path), FILE_TREE_PATH_MAX);
+    if (staging_take(walk->staging, fake_files_size(path, node->inode), walk->error) < 0)
+        return -walk->error->number;
     return fake_files_tell(&walk->fake, path, &status, node->inode, walk->error);
 }
 
