@@ -277,12 +277,42 @@ static const char *packet_changed_in_flight(struct virtio *v)
 
 
 
+/* More requests than the device asks the host for in a second: each has its answer, and the next ones are asked for again. */
+static const char *flood_of_requests(struct virtio *v)
+{
+    uint16_t asked = 0;
+    uint32_t heard = 0;
+
+    begin_vsock(v, 32, 4096);
+    for (unsigned int i = 0; i < 75; i++) {
+        *(struct packet *)SEND_AREA = packet_of(OP_REQUEST, PORT_NONE, 0);
+        for (uint16_t n = 0; n < 20; n++) {
+            describe(n, SEND_AREA, sizeof(struct packet), 0, 0);
+            offer(n);
+        }
+        notify(v);
+        asked += 20;
+        while (heard < asked) {
+            const struct packet *packet = next_packet(v, WORK_MS);
+
+            EXPECT(packet, "a request has no answer");
+            EXPECT_IS(packet->operation, OP_RST, "another answer than a reset");
+            heard++;
+        }
+    }
+    EXPECT(await(v, asked, WORK_MS) && hears_nothing(v), "more answers than requests");
+    stream.sent = asked;
+    pass(1200 * 1000);
+    EXPECT(connects(v, PORT_ECHO) && echoes(v, 10), "no connection after a flood of requests");
+    return NULL;
+}
+
 static const struct trial vsock_order_trials[] = {
     T(echo_and_end), T(connected_twice), T(connected_twice_at_once), T(data_after_shutdown),
     T(no_data_after_receive_shutdown), T(shutdown_of_unknown_flags), T(reset_is_not_answered), T(response_again),
     T(operation_0), T(operation_8), T(operation_65535), T(empty_data), T(another_source), T(another_destination),
     T(another_type), T(nobody_listens), T(closed_at_once), T(reset_with_connections), T(reset_amid_data),
-    T(packet_changed_in_flight),
+    T(packet_changed_in_flight), T(flood_of_requests),
 };
 
 #endif
