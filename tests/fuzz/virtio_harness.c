@@ -8,6 +8,7 @@
 #define OPERATIONS_MAX 96
 #define MOVES_MAX 8      /* each is a device more */
 #define MOVE_BYTE 0xfc   /* an operation from here on is a move */
+#define MEET_BYTE 0xf0   /* and from here on one of several queues, or amid another */
 #define LOG_MAX 64 /* lines */
 
 /* Buffers that the device may write lie here or in the high region; the canary lies elsewhere. */
@@ -30,6 +31,7 @@ struct harness {
     uint32_t offered[VIRTIO_QUEUES_MAX];                     /* chains since the start */
     uint32_t collected[VIRTIO_QUEUES_MAX];
     uint64_t writable[VIRTIO_QUEUES_MAX][VIRTQUEUE_SIZE_MAX]; /* bytes, by head */
+    struct { unsigned int queue; uint16_t head, count; } last; /* chain, as it stands in its queue; COUNT 0: none */
 };
 
 /* ---- the other CPU ------------------------------------------------------ */
@@ -59,12 +61,28 @@ int __wrap_guest_memory_slice(const struct guest_memory *memory, uint64_t addres
 
 /* ---- start and end ------------------------------------------------------ */
 
+/* Without those that lack what they need: FEATURES_OK would be refused. */
+static uint64_t whole_features(const struct virtio_device_class *class, uint64_t features)
+{
+    uint64_t before;
+
+    do {
+        before = features;
+        for (const struct virtio_feature_need *need = class->needs; need && need->feature; need++)
+            if (!(features & need->one_of))
+                features &= ~need->feature;
+    } while (features != before);
+    return features;
+}
+
 static void start(struct harness *harness, uint64_t features, unsigned int queues, uint16_t size)
 {
     struct fake_driver *driver = &harness->driver;
     uint64_t offered = fake_driver_reset(driver);
 
-    fuzz_require(fake_driver_negotiate(driver, (features & offered) | VIRTIO_F_VERSION_1));
+    /* That of the device: a fake one may have made it. */
+    features = whole_features(virtio_mmio_device(driver->device)->class, features & offered);
+    fuzz_require(fake_driver_negotiate(driver, features | VIRTIO_F_VERSION_1));
     for (unsigned int i = 0; i < queues; i++) {
         uint32_t size_max;
 
@@ -76,6 +94,7 @@ static void start(struct harness *harness, uint64_t features, unsigned int queue
     fuzz_require(driver->next <= WRITABLE_BASE);
     harness->queues = queues;
     harness->wild = false;
+    harness->last.count = 0;
     memset(harness->next, 0, sizeof(harness->next));
     memset(harness->offered, 0, sizeof(harness->offered));
     memset(harness->collected, 0, sizeof(harness->collected));
@@ -267,7 +286,100 @@ static void push_chain(struct harness *harness, struct fuzz_input *input)
         };
     harness->next[queue] = (uint16_t)(head + (indirect ? 1 : count));
     harness->offered[queue]++;
+    harness->last.queue = queue;
+    harness->last.head = head;
+    harness->last.count = indirect ? 1 : count;
     fake_offer(driver, queue, head);
+}
+
+/* ---- several queues, and one thing amid another ---- */
+
+/* All queues are notified of before the loop hears of any. */
+static void notify_all(struct harness *harness)
+{
+    for (unsigned int queue = 0; queue < harness->queues; queue++)
+        fake_driver_write(&harness->driver, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
+}
+
+/* The last chain once more, by QUEUE: its buffers, or its table, are in two queues at once. */
+static void share_chain(struct harness *harness, unsigned int queue)
+{
+    struct fake_driver *driver = &harness->driver;
+    uint16_t head = harness->next[queue], count = harness->last.count;
+
+    if (count == 0 || head + count > driver->queues[queue].size)
+        return;
+    for (uint16_t i = 0; i < count; i++) {
+        struct virtq_desc *copy = fake_descriptor(driver, queue, (uint16_t)(head + i));
+
+        *copy = *fake_descriptor(driver, harness->last.queue, (uint16_t)(harness->last.head + i));
+        copy->next = (uint16_t)(copy->next + head - harness->last.head);
+    }
+    harness->writable[queue][head] = harness->writable[harness->last.queue][harness->last.head];
+    harness->next[queue] = (uint16_t)(head + count);
+    harness->offered[queue]++;
+    fake_offer(driver, queue, head);
+    notify_all(harness);
+}
+
+static uint8_t *used_ring(struct harness *harness, unsigned int queue)
+{
+    return fake_memory(&harness->driver, harness->driver.queues[queue].used,
+                       6 + 8ul * harness->driver.queues[queue].size);
+}
+
+/* What is the device's own in QUEUE: its event, its flags, and with INDEX its index. */
+static void poison_used(struct harness *harness, unsigned int queue, uint16_t value, bool index)
+{
+    uint8_t *ring = used_ring(harness, queue);
+
+    memcpy(ring, &value, sizeof(value));
+    memcpy(ring + 4 + 8ul * harness->driver.queues[queue].size, &value, sizeof(value));
+    if (index) {
+        harness->wild = true;
+        memcpy(ring + 2, &value, sizeof(value));
+    }
+}
+
+/* Requests are under way, and the driver resets: nothing is written to the rings after that. */
+static void reset_amid_requests(struct harness *harness)
+{
+    static uint8_t before[VIRTIO_QUEUES_MAX][6 + 8 * VIRTQUEUE_SIZE_MAX];
+    bool wild = harness->wild;
+
+    notify_all(harness);
+    fake_driver_write(&harness->driver, VIRTIO_MMIO_STATUS, 0);
+    for (unsigned int queue = 0; queue < harness->queues; queue++)
+        memcpy(before[queue], used_ring(harness, queue), 6 + 8ul * harness->driver.queues[queue].size);
+    fake_driver_run(&harness->driver);
+    for (unsigned int queue = 0; queue < harness->queues && !wild; queue++)
+        fuzz_require(memcmp(before[queue], used_ring(harness, queue),
+                            6 + 8ul * harness->driver.queues[queue].size) == 0);
+    check_used(harness);
+    start(harness, harness->fuzz->features, harness->queues, 0);
+}
+
+static void meet(struct harness *harness, struct fuzz_input *input)
+{
+    uint32_t choice = (uint32_t)fuzz_take(input, 3);
+    unsigned int queue = harness->queues ? (choice >> 2 & 0xf) % harness->queues : 0;
+
+    if (harness->queues == 0)
+        return;
+    switch (choice & 3) {
+    case 0:
+        share_chain(harness, queue);
+        break;
+    case 1:
+        poison_used(harness, queue, (uint16_t)(choice >> 8), choice & 0x40);
+        break;
+    case 2:
+        reset_amid_requests(harness);
+        break;
+    case 3: /* an event far away, and all notifications at once */
+        fake_set_used_event(&harness->driver, queue, (uint16_t)(choice >> 8));
+        notify_all(harness);
+    }
 }
 
 /* What no driver should do to the available ring. */
@@ -346,6 +458,10 @@ static void operate(struct harness *harness, struct fuzz_input *input)
 
     if (operation >= MOVE_BYTE) {
         move(harness);
+        return;
+    }
+    if (operation >= MEET_BYTE) {
+        meet(harness, input);
         return;
     }
     switch (operation % 12) {

@@ -22,6 +22,10 @@
  * what the chain has to write; no more chains come back than were offered; the
  * log stays short; and after a reset a valid request succeeds.
  *
+ * Chains may stand in two queues at once, all queues be notified of before the loop
+ * hears of any, the device's fields of the rings be overwritten, and a reset come
+ * amid requests, after which no ring may change.
+ *
  * A byte of the input chooses a moment amid the device's work at which another
  * CPU changes a descriptor: double fetches become crashes or wrong writes.
  */
