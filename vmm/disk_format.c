@@ -57,7 +57,7 @@ static int read_head(int fd, const char *name, uint8_t head[HEAD], struct error 
         at += (size_t)got;
     }
     if (at == 0)
-        return error_set(error, EINVAL, "%s: is empty; give an image with ext4, erofs or squashfs",
+        return error_set(error, ENODATA, "%s: is empty; give an image with ext4, erofs or squashfs",
                          name);
     return 0;
 }
@@ -82,7 +82,7 @@ int disk_format_detect(int fd, const char *name, const char **format, struct err
         if (has(head, &others[i].magic))
             return error_set(error, EINVAL, "%s: is %s; %s", name, others[i].magic.name,
                              others[i].remedy);
-    return error_set(error, EINVAL, "%s: has no file system that a guest knows; make an ext4, "
+    return error_set(error, ENODATA, "%s: has no file system that a guest knows; make an ext4, "
                      "erofs or squashfs image, without partitions", name);
 }
 

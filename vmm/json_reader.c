@@ -13,6 +13,7 @@
 #include <json-c/json_tokener.h>
 #include <json-c/linkhash.h>
 
+#include "vmm/byte_order_mark.h"
 #include "vmm/cleanup.h"
 #include "vmm/options.h"
 
@@ -69,10 +70,16 @@ static int no_json(const struct json_reader *reader, const char *text, size_t at
 
 static int parse(struct json_reader *reader, const char *text, size_t length)
 {
-    struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
+    struct json_tokener *tokener;
     enum json_tokener_error state;
+    size_t mark = byte_order_mark(text, length);
     int result = 0;
 
+    if (is_utf16(text, length))
+        return json_reader_wrong(reader, "", "is UTF-16; save it as UTF-8");
+    text += mark;
+    length -= mark;
+    tokener = json_tokener_new_ex(DEPTH_MAX);
     if (!tokener)
         return error_system(reader->error, ENOMEM, "%s%s", reader->option, reader->file);
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);

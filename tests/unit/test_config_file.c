@@ -174,6 +174,9 @@ static void test_malformed_json(void **state)
     assert_wrong("3 ", ": ", "no JSON object", "; begin");
     assert_wrong("{\n  \"a\": 1,\n  x\n}", "line 3, column 3", "is no JSON", "; correct");
     assert_wrong("{ \"a\": 1 ", "line 1, column 10", "ends too early", "; correct");
+    assert_wrong("\xff\xfe{}", "", "is UTF-16", "; save");
+    assert_wrong("\xef\xbb\xbf{\n x", "line 2", "is no JSON", "; correct");
+    assert_wrong("\xef\xbb\xbf\xef\xbb\xbf{}", "line 1", "is no JSON", "; correct");
     assert_wrong("{}\n{}", "line 2, column 1", "is no JSON", "; correct");
     assert_wrong("{\"a\": \"\xff\"}", "line 1, column", "is no JSON", "; correct");
     assert_wrong("{\"a\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}", "line 1", "is no JSON", "");

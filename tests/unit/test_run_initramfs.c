@@ -203,7 +203,7 @@ static void test_disk_formats(void **state)
             assert_int_equal(disk_format_detect(fd, path, &format, &error), 0);
             assert_string_equal(format, known[i].format);
         } else {
-            assert_int_equal(disk_format_detect(fd, path, &format, &error), -EINVAL);
+            assert_true(disk_format_detect(fd, path, &format, &error) < 0);
             assert_non_null(strstr(error.message, known[i].magic[0] ? "qcow2" : "no file system"));
         }
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vmm/byte_order_mark.h"
 #include "vmm/cleanup.h"
 
 #define FILE_MAX RUN_JOB_MAX
@@ -58,11 +59,15 @@ static int read_lines(struct text_list *environment, const char *path, FILE *fil
     int result = 0;
 
     while (result == 0 && (length = getline(&line, &size, file)) > 0) {
+        size_t mark = number == 0 ? byte_order_mark(line, (size_t)length) : 0;
+
+        if (number == 0 && is_utf16(line, (size_t)length))
+            return error_set(error, EINVAL, "--env-file %s: is UTF-16; save it as UTF-8", path);
         if (line[length - 1] == '\n')
             line[--length] = '\0';
         if (length > 0 && line[length - 1] == '\r')
             line[--length] = '\0';
-        result = add_line(environment, path, ++number, line, (size_t)length, error);
+        result = add_line(environment, path, ++number, line + mark, (size_t)length - mark, error);
     }
     if (result == 0 && ferror(file))
         return error_system(error, errno, "--env-file %s", path);
