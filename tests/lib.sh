@@ -60,7 +60,7 @@ group_of() {
     done
 }
 
-# oci_layout NAME TAR: an OCI layout with this layer alone, as it is.
+# oci_layout NAME TAR [CONFIG]: an OCI layout with this layer alone, as it is, and how to run it (JSON).
 oci_layout() {
     local type=application/vnd.oci.image layer config manifest
     mkdir -p "$1/blobs/sha256"
@@ -72,8 +72,8 @@ oci_layout() {
         printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$2")"
     }
     layer=$(blob "$1" "$2")
-    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
-        "$(sed 's/^"digest":\("[^"]*"\).*/\1/' <<<"$layer")" >"$1/config"
+    printf '{"architecture":"amd64","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}}' \
+        "${3:-{\}}" "$(sed 's/^"digest":\("[^"]*"\).*/\1/' <<<"$layer")" >"$1/config"
     config=$(blob "$1" "$1/config")
     printf '{"schemaVersion":2,"config":{"mediaType":"%s.config.v1+json",%s},"layers":[{"mediaType":"%s.layer.v1.tar",%s}]}' \
         "$type" "$config" "$type" "$layer" >"$1/manifest"

@@ -13,6 +13,7 @@
 #include "vmm/command.h"
 #include "vmm/kept_output.h"
 #include "vmm/options.h"
+#include "vmm/signals.h"
 #include "vmm/run/run_options.h"
 #include "vmm/store.h"
 #include "vmm/whole_io.h"
@@ -29,17 +30,11 @@ struct jobs_options {
 static int set_signal(void *target, const struct option_row *row, const char *value,
                       struct error *error)
 {
-    const char *name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
+    int number = signal_number(value);
 
-    for (int number = 1; number < NSIG; number++) {
-        const char *known = sigabbrev_np(number);
-        char digits[12];
-
-        snprintf(digits, sizeof(digits), "%d", number);
-        if ((known && strcmp(name, known) == 0) || strcmp(name, digits) == 0) {
-            ((struct jobs_options *)target)->signal = number;
-            return 0;
-        }
+    if (number > 0) {
+        ((struct jobs_options *)target)->signal = number;
+        return 0;
     }
     return error_set(error, EINVAL, "--%s %s: is no signal; give a name such as HUP, or a number",
                      row->name, value);
@@ -58,7 +53,7 @@ static const struct option_row logs_rows[] = {
       .letter = 'f' },
 };
 static const struct option_row stop_rows[] = {
-    { "Options", "time", "TIME", "from SIGTERM until it is killed (default: 10 s)", set_patience,
+    { "Options", "time", "TIME", "from its stop signal until it is killed\n(default: 10 s)", set_patience,
       .letter = 't' },
 };
 static const struct option_row kill_rows[] = {
@@ -105,7 +100,7 @@ static void ask_to_stop(const char *name)
     struct error ignored = ERROR_INIT;
 
     if (store_find(&entry, name, &ignored) == 0)
-        store_signal(&entry, SIGTERM);
+        store_signal(&entry, SIGNALS_STOP);
     store_close(&entry);
 }
 
@@ -261,7 +256,7 @@ int cmd_wait(int argc, char **argv)
 int cmd_stop(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote stop [--time TIME] NAME...", "Ends a job: by SIGTERM, then by force.",
+        "mote stop [--time TIME] NAME...", "Ends a job: by SIGTERM or its image's STOPSIGNAL, then by force.",
         "  mote stop --time 30 build\n", stop_rows, ARRAY_LENGTH(stop_rows),
     };
 

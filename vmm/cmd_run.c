@@ -45,6 +45,7 @@ static int run_job(struct session *session, const struct store_entry *entry, int
         .output = session->options.output,
         .output_merge = session->options.output_merge,
         .timeout_ms = session->options.timeout_ms,
+        .stop_signal = session->stop_signal,
         .output_limit = session->options.output_limit,
         .log_limit = started_fd < 0 ? 0 : session->options.log_limit ? session->options.log_limit : KEPT_OUTPUT_DEFAULT,
         .quiet = session->options.quiet,

@@ -15,7 +15,14 @@ struct signals {
     int fd; /* for a child to close that was just forked */
     void (*arrived)(void *context, int number);
     void *context;
+    bool tells_stop; /* SIGNALS_STOP arrives as that, not as SIGTERM */
 };
+
+/* What `mote stop` sends: a SIGTERM with this value, for who wants to tell it from one that is for its job. */
+#define SIGNALS_STOP 1000
+
+/* Of a name with or without SIG, in any case, such as QUIT or RTMIN+3, or of a number; 0: none. */
+int signal_number(const char *text);
 
 #define SIGNALS_INIT { .fd = -1 }
 

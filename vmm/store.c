@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/signals.h"
 #include "vmm/command.h"
 
 #define VERDICT_MAX (2u << 20)
@@ -321,6 +322,7 @@ static long read_supervisor(const struct store_entry *entry)
 
 int store_signal(const struct store_entry *entry, int number)
 {
+    siginfo_t stop = { .si_signo = SIGTERM, .si_code = SI_QUEUE, .si_value.sival_int = SIGNALS_STOP };
     cleanup_fd int process = -1;
     long pid = read_supervisor(entry);
 
@@ -330,6 +332,8 @@ int store_signal(const struct store_entry *entry, int number)
     /* While the lock is held the number is its own; the descriptor keeps it so. */
     if (process < 0 || !store_is_running(entry))
         return -ESRCH;
+    if (number == SIGNALS_STOP)
+        return pidfd_send_signal(process, SIGTERM, &stop, 0) < 0 ? -errno : 0;
     return pidfd_send_signal(process, number, NULL, 0) < 0 ? -errno : 0;
 }
 

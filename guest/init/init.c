@@ -177,11 +177,12 @@ static void serve(struct run *run)
 
 /* ---- its end -------------------------------------------------------------- */
 
-static void exec_failed(const struct job *job, int number)
+static void start_failed(const struct job *job, struct start_failure why)
 {
-    struct run_failed failed = { .failure = RUN_FAILED_EXEC, .number = (uint32_t)number };
+    struct run_failed failed = { .failure = why.failure, .number = (uint32_t)why.number };
 
-    channel_send(control, RUN_FAILED, &failed, sizeof(failed), job->arguments[0]);
+    channel_send(control, RUN_FAILED, &failed, sizeof(failed),
+                 why.failure == RUN_FAILED_DIRECTORY ? job->work_directory : job->arguments[0]);
 }
 
 static void tell_end(const struct run *run)
@@ -225,21 +226,29 @@ static int watch_children(void)
     return fd;
 }
 
+/* What the image wants to be there; what cannot be made of the one to start in is told as it is entered. */
+static void make_folders(const struct job *job, const struct user *user)
+{
+    for (uint32_t i = 0; i < job->head.folders; i++)
+        if (mounts_make_directory(job->folders[i], 0755) < 0)
+            init_failed(errno, "the image's VOLUME %s", job->folders[i]);
+    mounts_make_directory_for(job->work_directory, user->uid, user->gid);
+}
+
 static void run_job(const struct job *job)
 {
     static struct run run; /* its buffers are too large for the stack */
     struct user user;
-    int number;
+    struct start_failure failure;
 
     run.job = job;
     run.children = watch_children();
     user_find(job->user, "/etc", &user);
-    if (mounts_make_directory(job->work_directory, 0755) < 0)
-        init_failed(errno, "work directory %s", job->work_directory);
+    make_folders(job, &user);
     start_with_streams(&run, &user);
-    number = process_exec_result(&run.process);
-    if (number) {
-        exec_failed(job, number);
+    failure = process_exec_result(&run.process);
+    if (failure.number) {
+        start_failed(job, failure);
         return;
     }
     channel_send(control, RUN_STARTED, NULL, 0, NULL);

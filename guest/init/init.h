@@ -45,11 +45,12 @@ int channel_write(int fd, const void *bytes, size_t length);
 
 struct job {
     struct run_job head;
-    const char *host_name, *user, *work_directory;
+    const char *host_name, *user, *work_directory, *resolver;
     const char *layers[RUN_LAYERS_MAX]; /* file system of each, bottom first */
     struct volume {
         const char *target, *file_system;
     } volumes[RUN_VOLUMES_MAX];
+    const char *folders[RUN_FOLDERS_MAX];
     char **arguments, **environment;
 };
 
@@ -74,6 +75,8 @@ void mounts_output(void);
 
 /* mkdir -p of a path in the job's root that no symbolic link leads out of. */
 int mounts_make_directory(const char *path, mode_t mode);
+/* The same; the last of it, where it was not there, is the user's. */
+int mounts_make_directory_for(const char *path, uid_t uid, gid_t gid);
 
 /* ---- machine.c: host name, network, entropy ---- */
 
@@ -81,6 +84,13 @@ void machine_let_idle(void);
 void machine_seed(const uint8_t *seed, size_t length);
 void machine_set_clock(uint64_t nanoseconds);
 void machine_set_up(const struct job *job);
+
+/* ---- etc.c ---- */
+
+/* /etc/hosts and /etc/hostname in the folder ETC where they are missing or empty. */
+void etc_names(const char *etc, const char *host_name, uint32_t address);
+/* /etc/resolv.conf, over whatever there is. */
+void etc_resolver(const char *etc, uint32_t name_server, const char *rest);
 
 /* ---- cgroup.c: the job's group of processes ---- */
 
@@ -125,8 +135,12 @@ void process_spare(const char *score);
 /* Starts and ends a process as the job's will be, so that its like is known to the monitor: no job is there yet. */
 #define REHEARSAL "rehearsal"
 void process_rehearse(void);
-/* 0 once the command runs, else the errno of execve(2). */
-int process_exec_result(const struct process *process);
+/* Why the command does not run, a number of 0 once it does. */
+struct start_failure {
+    enum run_failure failure;
+    int number; /* errno */
+};
+struct start_failure process_exec_result(const struct process *process);
 
 /* ---- relay.c: bytes from one descriptor to another ---- */
 

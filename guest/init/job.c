@@ -42,12 +42,15 @@ static void read_text(struct job *job, struct text text)
     job->host_name = next_string(&text);
     job->user = next_string(&text);
     job->work_directory = next_string(&text);
+    job->resolver = next_string(&text);
     for (uint32_t i = 0; i < job->head.layers; i++)
         job->layers[i] = next_string(&text);
     for (uint32_t i = 0; i < job->head.volumes; i++) {
         job->volumes[i].target = next_string(&text);
         job->volumes[i].file_system = next_string(&text);
     }
+    for (uint32_t i = 0; i < job->head.folders; i++)
+        job->folders[i] = next_string(&text);
     job->arguments = next_list(&text, job->head.arguments);
     job->environment = next_list(&text, job->head.variables);
 }
@@ -67,6 +70,7 @@ bool job_receive(int control, struct job *job, bool *prepares)
         return false;
     if (job->head.text_length != header.length - sizeof(job->head) || job->head.layers == 0 ||
         job->head.layers > RUN_LAYERS_MAX || job->head.volumes > RUN_VOLUMES_MAX ||
+        job->head.folders > RUN_FOLDERS_MAX ||
         (job->head.arguments == 0 && !*prepares))
         init_failed(EPROTO, "the job is none");
     text = malloc(job->head.text_length); /* until the guest's end */

@@ -114,22 +114,6 @@ static bool set_gateway(int fd, uint32_t gateway)
     return ioctl(fd, SIOCADDRT, &route) == 0;
 }
 
-/* Over whatever the image has there, a link included. */
-static void write_resolver(uint32_t name_server)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address = { .s_addr = name_server };
-    int fd;
-
-    mounts_make_directory("/etc", 0755);
-    unlink("/etc/resolv.conf");
-    fd = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "nameserver %s\n",
-                          inet_ntop(AF_INET, &address, text, sizeof(text))) < 0)
-        init_failed(errno, "/etc/resolv.conf");
-    close(fd);
-}
-
 static void set_up_card(int fd, const struct run_job *head)
 {
     uint32_t length = head->prefix_length;
@@ -139,7 +123,6 @@ static void set_up_card(int fd, const struct run_job *head)
         !set_address(fd, SIOCSIFNETMASK, mask) || !set_up(fd, CARD) ||
         !set_gateway(fd, head->gateway))
         init_failed(errno, "the network card " CARD);
-    write_resolver(head->name_server);
 }
 
 void machine_set_up(const struct job *job)
@@ -148,6 +131,10 @@ void machine_set_up(const struct job *job)
 
     if (sethostname(job->host_name, strlen(job->host_name)) < 0)
         init_failed(errno, "host name %s", job->host_name);
+    mounts_make_directory("/etc", 0755);
+    etc_names("/etc", job->host_name, job->head.address);
+    if (job->head.address)
+        etc_resolver("/etc", job->head.name_server, job->resolver);
     if (fd < 0 && job->head.address)
         init_failed(errno, "the network");
     if (fd < 0)

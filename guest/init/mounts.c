@@ -83,6 +83,17 @@ int mounts_make_directory(const char *path, mode_t mode)
     return mkdir(copy, mode) < 0 && errno != EEXIST ? -1 : 0;
 }
 
+int mounts_make_directory_for(const char *path, uid_t uid, gid_t gid)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == 0)
+        return 0;
+    if (mounts_make_directory(path, 0755) < 0)
+        return -1;
+    return chown(path, uid, gid);
+}
+
 /* The path of virtio disk INDEX: vda to vdz, then vdaa. */
 static void disk_path(uint32_t index, char path[16])
 {

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,22 +99,44 @@ static bool become(const struct user *user)
            setuid(user->uid) == 0;
 }
 
+/* By links such as /dev/stdout a job opens its streams anew, for which they have to be its user's. */
+static void give_streams(const struct streams *streams, const struct user *user)
+{
+    const int fds[] = { streams->input, streams->output, streams->error };
+    struct stat status;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++)
+        if (fstat(fds[i], &status) == 0 && (S_ISFIFO(status.st_mode) || streams->terminal) &&
+            fchown(fds[i], user->uid, (gid_t)-1) < 0)
+            dprintf(STDERR_FILENO, "mote-init: a stream's owner: %s\n", strerror(errno));
+}
+
+/* Where root alone may enter it is entered as root, as container tools do; elsewhere root may be the one who may not. */
+static bool enter(const struct job *job, const struct user *user)
+{
+    bool entered = chdir(job->work_directory) == 0;
+
+    return become(user) && (entered || chdir(job->work_directory) == 0);
+}
+
 static _Noreturn void run(const struct job *job, const struct user *user,
                           const struct streams *streams, int status_fd)
 {
-    int number;
+    struct start_failure why = { .failure = RUN_FAILED_DIRECTORY };
     ssize_t written;
 
     process_spare("0");
     reset_signals();
-    if (take_streams(streams) && become(user) && chdir(job->work_directory) == 0) {
+    give_streams(streams, user);
+    if (take_streams(streams) && enter(job, user)) {
+        why.failure = RUN_FAILED_EXEC;
         environ = job->environment;
         setenv("HOME", user->home, 0);
         execvp(job->arguments[0], job->arguments);
     }
-    number = errno;
-    written = write(status_fd, &number, sizeof(number));
-    _exit(written == sizeof(number) ? 127 : 126);
+    why.number = errno;
+    written = write(status_fd, &why, sizeof(why));
+    _exit(written == sizeof(why) ? 127 : 126);
 }
 
 void process_spare(const char *score)
@@ -150,16 +173,16 @@ void process_start(const struct job *job, const struct user *user, struct proces
     }
 }
 
-int process_exec_result(const struct process *process)
+struct start_failure process_exec_result(const struct process *process)
 {
-    int number = 0;
+    struct start_failure why = { .number = 0 };
     ssize_t count;
 
     do
-        count = read(process->exec_status, &number, sizeof(number));
+        count = read(process->exec_status, &why, sizeof(why));
     while (count < 0 && errno == EINTR);
     close(process->exec_status);
-    return count == sizeof(number) ? number : 0;
+    return count == sizeof(why) ? why : (struct start_failure){ .number = 0 };
 }
 
 void process_rehearse(void)

@@ -37,7 +37,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define RUN_VERSION 2u
+#define RUN_VERSION 3u
 
 enum run_port {
     RUN_PORT_CONTROL = 1,
@@ -65,6 +65,7 @@ enum run_record_type {
 #define RUN_JOB_MAX (1u << 20)
 #define RUN_LAYERS_MAX 80u
 #define RUN_VOLUMES_MAX 16u
+#define RUN_FOLDERS_MAX 64u
 
 struct run_header {
     uint32_t type;
@@ -85,8 +86,9 @@ enum run_flags {
 
 /*
  * Text follows: strings with a NUL each, in this order: host name, user, work
- * directory, file system of each layer (bottom first), target of each volume
- * and its file system, argv, environment.  Disks are vda, vdb, … in the order
+ * directory, what resolv.conf has besides the name server, file system of each
+ * layer (bottom first), target of each volume and its file system, each folder
+ * that is to be there, argv, environment.  Disks are vda, vdb, … in the order
  * of layers, volumes, scratch.  A PREPARE has names that are empty, no argv and no
  * environment; its JOB names the same disks.
  */
@@ -100,12 +102,14 @@ struct run_job {
     uint64_t disk_limit;    /* bytes of the writable layer in memory; 0: half of the memory */
     uint16_t rows, columns; /* of the terminal */
     uint32_t text_length;
+    uint32_t folders;
+    uint32_t reserved;
     /* The network card, in network byte order; address 0: there is none. */
     uint32_t address, gateway, name_server, prefix_length;
     uint8_t seed[32]; /* for the random number generator */
     uint64_t clock;   /* ns since the epoch, when it was sent; 0: not told */
 };
-static_assert(sizeof(struct run_job) == 96, "as guest and host share it");
+static_assert(sizeof(struct run_job) == 104, "as guest and host share it");
 
 struct run_signal {
     uint32_t number; /* SIGKILL: to all of the job's processes */
@@ -118,6 +122,7 @@ struct run_window {
 enum run_failure {
     RUN_FAILED_SETUP = 1, /* the text tells what */
     RUN_FAILED_EXEC,      /* the command; the text names it */
+    RUN_FAILED_DIRECTORY, /* the one that it starts in; the text names it */
 };
 
 /* The text follows, without a NUL. */

@@ -13,6 +13,7 @@
 
 #define FIELDS_MAX 8
 #define LINE_SIZE 4096
+#define NAME_SIZE 256
 
 /* Digits only, and no more than an ID holds. */
 static bool read_id(const char *text, uint32_t *id)
@@ -57,8 +58,8 @@ static size_t read_line(FILE *file, char line[LINE_SIZE], char *fields[FIELDS_MA
     return count;
 }
 
-/* name:password:uid:gid:comment:home:shell.  False: not there. */
-static bool find_user(const char *folder, const char *name, struct user *user)
+/* name:password:uid:gid:comment:home:shell.  False: not there.  NAME may be a number, and becomes the user's name. */
+static bool find_user(const char *folder, char name[NAME_SIZE], struct user *user)
 {
     char line[LINE_SIZE], *fields[FIELDS_MAX];
     FILE *file = open_file(folder, "passwd");
@@ -76,6 +77,7 @@ static bool find_user(const char *folder, const char *name, struct user *user)
         user->uid = uid;
         user->gid = gid;
         snprintf(user->home, sizeof(user->home), "%s", fields[5]);
+        snprintf(name, NAME_SIZE, "%s", fields[0]);
         found = true;
     }
     fclose(file);
@@ -126,17 +128,32 @@ static void add_memberships(const char *folder, const char *name, struct user *u
     fclose(file);
 }
 
-void user_find(const char *spec, const char *folder, struct user *user)
+/* By name, else by number, which needs no entry. */
+static gid_t group_named(const char *folder, const char *name)
 {
-    char name[256];
-    const char *colon = strchr(spec, ':');
-    const char *group = colon ? colon + 1 : NULL;
+    gid_t gid;
     uint32_t id;
 
+    if (find_group(folder, name, &gid))
+        return gid;
+    if (!read_id(name, &id))
+        init_failed(0, "group %s: is not in the image's /etc/group; give a number or a name from "
+                    "there", name);
+    return id;
+}
+
+void user_find(const char *spec, const char *folder, struct user *user)
+{
+    char name[NAME_SIZE];
+    size_t length = strcspn(spec, ":");
+    const char *group = spec[length] && spec[length + 1] ? spec + length + 1 : NULL;
+    uint32_t id;
+    bool found;
+
     *user = (struct user){ .home = "/" };
-    snprintf(name, sizeof(name), "%.*s", (int)(colon ? (size_t)(colon - spec) : strlen(spec)),
-             spec);
-    if (!find_user(folder, name[0] ? name : "0", user) && name[0]) {
+    snprintf(name, sizeof(name), "%.*s", length ? (int)length : 1, length ? spec : "0");
+    found = find_user(folder, name, user);
+    if (!found) {
         /* A number needs no entry; its group is then 0, as container tools have it. */
         if (!read_id(name, &id))
             init_failed(0, "user %s: is not in the image's /etc/passwd; give a number or a name "
@@ -145,12 +162,9 @@ void user_find(const char *spec, const char *folder, struct user *user)
     }
     if (user->uid == 0 && strcmp(user->home, "/") == 0)
         strcpy(user->home, "/root");
-    if (group && read_id(group, &id))
-        user->gid = id;
-    else if (group && !find_group(folder, group, &user->gid))
-        init_failed(0, "group %s: is not in the image's /etc/group; give a number or a name from "
-                    "there", group);
+    if (group)
+        user->gid = group_named(folder, group);
     user->groups[user->group_count++] = user->gid;
-    if (!group)
-        add_memberships(folder, name[0] ? name : "root", user);
+    if (!group && found)
+        add_memberships(folder, name, user);
 }

@@ -74,7 +74,8 @@ static void test_configuration(void **state)
     assert_string_equal(json_object_to_json_string_ext(config->run, JSON_C_TO_STRING_PLAIN |
                                                                         JSON_C_TO_STRING_NOSLASHESCAPE),
                         "{\"entrypoint\":[\"/a\",\"b\\\"\"],\"cmd\":[],\"env\":[\"A=1\"],"
-                        "\"user\":\"7:8\",\"working_dir\":\"\"}");
+                        "\"user\":\"7:8\",\"working_dir\":\"\",\"stop_signal\":\"\",\"volumes\":[],"
+                        "\"health_check\":false}");
     json_object_put(config->run);
     free(config);
 }
@@ -95,7 +96,13 @@ static void test_bad_configurations(void **state)
         { "{" ROOTFS ",\"config\":{\"Env\":[{}]}}", "Env: has an element that is no text" },
         { "{" ROOTFS ",\"config\":{\"User\":[]}}", "User: is no text" },
         { "{" ROOTFS ",\"config\":{\"User\":\"a\\u0000b\"}}", "has a NUL character" },
+        { "{" ROOTFS ",\"config\":{\"StopSignal\":3}}", "StopSignal: is no text" },
+        { "{" ROOTFS ",\"config\":{\"Volumes\":[\"/data\"]}}", "Volumes: is no object" },
+        { "{" ROOTFS ",\"config\":{\"Volumes\":{\"data\":{}}}}", "is no path from the root" },
+        { "{" ROOTFS ",\"config\":{\"Healthcheck\":true}}", "Healthcheck: is no object" },
+        { "{" ROOTFS ",\"config\":{\"Healthcheck\":{\"Test\":[1]}}}", "Test: has an element that is no text" },
         { "{" ROOTFS ",\"os\":\"windows\"}", "is for windows/" },
+        { "{" ROOTFS ",\"os\":\"windows\"}", "build or fetch the image for that" },
         { "{" ROOTFS ",\"architecture\":\"vax\"}", "is for linux/vax" },
     };
     struct image_config *config = calloc(1, sizeof(*config));
@@ -109,6 +116,36 @@ static void test_bad_configurations(void **state)
         if (!strstr(error.message, bad[i].why))
             fail_msg("'%s' is not in '%s'", bad[i].why, error.message);
     }
+    free(config);
+}
+
+/* What is in use for this host's, and what a run is told of a configuration. */
+static void test_words_of_configurations(void **state)
+{
+    static const char *const words[][2] = {
+        { "amd64", "x86_64" }, { "amd64", "x86-64" }, { "amd64", "AMD64" }, { "arm64", "aarch64" },
+    };
+    struct image_config *config = calloc(1, sizeof(*config));
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        assert_int_equal(image_is_for_host("Linux", words[i][1]),
+                         strcmp(words[i][0], image_architecture()) == 0);
+    assert_true(image_is_for_host(NULL, NULL));
+    assert_true(image_is_for_host("", ""));
+    assert_false(image_is_for_host("linux", "386"));
+    assert_int_equal(read_config(config, "{" ROOTFS ",\"config\":{\"StopSignal\":\"SIGQUIT\",\"Volumes\":"
+                                 "{\"/data\":{}},\"Labels\":{\"a\":\"b\"},\"ExposedPorts\":{\"80/tcp\":{}},"
+                                 "\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}}}", &error), 0);
+    assert_non_null(strstr(json_object_to_json_string_ext(config->run, JSON_C_TO_STRING_NOSLASHESCAPE),
+                           "\"stop_signal\":\"SIGQUIT\",\"volumes\":[\"/data\"],\"health_check\":true"));
+    json_object_put(config->run);
+    assert_int_equal(read_config(config, "{" ROOTFS ",\"config\":{\"Volumes\":null,\"Healthcheck\":"
+                                 "{\"Test\":[\"NONE\"]}}}", &error), 0);
+    assert_non_null(strstr(json_object_to_json_string_ext(config->run, JSON_C_TO_STRING_PLAIN),
+                           "\"stop_signal\":\"\",\"volumes\":[],\"health_check\":false"));
+    json_object_put(config->run);
     free(config);
 }
 
@@ -184,6 +221,12 @@ static void test_choice_by_platform(void **state)
              "\"digest\":\"" D3 "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"%s\"}}]}",
              own, own);
     assert_int_equal(chosen(text, NULL, false, &error), 0x33);
+    /* Of variants alone the one that asks the least of the processor. */
+    snprintf(text, sizeof(text), "{\"manifests\":[{" MANIFEST "\"digest\":\"" D1 "\",\"platform\":"
+             "{\"os\":\"linux\",\"architecture\":\"%s\",\"variant\":\"v3\"}},{" MANIFEST
+             "\"digest\":\"" D3 "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"%s\","
+             "\"variant\":\"v2\"}}]}", own, own);
+    assert_int_equal(chosen(text, NULL, false, &error), 0x33);
     snprintf(text, sizeof(text), "{\"manifests\":[{" MANIFEST "\"digest\":\"" D1 "\""
              PLATFORM("linux", "vax") "},{\"mediaType\":\"x/y\",\"digest\":\"" D2 "\"}]}");
     assert_int_equal(chosen(text, NULL, false, &error), 0);
@@ -217,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_configuration),
         cmocka_unit_test(test_bad_configurations),
+        cmocka_unit_test(test_words_of_configurations),
         cmocka_unit_test(test_too_many_layers),
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_choice_by_platform),

@@ -2,6 +2,7 @@
 /* Parts of the guest's init that read what an image or a job has made: users, and /output as an archive. */
 #include "guest/init/init.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
+#include "tests/support/encoded_job.h"
 #include "tests/support/own_directory.h"
 
 static jmp_buf failed;
@@ -62,6 +64,7 @@ static const char *const group =
     "nobody:x:65534:\n"
     "broken:x:zz:user\n"
     "almost:x:3000:users\n"
+    "number:x:5000:777\n"
     "last:x:4000:user";
 
 static void find(const char *spec, struct user *user)
@@ -99,6 +102,16 @@ static void test_users(void **state)
     assert_int_equal(user.groups[2], 4000);
     find("1000", &user);
     assert_int_equal(user.uid, 1000); /* the first that fits, by name or by number */
+    assert_int_equal(user.group_count, 3); /* with the groups of that user */
+    assert_int_equal(user.groups[1], 2000);
+    find("user:", &user);
+    assert_int_equal(user.group_count, 3);
+    find("1000:0", &user);
+    assert_int_equal(user.gid, 0);
+    assert_int_equal(user.group_count, 1);
+    find("777", &user); /* a number without an entry has none, whatever a group's members are called */
+    assert_int_equal(user.gid, 0);
+    assert_int_equal(user.group_count, 1);
     find("user:extra", &user);
     assert_int_equal(user.gid, 2000);
     assert_int_equal(user.group_count, 1);
@@ -118,6 +131,128 @@ static void test_users(void **state)
     expect_failure("minus", "is not in");
     expect_failure("user:none", "group none");
     expect_failure("4294967295", "is not in");
+}
+
+static void expect_text(const char *name, const char *text)
+{
+    char path[256], found[1024];
+    int fd;
+    ssize_t length;
+
+    snprintf(path, sizeof(path), "%s/%s", directory.path, name);
+    fd = open(path, O_RDONLY | O_NOFOLLOW);
+    length = read(fd, found, sizeof(found) - 1);
+    assert_true(length >= 0);
+    found[length] = '\0';
+    assert_string_equal(found, text);
+    close(fd);
+}
+
+/* What the image has is kept, but for what is empty or leads nowhere; never is a link followed. */
+/* A job of LENGTH bytes that the host sent; false: it is refused, which `failure` tells. */
+static bool receive(const uint8_t *bytes, size_t length, struct job *job, bool *prepares)
+{
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(write(ends[0], bytes, length), (ssize_t)length);
+    close(ends[0]);
+    if (setjmp(failed))
+        return false;
+    assert_true(job_receive(ends[1], job, prepares));
+    close(ends[1]);
+    return true;
+}
+
+/* The text is the job's until the guest's end, and begins with the host's name. */
+static void release_job(struct job *job)
+{
+    union {
+        const char *text;
+        char *owned;
+    } text = { job->host_name };
+
+    free(text.owned);
+    free(job->arguments);
+    free(job->environment);
+}
+
+static void test_a_job_from_the_host(void **state)
+{
+    (void)state;
+    for (int prepare = 0; prepare < 2; prepare++) {
+        size_t length;
+        uint8_t *bytes = encoded_job(prepare, &length);
+        struct job job;
+        bool prepares;
+
+        assert_non_null(bytes);
+        if (!receive(bytes, length, &job, &prepares))
+            fail_msg("%s", failure);
+        free(bytes);
+        assert_int_equal(prepares, prepare);
+        assert_int_equal(job.head.layers, 3);
+        assert_string_equal(job.layers[2], "squashfs");
+        assert_string_equal(job.volumes[1].target, "/w");
+        assert_string_equal(job.volumes[1].file_system, "ext4");
+        assert_string_equal(job.host_name, prepare ? "" : "host");
+        assert_string_equal(job.work_directory, prepare ? "" : "/work");
+        assert_string_equal(job.resolver, prepare ? "" : "search a\n");
+        assert_int_equal(job.head.folders, prepare ? 0 : 2);
+        assert_int_equal(job.head.arguments, prepare ? 0 : 3);
+        if (!prepare) {
+            assert_string_equal(job.folders[1], "/more/deep");
+            assert_string_equal(job.arguments[2], "last");
+            assert_string_equal(job.environment[0], "A=1");
+            assert_null(job.environment[1]);
+        }
+        release_job(&job);
+    }
+}
+
+/* One that the host would not send is none. */
+static void test_a_job_that_is_none(void **state)
+{
+    size_t length;
+    uint8_t *bytes = encoded_job(0, &length);
+    struct run_job head;
+    struct job job;
+    bool prepares;
+
+    (void)state;
+    memcpy(&head, bytes + sizeof(struct run_header), sizeof(head));
+    head.folders = RUN_FOLDERS_MAX + 1;
+    memcpy(bytes + sizeof(struct run_header), &head, sizeof(head));
+    assert_false(receive(bytes, length, &job, &prepares));
+    assert_non_null(strstr(failure, "the job is none"));
+    free(bytes);
+}
+
+static void test_names(void **state)
+{
+    char path[256];
+
+    (void)state;
+    etc_names(directory.path, "box", 0);
+    expect_text("hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tbox\n");
+    expect_text("hostname", "box\n");
+    write_text("hosts", "1.2.3.4 mine\n");
+    write_text("hostname", "");
+    etc_names(directory.path, "other", htonl(0x0a00020f));
+    expect_text("hosts", "1.2.3.4 mine\n");
+    expect_text("hostname", "other\n");
+    snprintf(path, sizeof(path), "%s/hosts", directory.path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/nowhere/hosts", path), 0);
+    etc_names(directory.path, "box", htonl(0x0a00020f));
+    expect_text("hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.2.15\tbox\n");
+    snprintf(path, sizeof(path), "%s/resolv.conf", directory.path);
+    assert_int_equal(symlink("hosts", path), 0);
+    etc_resolver(directory.path, htonl(0x0a000203), "search a.b\noptions ndots:2\n");
+    expect_text("resolv.conf", "search a.b\noptions ndots:2\nnameserver 10.0.2.3\n");
+    expect_text("hostname", "other\n");
+    /* A root that has no place for them goes without. */
+    etc_names("/nowhere/etc", "box", 0);
 }
 
 static void test_no_files(void **state)
@@ -244,6 +379,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
+        cmocka_unit_test(test_a_job_from_the_host),
+        cmocka_unit_test(test_a_job_that_is_none),
         cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_archive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty_folder, set_up, tear_down),

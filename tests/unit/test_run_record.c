@@ -223,7 +223,11 @@ static void test_values(void **state)
     }
     set_up(NULL);
     put_hello();
-    put_failed(3, 0, "");
+    put_failed(RUN_FAILED_DIRECTORY, 20, "/srv");
+    assert_int_equal(read_all(), 0);
+    set_up(NULL);
+    put_hello();
+    put_failed(4, 0, "");
     assert_int_equal(read_all(), -EPROTO);
     set_up(NULL);
     put_hello();

@@ -13,6 +13,7 @@
 #include "tests/support/test_tool.h"
 #include "vmm/cleanup.h"
 #include "vmm/run/env_file.h"
+#include "vmm/run/resolver.h"
 #include "vmm/run/run_options.h"
 
 static void test_durations(void **state)
@@ -135,6 +136,7 @@ static void test_env_file(void **state)
     struct text_list list = { .count = 0 };
     struct error error = ERROR_INIT;
     char path[128];
+    static const char marked[] = "\xef\xbb\xbfMARK=1\r\n\xef\xbb\xbfSECOND=2\n", wide[] = "\xff\xfe" "A\0=\0";
     const char *text = "# comment\n\n  \t\nA=1\r\n  B=two words  \nA=\"3\"\nlast=no newline";
 
     (void)state;
@@ -146,6 +148,16 @@ static void test_env_file(void **state)
     assert_string_equal(text_list_variable(&list, "A"), "\"3\"");
     assert_string_equal(text_list_variable(&list, "B"), "two words  ");
     assert_string_equal(text_list_variable(&list, "last"), "no newline");
+    /* Of other systems' editors: a mark before the first line means nothing, elsewhere it is a name's. */
+    test_directory_write(&directory, "env", marked, sizeof(marked) - 1);
+    assert_int_equal(env_add_file(&list, path, &error), 0);
+    assert_string_equal(text_list_variable(&list, "MARK"), "1");
+    assert_string_equal(text_list_variable(&list, "\xef\xbb\xbfSECOND"), "2");
+    test_directory_write(&directory, "env", marked, 3);
+    assert_int_equal(env_add_file(&list, path, &error), 0);
+    test_directory_write(&directory, "env", wide, sizeof(wide) - 1);
+    assert_int_equal(env_add_file(&list, path, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "is UTF-16; save it as UTF-8"));
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         test_directory_write(&directory, "env", bad[i].text, strlen(bad[i].text));
         assert_int_equal(env_add_file(&list, path, &error), -EINVAL);
@@ -163,14 +175,15 @@ static void test_env_file(void **state)
 /* What the guest's init reads: counts and strings agree, and the seed is never the same. */
 static void test_job_record(void **state)
 {
-    struct text_list arguments = { .count = 0 }, environment = { .count = 0 };
+    struct text_list arguments = { .count = 0 }, environment = { .count = 0 }, folders = { .count = 0 };
     struct error error = ERROR_INIT;
     struct job job = {
-        .host_name = "h", .user = "u", .work_directory = "/w", .layer_count = 2,
+        .host_name = "h", .user = "u", .work_directory = "/w", .resolver = "search a\n",
+        .folders = &folders, .layer_count = 2,
         .layers = { "erofs", "ext4" }, .volume_count = 1, .volumes = { { "/v", "squashfs" } },
         .arguments = &arguments, .environment = &environment,
     };
-    static const char text[] = "h\0u\0/w\0erofs\0ext4\0/v\0squashfs\0echo\0\0A=1";
+    static const char text[] = "h\0u\0/w\0search a\n\0erofs\0ext4\0/v\0squashfs\0/data\0echo\0\0A=1";
     cleanup_free uint8_t *one = NULL, *other = NULL;
     struct run_header header;
     struct run_job head, head2;
@@ -180,6 +193,7 @@ static void test_job_record(void **state)
     assert_int_equal(text_list_add(&arguments, "echo", &error), 0);
     assert_int_equal(text_list_add(&arguments, "", &error), 0);
     assert_int_equal(text_list_add(&environment, "A=1", &error), 0);
+    assert_int_equal(text_list_add(&folders, "/data", &error), 0);
     assert_int_equal(job_encode(&job, &one, &length, &error), 0);
     memcpy(&header, one, sizeof(header));
     memcpy(&head, one + sizeof(header), sizeof(head));
@@ -188,6 +202,7 @@ static void test_job_record(void **state)
     assert_int_equal(head.layers, 2);
     assert_int_equal(head.volumes, 1);
     assert_int_equal(head.arguments, 2);
+    assert_int_equal(head.folders, 1);
     assert_int_equal(head.variables, 1);
     assert_int_equal(head.text_length, sizeof(text));
     assert_int_equal(length, sizeof(header) + sizeof(head) + sizeof(text));
@@ -197,6 +212,7 @@ static void test_job_record(void **state)
     assert_memory_not_equal(head.seed, head2.seed, sizeof(head.seed));
     text_list_release(&arguments);
     text_list_release(&environment);
+    text_list_release(&folders);
 }
 
 /* A template's guest hears of the disks, and of nothing that is one job's alone. */
@@ -207,11 +223,12 @@ static void test_prepare_record(void **state)
     struct job job = {
         .head = { .flags = RUN_STDIN | RUN_OUTPUT, .pids_max = 7, .disk_limit = 4096, .rows = 25,
                   .address = 1 },
-        .host_name = "secret", .user = "secret", .work_directory = "/secret", .layer_count = 1,
+        .host_name = "secret", .user = "secret", .work_directory = "/secret", .resolver = "secret",
+        .folders = &arguments, .layer_count = 1,
         .layers = { "erofs" }, .volume_count = 1, .volumes = { { "/v", "squashfs" } },
         .arguments = &arguments, .environment = &environment,
     };
-    static const char text[] = "\0\0\0erofs\0/v\0squashfs";
+    static const char text[] = "\0\0\0\0erofs\0/v\0squashfs";
     static const uint8_t no_seed[32];
     cleanup_free uint8_t *bytes = NULL;
     struct run_header header;
@@ -227,7 +244,7 @@ static void test_prepare_record(void **state)
     assert_int_equal(header.type, RUN_PREPARE);
     assert_int_equal(length, sizeof(header) + sizeof(head) + sizeof(text));
     assert_memory_equal(bytes + sizeof(header) + sizeof(head), text, sizeof(text));
-    assert_int_equal(head.flags | head.pids_max | head.rows | head.address | head.arguments, 0);
+    assert_int_equal(head.flags | head.pids_max | head.rows | head.address | head.arguments | head.folders, 0);
     assert_int_equal(head.disk_limit, 4096);
     assert_int_equal(head.clock, 0);
     assert_memory_equal(head.seed, no_seed, sizeof(no_seed));
@@ -269,6 +286,95 @@ static void test_job_too_large(void **state)
     text_list_release(&arguments);
 }
 
+/* As podman reads it: an array of words, or one word whatever is in it. */
+static void test_entrypoints(void **state)
+{
+    static const struct {
+        const char *text, *words[4];
+    } cases[] = {
+        { "sh", { "sh" } }, { "sh -c", { "sh -c" } }, { "", { NULL } }, { "[]", { NULL } }, { "[", { "[" } },
+        { "[\"sh\",\"-c\"]", { "sh", "-c" } }, { " [\"sh\"]", { " [\"sh\"]" } },
+        { "[\"a\",\"\",\"b c\"]", { "a", "", "b c" } }, { "[1]", { "[1]" } }, { "[\"a\",null]", { "[\"a\",null]" } },
+        { "['a']", { "['a']" } }, { "[\"a\"]x", { "[\"a\"]x" } }, { "[\"a\\u0000b\"]", { "[\"a\\u0000b\"]" } },
+        { "[[\"a\"]]", { "[[\"a\"]]" } }, { "[[[[[[[[", { "[[[[[[[[" } }, { "{}", { "{}" } }, { "[\"a\"", { "[\"a\"" } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct text_list words = { .count = 0 };
+        struct error error = ERROR_INIT;
+        size_t count = 0;
+
+        assert_int_equal(run_entrypoint_parse(cases[i].text, &words, &error), 0);
+        while (count < 4 && cases[i].words[count])
+            count++;
+        if (words.count != count)
+            fail_msg("%s: %zu words", cases[i].text, words.count);
+        for (size_t j = 0; j < count; j++)
+            assert_string_equal(words.items[j], cases[i].words[j]);
+        text_list_release(&words);
+    }
+}
+
+static void test_networks(void **state)
+{
+    static const char *const bad[] = {
+        "", "users", "none,local", "user,", "user,lan", "user,local,", "user,,local", "user,local,x",
+        "user,private", "user,forward=tcp:1:1", "user ,local",
+    };
+    struct error error = ERROR_INIT;
+    const char *words;
+    unsigned int net;
+
+    (void)state;
+    assert_int_equal(run_net_parse("none", &net, &words, &error), 0);
+    assert_int_equal(net, RUN_NET_NONE);
+    assert_int_equal(run_net_parse("user", &net, &words, &error), 0);
+    assert_int_equal(net, RUN_NET_USER);
+    assert_string_equal(words, "");
+    assert_int_equal(run_net_parse("user,local,link-local,host-loopback", &net, &words, &error), 0);
+    assert_string_equal(words, ",local,link-local,host-loopback");
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        if (run_net_parse(bad[i], &net, &words, &error) != -EINVAL)
+            fail_msg("'%s' was taken", bad[i]);
+        assert_non_null(strstr(error.message, "is unknown; give"));
+    }
+}
+
+static void test_resolvers(void **state)
+{
+    static const struct {
+        const char *text, *lines;
+    } cases[] = {
+        { "", "" },
+        { "nameserver 1.1.1.1\n", "" },
+        { "search a.b c.d\noptions ndots:2  edns0 \n", "search a.b c.d\noptions ndots:2  edns0\n" },
+        { "domain a\nsearch b\r\n", "search b\n" },
+        { "search .\noptions\n", "" },
+        { "#search a\n search b\nsearchx c\n", "" },
+        { "search a\x1b[2J\noptions rotate", "options rotate\n" },
+    };
+    struct test_directory directory;
+    char path[128];
+
+    (void)state;
+    test_directory_create(&directory);
+    snprintf(path, sizeof(path), "%s/resolv.conf", directory.path);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        cleanup_free char *lines = NULL;
+        struct error error = ERROR_INIT;
+
+        test_directory_write(&directory, "resolv.conf", cases[i].text, strlen(cases[i].text));
+        assert_int_equal(resolver_read(path, &lines, &error), 0);
+        assert_string_equal(lines, cases[i].lines);
+        free(lines);
+        lines = NULL;
+        assert_int_equal(resolver_read("/nowhere/resolv.conf", &lines, &error), 0);
+        assert_string_equal(lines, "");
+    }
+    test_directory_remove(&directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,7 +382,8 @@ int main(void)
         cmocka_unit_test(test_ports),     cmocka_unit_test(test_variables),
         cmocka_unit_test(test_env_file),  cmocka_unit_test(test_job_record),
         cmocka_unit_test(test_prepare_record), cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_job_too_large),
+        cmocka_unit_test(test_job_too_large),  cmocka_unit_test(test_entrypoints),
+        cmocka_unit_test(test_networks),       cmocka_unit_test(test_resolvers),
     };
 
     return cmocka_run_group_tests_name("run values", tests, NULL, NULL);

@@ -9,11 +9,13 @@
  */
 
 #include <json-c/json_object.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vmm/error.h"
 #include "vmm/images/digest.h"
 
+#define IMAGE_VOLUMES_MAX 64 /* as RUN_FOLDERS_MAX */
 #define IMAGE_LAYERS_MAX 500 /* overlayfs stacks no more */
 
 struct image_config {
@@ -31,5 +33,7 @@ int image_config_read(struct image_config *config, const char *name, const void 
 
 /* This host's architecture as images name it: "amd64". */
 const char *image_architecture(void);
+/* Whether an image that names SYSTEM and ARCHITECTURE, in one of the ways that are in use, is for this host; NULL and "" fit. */
+bool image_is_for_host(const char *system, const char *architecture);
 
 #endif

@@ -113,17 +113,24 @@ static int read_choice(const char *name, struct json_object *object, struct choi
     return 0;
 }
 
-/* How well this host can run it: 0 not at all, 3 best. */
+/*
+ * How well this host can run it: 0 not at all, 9 best.  Without a variant it asks the
+ * least of the processor, and of v1, v2, … the lower one less.
+ */
 static int rank(const struct choice *choice)
 {
+    const char *variant = choice->variant;
+
     if (choice->descriptor.media != MEDIA_INDEX && choice->descriptor.media != MEDIA_MANIFEST)
         return 0;
     if (!choice->architecture)
         return 1; /* the configuration will tell */
-    if ((choice->system && strcmp(choice->system, "linux") != 0) ||
-        strcmp(choice->architecture, image_architecture()) != 0)
+    if (!image_is_for_host(choice->system, choice->architecture))
         return 0;
-    return choice->variant ? 2 : 3; /* without one, it asks the least of the processor */
+    if (!variant || !variant[0])
+        return 9;
+    return variant[0] == 'v' && variant[1] >= '1' && variant[1] <= '6' && !variant[2] ? '9' - variant[1]
+                                                                                     : 2;
 }
 
 /* Of a layout with several images, "latest" is the one that goes without saying, as for docker. */

@@ -38,6 +38,9 @@ static struct json_object *empty_result(void)
     json_object_object_add(config, "env", json_object_new_array());
     json_object_object_add(config, "user", json_object_new_string(""));
     json_object_object_add(config, "working_dir", json_object_new_string(""));
+    json_object_object_add(config, "stop_signal", json_object_new_string(""));
+    json_object_object_add(config, "volumes", json_object_new_array());
+    json_object_object_add(config, "health_check", json_object_new_boolean(false));
     json_object_object_add(result, "layers", json_object_new_array());
     json_object_object_add(result, "config", config);
     return result;

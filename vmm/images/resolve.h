@@ -8,7 +8,8 @@
  *
  *   { "layers": [ { "path": …, "digest": "sha256:…", "format": "erofs" } … ],
  *     "config": { "entrypoint": […], "cmd": […], "env": ["NAME=VALUE"…], "user": "…",
- *                 "working_dir": "…" } }
+ *                 "working_dir": "…", "stop_signal": "…", "volumes": ["/PATH"…],
+ *                 "health_check": true|false } }
  *
  * The bottom layer comes first.  A disk image of the user's own has no digest.
  * A folder or disk image has an empty configuration.

@@ -276,6 +276,10 @@ static void job_failed(struct supervisor *supervisor, const struct record *recor
         supervisor_complain(supervisor, "the guest could not make ready for the job: %s%s%s", record->text,
                   number ? ": " : "", number ? strerror(number) : "");
         supervisor_end(supervisor, CAUSE_NOT_STARTED, STATUS_FAILED);
+    } else if (record->failed.failure == RUN_FAILED_DIRECTORY) {
+        supervisor_complain(supervisor, "working directory %s: %s; give another by --workdir",
+                            record->text, strerror(number));
+        supervisor_end(supervisor, CAUSE_NOT_STARTED, STATUS_NOT_EXECUTABLE);
     } else if (number == ENOENT || number == ENOTDIR) {
         supervisor_complain(supervisor, "%s: is not found in the root file system; give its path or check --rootfs "
                   "and PATH", command);

@@ -217,15 +217,19 @@ static int read_text(struct json_object *config, const char *name, char **text,
 int image_read_config(struct json_object *answer, struct image_config *config,
                       struct error *error)
 {
-    struct json_object *object;
+    struct json_object *object, *check;
     int result;
 
     if (!json_object_object_get_ex(answer, "config", &object))
         return 0;
+    config->health_check = json_object_object_get_ex(object, "health_check", &check) &&
+                           json_object_get_boolean(check);
     if ((result = read_list(object, "entrypoint", &config->entrypoint, error)) < 0 ||
         (result = read_list(object, "cmd", &config->command, error)) < 0 ||
         (result = read_list(object, "env", &config->environment, error)) < 0 ||
         (result = read_text(object, "user", &config->user, error)) < 0 ||
+        (result = read_list(object, "volumes", &config->volumes, error)) < 0 ||
+        (result = read_text(object, "stop_signal", &config->stop_signal, error)) < 0 ||
         (result = read_text(object, "working_dir", &config->work_directory, error)) < 0)
         return result;
     return 0;

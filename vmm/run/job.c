@@ -95,12 +95,15 @@ static void put_text(struct text *text, const struct job *job)
     put(text, job->host_name);
     put(text, job->user);
     put(text, job->work_directory);
+    put(text, job->resolver ? job->resolver : "");
     for (size_t i = 0; i < job->layer_count; i++)
         put(text, job->layers[i]);
     for (size_t i = 0; i < job->volume_count; i++) {
         put(text, job->volumes[i].target);
         put(text, job->volumes[i].file_system);
     }
+    if (job->folders)
+        put_list(text, job->folders);
     put_list(text, job->arguments);
     put_list(text, job->environment);
 }
@@ -121,6 +124,7 @@ static int encode(enum run_record_type type, const struct job *job, const struct
     head.volumes = (uint32_t)job->volume_count;
     head.arguments = (uint32_t)job->arguments->count;
     head.variables = (uint32_t)job->environment->count;
+    head.folders = job->folders ? (uint32_t)job->folders->count : 0;
     head.text_length = (uint32_t)text.length;
     header.length = (uint32_t)(sizeof(head) + text.length);
     record = malloc(sizeof(header) + header.length);
@@ -154,6 +158,8 @@ int job_encode_prepare(const struct job *job, uint8_t **bytes, size_t *length,
     struct job prepare = *job;
 
     prepare.host_name = prepare.user = prepare.work_directory = "";
+    prepare.resolver = "";
+    prepare.folders = NULL;
     prepare.arguments = prepare.environment = &none;
     return encode(RUN_PREPARE, &prepare, &head, bytes, length, error);
 }

@@ -33,6 +33,8 @@ struct job_volume {
 struct job {
     struct run_job head; /* counts, seed and text_length are filled in by job_encode() */
     const char *host_name, *user, *work_directory;
+    const char *resolver; /* lines of resolv.conf beside the name server */
+    const struct text_list *folders; /* that are to be there; or NULL */
     size_t layer_count, volume_count;
     const char *layers[RUN_LAYERS_MAX]; /* file system of each, bottom first */
     struct job_volume volumes[RUN_VOLUMES_MAX];

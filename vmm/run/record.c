@@ -59,7 +59,8 @@ static bool take_values(const uint8_t *payload, size_t length, struct record *re
         copy_text(record->text, payload + sizeof(record->failed),
                   length - sizeof(record->failed));
         return (record->failed.failure == RUN_FAILED_SETUP ||
-                record->failed.failure == RUN_FAILED_EXEC) && record->failed.number < 4096;
+                record->failed.failure == RUN_FAILED_EXEC ||
+                record->failed.failure == RUN_FAILED_DIRECTORY) && record->failed.number < 4096;
     case RUN_ENDED:
         memcpy(&record->ended, payload, sizeof(record->ended));
         return record->ended.exited <= 1 &&

@@ -28,6 +28,12 @@ static int refuse(const char *option, const char *path, int number, struct error
     }
 }
 
+/* Of what was found to be no image: -v ./app.conf:/etc/app.conf:ro, as other tools take it. */
+static bool is_one_file(const char *option, const struct stat *status, const struct error *error)
+{
+    return strcmp(option, "volume") == 0 && S_ISREG(status->st_mode) && error->number == ENODATA;
+}
+
 /* A raw image with a file system that the guest will know. */
 static int open_image(struct rootfs_disk *disk, const char *option, const char *path,
                       struct error *error)
@@ -44,7 +50,10 @@ static int open_image(struct rootfs_disk *disk, const char *option, const char *
                          "one of these", option, path);
     snprintf(name, sizeof(name), "--%s %s", option, path);
     if (disk_format_detect(fd, name, &format, error) < 0)
-        return -error->number;
+        return is_one_file(option, &status, error)
+                   ? error_set(error, EINVAL, "--%s %s: is one file, and folders alone can be shared; "
+                               "name the folder that it is in", option, path)
+                   : -error->number;
     disk->path = strdup(path);
     if (!disk->path)
         return error_system(error, ENOMEM, "--%s", option);
@@ -136,6 +145,8 @@ void rootfs_release(struct rootfs *rootfs)
     text_list_release(&rootfs->config.entrypoint);
     text_list_release(&rootfs->config.command);
     text_list_release(&rootfs->config.environment);
+    text_list_release(&rootfs->config.volumes);
+    free(rootfs->config.stop_signal);
     free(rootfs->config.user);
     free(rootfs->config.work_directory);
     *rootfs = (struct rootfs){ .layer_count = 0 };

@@ -27,8 +27,9 @@ struct rootfs_disk {
 
 /* What an image wants of its container; empty where it does not say. */
 struct image_config {
-    struct text_list entrypoint, command, environment;
-    char *user, *work_directory;
+    struct text_list entrypoint, command, environment, volumes;
+    char *user, *work_directory, *stop_signal;
+    bool health_check; /* there is one, which nobody runs */
 };
 
 struct rootfs {

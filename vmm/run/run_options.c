@@ -9,6 +9,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/kept_output.h"
 #include "vmm/options.h"
+#include "vmm/signals.h"
 #include "vmm/sandbox/sandbox_options.h"
 #include "vmm/run/env_file.h"
 #include "vmm/store.h"
@@ -90,6 +91,29 @@ static int set_output(void *target, const struct option_row *row, const char *va
     return run_output_parse(value, &options->output, &options->output_merge, error);
 }
 
+static int set_entrypoint(void *target, const struct option_row *row, const char *value,
+                          struct error *error)
+{
+    struct run_options *options = target;
+
+    (void)row;
+    options->entrypoint_given = true;
+    text_list_release(&options->entrypoint);
+    return run_entrypoint_parse(value, &options->entrypoint, error);
+}
+
+static int set_stop_signal(void *target, const struct option_row *row, const char *value,
+                           struct error *error)
+{
+    int number = signal_number(value);
+
+    if (number == 0)
+        return error_set(error, EINVAL, "--%s %s: is no signal; give a name such as QUIT or "
+                         "RTMIN+3, or a number", row->name, value);
+    ((struct run_options *)target)->stop_signal = number;
+    return 0;
+}
+
 static int set_net(void *target, const struct option_row *row, const char *value,
                    struct error *error)
 {
@@ -128,10 +152,14 @@ static const struct option_row rows[] = {
     { "Command", "env", "NAME[=VALUE]", "set a variable, or hand on your own", add_variable,
       .letter = 'e' },
     { NULL, "env-file", "FILE", "variables from a file, one to a line", add_variables },
+    { NULL, "entrypoint", "COMMAND", "in place of the image's, and of its arguments: a word,\nor a "
+      "JSON array of words", set_entrypoint },
     { NULL, "workdir", "DIR", "the directory that it starts in", option_set_text,
       FIELD(work_directory), .letter = 'w' },
     { NULL, "user", "USER[:GROUP]", "who runs it, by the image's /etc/passwd (default: root)",
       option_set_text, FIELD(user), .letter = 'u' },
+    { NULL, "stop-signal", "SIGNAL", "what mote stop and --timeout send first (default: the\nimage's, "
+      "or TERM)", set_stop_signal },
     { NULL, "hostname", "NAME", "the guest's name (default: mote)", option_set_text,
       FIELD(host_name) },
     { NULL, "interactive", NULL, "standard input is the job's even from a terminal",
@@ -202,7 +230,7 @@ static int check(const struct run_options *options, struct error *error)
     if (!options->rootfs && !options->image)
         return error_set(error, EINVAL, "--rootfs: is missing; give a directory or a disk image, or "
                          "--image for a container image");
-    if (options->rootfs && !options->words[0])
+    if (options->rootfs && !options->words[0] && options->entrypoint.count == 0)
         return error_set(error, EINVAL, "the command is missing; give it after the options, such "
                          "as -- sh -c 'echo hello'");
     if (options->scratch && options->disk_limit)
@@ -253,6 +281,7 @@ void run_options_release(struct run_options *options)
     vm_config_release(&options->vm);
     text_list_release(&options->environment);
     free(options->output);
+    text_list_release(&options->entrypoint);
     for (size_t i = 0; i < options->volume_count; i++) {
         free(options->volumes[i].source);
         free(options->volumes[i].target);

@@ -26,6 +26,9 @@ struct run_options {
     bool output_merge; /* it may hold files */
     struct text_list environment; /* NAME=VALUE, in order */
     const char *work_directory, *user, *host_name, *name;
+    bool entrypoint_given; /* in place of the image's, whose command is left out, too */
+    struct text_list entrypoint;
+    int stop_signal; /* 0: not given */
     bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
     uint64_t pids, timeout_ms, output_limit, disk_limit, scratch, log_limit; /* 0: none given */
     unsigned int net; /* an index: none, user */
@@ -51,6 +54,9 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
 
 /* DIR[,merge] into a string of the caller's, and whether the word was there. */
 int run_output_parse(const char *value, char **folder, bool *merge, struct error *error);
+
+/* A word, or a JSON array of them, as podman has it; empty: none. */
+int run_entrypoint_parse(const char *value, struct text_list *words, struct error *error);
 
 /* none, or user with words behind it that boot's --net knows, too; *WORDS are those, with a comma before. */
 int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error);

@@ -2,6 +2,9 @@
 /* Values of `mote run`'s options that are more than a word or a number. */
 #include <ctype.h>
 #include <errno.h>
+#include <json-c/json_object.h>
+#include <json-c/json_tokener.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +14,7 @@
 #include "vmm/options.h"
 #include "vmm/run/run_options.h"
 
+#define ENTRYPOINT_DEPTH 3
 /* A hundred years; more is a typing error. */
 #define DURATION_MAX_MS (100ull * 365 * 24 * 3600 * 1000)
 
@@ -124,6 +128,47 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
     if ((result = copy_part(&volume->target, first + 1, target_length, "volume", error)) < 0)
         free(volume->source);
     return result;
+}
+
+/* 0: it is no array of strings without NULs, and stands for itself. */
+static int read_words(const char *value, struct text_list *words, struct error *error)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(ENTRYPOINT_DEPTH);
+    struct json_object *array = NULL;
+    size_t length = strlen(value);
+    int result = 0;
+
+    if (!tokener)
+        return error_system(error, ENOMEM, "--entrypoint");
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+    if (length < INT_MAX)
+        array = json_tokener_parse_ex(tokener, value, (int)length + 1);
+    if (json_object_is_type(array, json_type_array)) {
+        result = 1;
+        for (size_t i = 0; result == 1 && i < json_object_array_length(array); i++) {
+            struct json_object *word = json_object_array_get_idx(array, i);
+            const char *text = json_object_get_string(word);
+
+            if (!json_object_is_type(word, json_type_string) ||
+                strlen(text) != (size_t)json_object_get_string_len(word))
+                result = 0;
+            else if (text_list_add(words, text, error) < 0)
+                result = -error->number;
+        }
+    }
+    json_object_put(array);
+    json_tokener_free(tokener);
+    return result;
+}
+
+int run_entrypoint_parse(const char *value, struct text_list *words, struct error *error)
+{
+    int result = value[0] == '[' ? read_words(value, words, error) : 0;
+
+    if (result != 0)
+        return result < 0 ? result : 0;
+    text_list_release(words);
+    return value[0] ? text_list_add(words, value, error) : 0;
 }
 
 int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error)

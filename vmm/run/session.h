@@ -24,6 +24,7 @@ struct session {
     struct template template; /* with a key: --warm */
     int scratch; /* the job's writable disk; -1: it writes to memory */
     struct text_list arguments, environment;
+    int stop_signal; /* of the options, the image, or SIGTERM */
     uint32_t flags; /* of the job */
     uint8_t *job;   /* as job_encode() made it */
     size_t job_length;

@@ -15,7 +15,7 @@
 #include "vmm/cleanup.h"
 #include "vmm/command.h"
 
-/* After SIGTERM, until SIGKILL. */
+/* After the stop signal, until SIGKILL. */
 #define GRACE_MS 2000
 /* After SIGKILL, until the VM is ended without the guest's account. */
 #define LAST_WORDS_MS 10000
@@ -84,7 +84,7 @@ void supervisor_stop_job(struct supervisor *supervisor, enum cause cause)
     if (supervisor->stop_cause != CAUSE_COUNT || supervisor->phase >= PHASE_ENDED)
         return;
     supervisor->stop_cause = cause;
-    if (supervisor->phase != PHASE_RUNNING || send_signal(supervisor, SIGTERM) < 0) {
+    if (supervisor->phase != PHASE_RUNNING || send_signal(supervisor, supervisor->options->stop_signal) < 0) {
         /* The job has not begun: there is nobody to be gentle with. */
         supervisor_end(supervisor, cause, supervisor_stop_status(cause));
         return;
@@ -275,7 +275,8 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
-static void user_signalled(struct supervisor *supervisor, int number)
+/* NUMBER is SIGTERM for a job that is told to stop, which gets its own. */
+static void user_signalled(struct supervisor *supervisor, int number, int for_job)
 {
     bool ends = number == SIGINT || number == SIGTERM || number == SIGQUIT;
 
@@ -292,20 +293,29 @@ static void user_signalled(struct supervisor *supervisor, int number)
             supervisor_end(supervisor, CAUSE_SIGNALLED, STATUS_SIGNAL + number);
         return;
     }
-    send_signal(supervisor, number);
+    send_signal(supervisor, for_job);
     /* The terminal went away, and with it whoever could find the job, which may not mind SIGHUP. */
     if (number == SIGHUP && supervisor->has_terminal && !has_terminal())
         supervisor_stop_job(supervisor, CAUSE_SIGNALLED);
+}
+
+static void told_to_stop(void *context)
+{
+    struct supervisor *supervisor = context;
+
+    user_signalled(supervisor, SIGTERM, supervisor->options->stop_signal);
 }
 
 static void signal_arrived(void *context, int number)
 {
     if (number == SIGCHLD)
         children_changed(context);
+    else if (number == SIGNALS_STOP)
+        told_to_stop(context);
     else if (number == SIGWINCH)
         supervisor_send_window(context);
     else
-        user_signalled(context, number);
+        user_signalled(context, number, number);
 }
 
 static int open_signals(struct supervisor *supervisor, struct error *error)
@@ -316,6 +326,7 @@ static int open_signals(struct supervisor *supervisor, struct error *error)
 
     supervisor->signals.arrived = signal_arrived;
     supervisor->signals.context = supervisor;
+    supervisor->signals.tells_stop = true;
     /* A child that is waited for is not to be reaped by the kernel; a pipe that nobody reads is
      * an error to handle. */
     signal(SIGCHLD, SIG_DFL);
@@ -420,11 +431,6 @@ void supervisor_close_vm(struct supervisor *supervisor)
     control_destroy(supervisor->control);
     supervisor->control = NULL;
     vm_process_close(&supervisor->vm, supervisor->options->config);
-}
-
-static void told_to_stop(void *context)
-{
-    user_signalled(context, SIGTERM);
 }
 
 static int open_orders(struct supervisor *supervisor, struct error *error)

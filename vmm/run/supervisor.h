@@ -59,6 +59,7 @@ struct supervisor_options {
     const char *output;  /* folder for what is in /output; NULL: none is wanted */
     bool output_merge;   /* it may hold files */
     uint64_t timeout_ms; /* 0: none */
+    int stop_signal; /* what the job gets when it is to end: SIGTERM, or what its image says */
     uint64_t output_limit; /* bytes of each output stream; 0: none */
     uint64_t log_limit; /* of a detached job's: bytes that its entry keeps of each; 0: it is not detached */
     bool quiet, verbose;

@@ -104,6 +104,7 @@ static int put_all(FILE *text, const struct template_parts *parts, struct error 
     int result;
 
     put_host(text);
+    fprintf(text, "protocol %u\n", RUN_VERSION);
     fprintf(text, "machine %llu %u %u %u\ncommand line %s\n", (unsigned long long)vm->memory,
             vm->cpus, vm->console, vm->describe, vm->command_line);
     if ((result = put_file(text, "mote", "/proc/self/exe", error)) < 0 ||
