@@ -67,7 +67,7 @@ struct vm_config {
     unsigned int pages; /* enum guest_pages */
     unsigned int console;  /* enum console_kind */
     unsigned int describe; /* enum describe */
-    bool console_matters;  /* a console that can show nothing is warned of */
+    bool console_matters;  /* what will keep the console silent is warned of */
     size_t device_count;
     struct device_request devices[CONFIG_DEVICES_MAX];
     size_t text_count;

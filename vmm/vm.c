@@ -226,7 +226,7 @@ static int open_and_build(struct vm *vm, struct error *error)
         .protocol = vm->config->boot_protocol,
         .kernel = &kernel,
         .command_line = vm->config->command_line,
-        .console_matters = vm->config->console_matters && vm->config->console == CONSOLE_SERIAL,
+        .console_matters = vm->config->console_matters,
     };
     int result;
 

@@ -76,7 +76,7 @@ static void keep_kernel32(const char *target, const struct crafted *crafted)
 /* A vmlinux with a hole of 1 MiB behind it, and a bzImage, each with what is looked for. */
 static void keep_looks(void)
 {
-    static const char marks[] = "rdinit=\0acpi_os_name=\0intel,ce4100-lapic\0uart8250";
+    static const char marks[] = "rdinit=\0acpi_os_name=\0intel,ce4100-cp\0uart8250";
     const Elf64_Shdr sections[] = {
         { .sh_name = 1, .sh_type = SHT_PROGBITS, .sh_offset = 0x800, .sh_size = sizeof(marks) },
         { .sh_name = 12, .sh_type = SHT_STRTAB, .sh_offset = 0x700, .sh_size = 22 },

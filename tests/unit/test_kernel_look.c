@@ -22,9 +22,10 @@
 #define SECTION_FIELD(index, field)                                                                \
     SECTIONS + (index) * sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, field), sizeof(((Elf64_Shdr *)0)->field)
 
+/* Where Linux has them was looked at in built kernels; the boot tier sees that it still is so. */
 #define LINUX "rdinit="
 #define ACPI "acpi_os_name="
-#define DEVICE_TREE "intel,ce4100-lapic"
+#define DEVICE_TREE "intel,ce4100-cp"
 #define SERIAL "uart8250"
 #define ROOT_POINTER "RSD PTR "
 
@@ -74,12 +75,12 @@ static void test_what_a_vmlinux_has(void **state)
         const char *marks[5];
         struct kernel_look look;
     } rows[] = {
-        { { LINUX, ACPI, SERIAL }, { true, true, false, true } },
-        { { LINUX, DEVICE_TREE, SERIAL }, { true, false, true, true } },
-        { { LINUX, SERIAL }, { true, false, false, true } },
-        { { LINUX, ACPI, DEVICE_TREE, SERIAL }, { true, true, true, true } },
-        { { LINUX, ACPI }, { true, true, false, false } },
-        { { "rdinit", "acpi_os_nam=" }, { false, false, false, false } },
+        { { LINUX, ACPI, SERIAL }, { .is_linux = true, .acpi = true, .serial = true } },
+        { { LINUX, DEVICE_TREE, SERIAL }, { .is_linux = true, .device_tree = true, .serial = true } },
+        { { LINUX, SERIAL }, { .is_linux = true, .serial = true } },
+        { { LINUX, ACPI, DEVICE_TREE }, { .is_linux = true, .acpi = true, .device_tree = true } },
+        { { LINUX, ACPI }, { .is_linux = true, .acpi = true } },
+        { { "rdinit", "acpi_os_nam=" }, { .is_linux = false } },
     };
 
     (void)state;
@@ -93,6 +94,7 @@ static void test_what_a_vmlinux_has(void **state)
         assert_int_equal(look.acpi, rows[i].look.acpi);
         assert_int_equal(look.device_tree, rows[i].look.device_tree);
         assert_int_equal(look.serial, rows[i].look.serial);
+        assert_false(look.packed);
     }
 }
 
@@ -183,7 +185,7 @@ static void test_what_a_bzimage_has(void **state)
         craft_bzimage(&crafted);
         put(&crafted, payload + places[i].delta, ROOT_POINTER);
         look = look_at(&crafted);
-        assert_true(look.is_linux && look.serial);
+        assert_true(look.is_linux && look.serial && look.packed);
         assert_int_equal(look.acpi, places[i].acpi);
         assert_int_equal(look.device_tree, !places[i].acpi);
     }
@@ -209,8 +211,8 @@ struct outcome {
     char log[512];
 };
 
-static void boot(const struct crafted *crafted, const char *protocol, bool console_matters,
-                 struct outcome *outcome)
+static void boot_as(const struct crafted *crafted, const char *protocol, bool console_matters,
+                    enum describe describe, struct outcome *outcome)
 {
     struct image kernel = crafted_open(crafted, "kernel");
     int fd = memfd_create("log", MFD_CLOEXEC);
@@ -224,11 +226,11 @@ static void boot(const struct crafted *crafted, const char *protocol, bool conso
 
     *outcome = (struct outcome){ .result = 0 };
     test_machine_create(&test, 64 * MIB, 1, 1);
-    test.machine.describe = DESCRIBE_AUTO;
+    test.machine.describe = describe;
     outcome->result = arch_boot_load(&arch, &source, &test.machine, &error);
     if (outcome->result < 0)
         fail_msg("%s", error.message);
-    assert_int_equal(test.machine.describe, DESCRIBE_AUTO);
+    assert_int_equal(test.machine.describe, describe);
     outcome->acpi = memcmp(test_machine_bytes(&test, LAYOUT_ACPI, 8), ROOT_POINTER, 8) == 0;
     outcome->device_tree = memcmp(test_machine_bytes(&test, LAYOUT_SETUP_DATA + 16, 4), "\xd0\x0d\xfe\xed", 4) == 0;
     outcome->mp_table = memcmp(test_machine_bytes(&test, LAYOUT_MP_TABLE, 4), "_MP_", 4) == 0;
@@ -240,6 +242,12 @@ static void boot(const struct crafted *crafted, const char *protocol, bool conso
     close(fd);
     image_close(&kernel);
     test_machine_destroy(&test);
+}
+
+static void boot(const struct crafted *crafted, const char *protocol, bool console_matters,
+                 struct outcome *outcome)
+{
+    boot_as(crafted, protocol, console_matters, DESCRIBE_AUTO, outcome);
 }
 
 static void assert_described(const char *const *marks, const char *protocol, const char *how)
@@ -301,6 +309,46 @@ static void test_a_console_that_cannot_work(void **state)
     assert_string_equal(outcome.log, "");
 }
 
+/* What the user says is done, and what will come of it is said. */
+static void test_a_description_that_is_not_read(void **state)
+{
+    static const char acpi[] = "has no ACPI, so it will find neither interrupts nor devices; leave out";
+    static const char tree[] = "takes no device tree, so it will find neither";
+    static const struct {
+        const char *marks[4];
+        enum describe describe;
+        const char *warning; /* NULL: none */
+    } rows[] = {
+        { { LINUX, SERIAL, DEVICE_TREE }, DESCRIBE_ACPI, acpi },
+        { { LINUX, SERIAL, ACPI }, DESCRIBE_ACPI, NULL },
+        { { LINUX, SERIAL, ACPI }, DESCRIBE_FDT, tree },
+        { { LINUX, SERIAL, DEVICE_TREE }, DESCRIBE_FDT, NULL },
+        { { LINUX, SERIAL }, DESCRIBE_CMDLINE, NULL },
+        { { "unikernel" }, DESCRIBE_FDT, NULL },
+    };
+    struct crafted crafted;
+    struct outcome outcome;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        craft_vmlinux(&crafted, rows[i].marks);
+        boot_as(&crafted, "elf64", true, rows[i].describe, &outcome);
+        assert_int_equal(outcome.acpi, rows[i].describe == DESCRIBE_ACPI);
+        assert_int_equal(outcome.device_tree, rows[i].describe == DESCRIBE_FDT);
+        if (rows[i].warning)
+            assert_non_null(strstr(outcome.log, rows[i].warning));
+        else
+            assert_string_equal(outcome.log, "");
+        boot_as(&crafted, "elf64", false, rows[i].describe, &outcome);
+        assert_string_equal(outcome.log, "");
+    }
+    /* Whether a bzImage takes one, nobody knows. */
+    craft_bzimage(&crafted);
+    put(&crafted, CRAFTED_SETUP_SIZE + 0x800, ROOT_POINTER);
+    boot_as(&crafted, NULL, true, DESCRIBE_FDT, &outcome);
+    assert_string_equal(outcome.log, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_what_a_bzimage_has),
         cmocka_unit_test(test_the_machine_is_described_so),
         cmocka_unit_test(test_a_console_that_cannot_work),
+        cmocka_unit_test(test_a_description_that_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,7 @@ struct boot_source {
     struct image *kernel;
     struct image *initrd;
     const char *command_line;
-    bool console_matters; /* somebody looks at it: a kernel that cannot write there is warned of */
+    bool console_matters; /* somebody looks at it: what will keep it silent is warned of */
 };
 
 /* The names that --boot-protocol takes, as "linux64, elf64, pvh". */

@@ -167,24 +167,53 @@ static int write_device_tree(const struct machine *machine, const char *command_
     return 0;
 }
 
-/* What DESCRIBE_AUTO means for this kernel, and whether it is to be told that there is no PCI. */
+static bool has_serial_port(const struct machine *machine)
+{
+    for (size_t i = 0; i < machine->device_count; i++)
+        if (machine->devices[i].kind == DEVICE_SERIAL)
+            return true;
+    return false;
+}
+
+/* What will not show, or will stand still half-way, as the kernel lacks what the user relies on. */
+static void warn_of_what_is_missing(const struct arch_vm *arch, const struct image *kernel,
+                                    const struct kernel_look *look, const struct machine *asked)
+{
+    if (!look->serial && has_serial_port(asked))
+        log_warn(arch->log, "kernel %s: has no driver of the serial console, so nothing of it will "
+                 "show; use one with CONFIG_SERIAL_8250_CONSOLE, or --console none", kernel->path);
+    if (asked->describe == DESCRIBE_ACPI && !look->acpi)
+        log_warn(arch->log, "kernel %s: has no ACPI, so it will find neither interrupts nor devices; "
+                 "leave out --describe acpi", kernel->path);
+    if (asked->describe == DESCRIBE_FDT && !look->device_tree && !look->packed)
+        log_warn(arch->log, "kernel %s: takes no device tree, so it will find neither interrupts nor "
+                 "devices; leave out --describe fdt", kernel->path);
+}
+
+/* What ASKED means for this kernel, and with DESCRIBE_AUTO whether it is to be told that there is no PCI. */
 static enum describe choose_description(const struct arch_vm *arch,
                                         const struct boot_source *source,
                                         const struct boot_protocol *protocol,
-                                        struct loaded_kernel *kernel)
+                                        const struct machine *asked, struct loaded_kernel *kernel)
 {
-    struct kernel_look look = kernel_look_at(source->kernel);
+    struct kernel_look look;
+    bool tree;
 
-    if (source->console_matters && look.is_linux && !look.serial)
-        log_warn(arch->log, "kernel %s: has no driver of the serial console, so nothing of it will "
-                 "show; use one with CONFIG_SERIAL_8250_CONSOLE, or --console none",
-                 source->kernel->path);
+    if (asked->describe != DESCRIBE_AUTO && !source->console_matters)
+        return asked->describe;
+    look = kernel_look_at(source->kernel);
+    if (source->console_matters && look.is_linux)
+        warn_of_what_is_missing(arch, source->kernel, &look, asked);
+    if (asked->describe != DESCRIBE_AUTO)
+        return asked->describe;
     kernel->seeks_pci = look.is_linux && look.acpi;
     /* Of what is no Linux we know nothing; all that reads anything about its machine reads this. */
     if (!look.is_linux || look.acpi)
         return DESCRIBE_ACPI;
-    log_debug(arch->log, "kernel %s: has no ACPI", source->kernel->path);
-    return look.device_tree && protocol->takes_setup_data ? DESCRIBE_FDT : DESCRIBE_CMDLINE;
+    tree = look.device_tree && protocol->takes_setup_data;
+    log_debug(arch->log, "kernel %s: has no ACPI, and is told of the machine by %s",
+              source->kernel->path, tree ? "a device tree" : "its command line");
+    return tree ? DESCRIBE_FDT : DESCRIBE_CMDLINE;
 }
 
 /* The machine's description, and the command line that may be part of it. */
@@ -239,8 +268,7 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
     if ((result = choose_protocol(source, &protocol, error)) < 0 ||
         (result = protocol->load(source->kernel, machine->memory, &kernel, error)) < 0)
         return result;
-    if (described.describe == DESCRIBE_AUTO)
-        described.describe = choose_description(arch, source, protocol, &kernel);
+    described.describe = choose_description(arch, source, protocol, asked, &kernel);
     if (source->initrd) {
         result = load_initrd(source->initrd, machine->memory, &kernel, &parcel.initrd, error);
         if (result < 0)

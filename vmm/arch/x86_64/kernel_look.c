@@ -101,7 +101,7 @@ static struct kernel_look look_at_vmlinux(const struct image *kernel)
     const struct mark marks[] = {
         { "rdinit=", &look.is_linux },
         { "acpi_os_name=", &look.acpi },
-        { "intel,ce4100-lapic", &look.device_tree },
+        { "intel,ce4100-cp", &look.device_tree }, /* of the only such boards there are; in the reader's table */
         { "uart8250", &look.serial },
     };
     struct error ignored = ERROR_INIT;
@@ -124,7 +124,7 @@ static struct kernel_look look_at_bzimage(const struct image *kernel,
                                           const struct setup_header *header)
 {
     struct kernel_look look = { .is_linux = header->version >= VERSION_WHOSE_UNPACKER_TELLS,
-                                .serial = true };
+                                .packed = true, .serial = true };
     const struct mark mark = { "RSD PTR ", &look.acpi };
     uint64_t sectors = header->setup_sects ? header->setup_sects : 4;
     uint64_t payload = (sectors + 1) * SECTOR + header->payload_offset;

@@ -25,7 +25,8 @@
 #include "vmm/image.h"
 
 struct kernel_look {
-    bool is_linux;      /* it is one, and what follows is known */
+    bool is_linux;    /* it is one, and what follows is known */
+    bool packed;      /* of its parts only the unpacker was seen */
     bool acpi;        /* it reads ACPI's tables */
     bool device_tree; /* it takes Mote's device tree; of a bzImage only a guess */
     bool serial;      /* it has the driver of the serial console; true where that cannot be known */
