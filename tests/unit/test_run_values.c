@@ -73,6 +73,31 @@ static void test_volumes(void **state)
     }
 }
 
+static void test_outputs(void **state)
+{
+    static const struct {
+        const char *value, *folder;
+        bool merge;
+    } good[] = {
+        { "out", "out", false },           { "out,merge", "out", true }, { "a,b", "a,b", false },
+        { "out,merge/", "out,merge/", false }, { "a,merge,merge", "a,merge", true },
+    };
+    struct error error = ERROR_INIT;
+    char *folder;
+    bool merge;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(run_output_parse(good[i].value, &folder, &merge, &error), 0);
+        assert_string_equal(folder, good[i].folder);
+        assert_int_equal(merge, good[i].merge);
+        free(folder);
+    }
+    assert_int_equal(run_output_parse("", &folder, &merge, &error), -EINVAL);
+    assert_int_equal(run_output_parse(",merge", &folder, &merge, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "names no directory"));
+}
+
 static void test_ports(void **state)
 {
     static const char *const bad[] = {
@@ -379,7 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_volumes),
-        cmocka_unit_test(test_ports),     cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_outputs),   cmocka_unit_test(test_ports),     cmocka_unit_test(test_variables),
         cmocka_unit_test(test_env_file),  cmocka_unit_test(test_job_record),
         cmocka_unit_test(test_prepare_record), cmocka_unit_test(test_clock),
         cmocka_unit_test(test_job_too_large),  cmocka_unit_test(test_entrypoints),
