@@ -74,6 +74,7 @@ static void failures_have_reasons(void **state)
     struct entry *bubblewrap = put("bubblewrap", "echo mote-probe 1; kill -9 $$");
     /* The reason is in what it prints, and standard error has but a word; lines may be endless. */
     struct entry *runsc = put("runsc", "echo 'missing KVM capability'; echo bye; echo Shutdown >&2; exit 1");
+    struct entry *other = put("podman-default", "printf 'a\\nfailed to run\\n\\nStack backtrace:\\n 0: x\\n' >&2; exit 1");
     struct entry *nspawn = put("systemd-nspawn", "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 1");
 
     (void)state;
@@ -84,6 +85,7 @@ static void failures_have_reasons(void **state)
     assert_string_equal(bubblewrap->failure, "signal 9: mote-probe 1");
     assert_string_equal(runsc->failure,
                         "status 1: Shutdown; it printed: missing KVM capability | bye");
+    assert_string_equal(other->failure, "status 1: a | failed to run");
     assert_true(strlen(nspawn->failure) > 100 && strlen(nspawn->failure) < 250);
     assert_int_equal(count_of(runc, METRIC_RESULT) + count_of(podman, METRIC_RESULT) +
                      count_of(bubblewrap, METRIC_RESULT), 0);

@@ -347,12 +347,16 @@ static void last_lines(const char *text, char *lines, size_t size)
 static void find_reason(const struct instance *instance, char *reason, size_t size)
 {
     const char *words = strstr(instance->seen, OWN_WORDS);
-    char errors[4096] = "", output[LAST_LINES], said[LAST_LINES];
+    char errors[4096] = "", output[LAST_LINES], said[LAST_LINES], *frames;
     off_t length = lseek(instance->errors, 0, SEEK_END);
     off_t from = length > (off_t)sizeof(errors) - 1 ? length - ((off_t)sizeof(errors) - 1) : 0;
     ssize_t count = pread(instance->errors, errors, sizeof(errors) - 1, from);
 
     errors[count > 0 ? count : 0] = '\0';
+    /* Programs in Rust put the frames of their stack behind the reason. */
+    frames = strcasestr(errors, "stack backtrace:");
+    if (frames)
+        *frames = '\0';
     if (words) {
         show(words, strcspn(words, "\r\n"), reason, size < LAST_LINES ? size : LAST_LINES);
         return;
