@@ -171,7 +171,7 @@ static const struct filter_rule io_rules[] = {
     GROWING_OUTPUTS(fcntl),
     ALLOW_IF(fcntl, IS(2, F_GETFL)),
     ALLOW_IF(fcntl, IS(2, F_DUPFD_CLOEXEC)),
-    ALLOW_IF(newfstatat, IS(4, AT_EMPTY_PATH)), /* a descriptor's */
+    RARE_IF(newfstatat, OTHER_C_LIBRARY, IS(4, AT_EMPTY_PATH)), /* a descriptor's: fstat() */
     RARE(fstat, OTHER_C_LIBRARY),
     RARE(poll, "a port's descriptor that cannot be opened anew"),
     RARE_IF(pidfd_open, BOOT_TESTS, IS(2, 0)), /* how passt ended: looked at, and left to its parent */
