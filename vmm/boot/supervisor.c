@@ -39,6 +39,7 @@ struct supervisor {
     bool told_to_stop; /* by the control socket */
     bool overdue;
     bool broken; /* the monitor: it was killed for what it sent */
+    bool ended; /* its process, and the loop was told */
     bool readied, ran, reported; /* what the monitor says once each */
     unsigned int unasked;
     struct boot_report report;
@@ -247,7 +248,10 @@ static void look_at_monitor(struct supervisor *supervisor)
         expect_end(supervisor);
         break;
     case SANDBOX_ENDED:
-        event_loop_stop(supervisor->loop);
+        /* Once: a second stop, as the loop ends, would wait in it for the restarted VM. */
+        if (!supervisor->ended)
+            event_loop_stop(supervisor->loop);
+        supervisor->ended = true;
         break;
     }
 }
@@ -331,6 +335,7 @@ static int run_monitor(struct supervisor *supervisor, struct error *error)
 
     supervisor->readied = supervisor->ran = supervisor->reported = false;
     supervisor->unasked = 0;
+    supervisor->ended = false;
     supervisor->report = (struct boot_report){ .end = VM_RUNNING };
     if (result == 0)
         result = start_monitor(supervisor, error);
