@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "vmm/cleanup.h"
@@ -260,6 +261,7 @@ int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_ho
     created->record_timer = -1;
     created->events = (struct guest_event_sink){ .report = guest_reported, .context = created };
     pthread_mutex_init(&created->lock, NULL);
+    signal(SIGPIPE, SIG_IGN); /* devices write to pipes and sockets, whose readers may leave */
     result = open_and_build(created, error);
     if (result < 0) {
         vm_destroy(created);

@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "devices/backend/uplink.h"
@@ -27,8 +29,11 @@ struct frame_stream *frame_stream_create(int fd)
 {
     struct frame_stream *stream = malloc(sizeof(*stream));
 
-    if (!stream)
+    /* writev(2) has no flags: whether it waits is the socket's. */
+    if (!stream || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+        free(stream);
         return NULL;
+    }
     stream->fd = fd;
     stream->in_start = stream->in_end = stream->out_start = stream->out_end = 0;
     return stream;
@@ -173,7 +178,6 @@ static void keep_rest(struct frame_stream *stream, const struct iovec *segments,
 
 ssize_t frame_stream_send(struct frame_stream *stream, struct iovec *segments, int count)
 {
-    struct msghdr message = { .msg_iov = segments, .msg_iovlen = (size_t)count };
     size_t length = 0;
     uint32_t prefix;
     ssize_t sent;
@@ -186,7 +190,7 @@ ssize_t frame_stream_send(struct frame_stream *stream, struct iovec *segments, i
         return -EAGAIN;
     prefix = htonl((uint32_t)length);
     segments[0] = (struct iovec){ .iov_base = &prefix, .iov_len = PREFIX };
-    sent = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = writev(stream->fd, segments, count);
     if (sent < 0)
         return errno == EPIPE ? -EPIPE : socket_error(errno);
     if ((size_t)sent < PREFIX + length)

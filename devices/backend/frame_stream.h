@@ -19,7 +19,7 @@
 
 struct frame_stream;
 
-/* FD becomes the stream's own.  NULL: no memory, and FD stays. */
+/* FD becomes the stream's own, and blocks nobody.  NULL: no memory, or FD is none; it stays.  SIGPIPE is to be ignored. */
 struct frame_stream *frame_stream_create(int fd);
 void frame_stream_destroy(struct frame_stream *stream);
 

@@ -19,7 +19,7 @@
 
 #define END_TIMEOUT_MS 1000
 #define LAST_WORDS_MS 100
-#define SEGMENTS_MAX 1024 /* sendmsg(2) takes no more */
+#define SEGMENTS_MAX 1024 /* writev(2) takes no more */
 
 struct passt {
     struct uplink uplink;

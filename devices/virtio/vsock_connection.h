@@ -103,6 +103,7 @@ struct vsock_connection {
 /*
  * FD becomes the connection's on success: a client's, who has to name a port
  * yet, or one that was connected for a guest's REQUEST, a struct vsock_header.
+ * It does not block, and SIGPIPE is ignored.
  * NULL: no memory, or the loop refused.
  */
 struct vsock_connection *vsock_connection_of_host(struct vsock_owner *owner, int fd);

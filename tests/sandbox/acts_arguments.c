@@ -75,6 +75,7 @@ size_t acts_arguments(const struct act **acts, int victim)
         { "futex that moves waiters", SYS_futex, { SEE, FUTEX_CMP_REQUEUE_PI, 1, 0, SEE, 0 }, false },
         { "sendto of a byte out of band", SYS_sendto, { 1, SEE, 1, MSG_OOB, 0, 0 }, false },
         { "sendto an address", SYS_sendto, { 1, SEE, 1, 0, P(&abstract), 20 }, false },
+        { "sendmsg of what could be descriptors", SYS_sendmsg, { 1, SEE, MSG_DONTWAIT }, false },
         { "sendmsg of a byte out of band", SYS_sendmsg, { 1, SEE, MSG_OOB }, false },
         { "sendmsg without a copy", SYS_sendmsg, { 1, SEE, MSG_ZEROCOPY }, false },
         { "recvfrom of a byte out of band", SYS_recvfrom, { 1, SEE, 1, MSG_OOB, 0, 0 }, false },

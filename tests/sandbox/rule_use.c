@@ -27,7 +27,7 @@ static bool used[SANDBOX_THREAD_COUNT][RULES_MAX];
 static bool matches(const struct filter_rule *rule, const char *name, const unsigned long *arguments)
 {
     /* Of outputs the traces know nothing: only an attacker changes what is in one. */
-    if (strcmp(call_names[rule->call], name) != 0 || rule->outputs)
+    if (strcmp(call_names[rule->call], name) != 0 || rule->descriptor)
         return false;
     for (size_t i = 0; i < FILTER_CONDITIONS_MAX && rule->conditions[i].argument; i++) {
         const struct filter_condition *condition = &rule->conditions[i];
@@ -61,7 +61,7 @@ static void tell(size_t kind, size_t index)
            filter_lists[kind].name, call_names[rule->call]);
     for (size_t i = 0; i < FILTER_CONDITIONS_MAX && rule->conditions[i].argument; i++)
         printf(", argument %u is 0x%x", rule->conditions[i].argument, rule->conditions[i].value);
-    puts(rule->outputs ? ", of an output" : rule->refusal ? ", refused" : "");
+    puts(rule->descriptor == FILTER_OUTPUT ? ", of an output" : rule->descriptor ? ", of the handoff" : rule->refusal ? ", refused" : "");
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 #include "tests/support/fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -39,6 +40,7 @@ void fixture_init(struct fixture *fixture)
     };
     struct error error = ERROR_INIT;
 
+    signal(SIGPIPE, SIG_IGN); /* as vm_create() has it */
     *fixture = (struct fixture){ .log = memory_log(LOG_INFO) };
     fixture->sink = (struct guest_event_sink){ .report = report, .context = &fixture->events };
     fixture->env.events = &fixture->sink;

@@ -30,7 +30,7 @@
 
 /* What a child makes of CHECK with RULES in force; OTHERWISE is for all else. */
 static int in_filter(const struct filter_rule *rules, size_t count,
-                     const struct filter_outputs *outputs, uint32_t otherwise, int (*check)(void))
+                     const struct filter_descriptors *descriptors, uint32_t otherwise, int (*check)(void))
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
@@ -38,7 +38,7 @@ static int in_filter(const struct filter_rule *rules, size_t count,
     pid_t pid = fork();
 
     if (pid == 0) {
-        program.len = (unsigned short)filter_translate(rules, count, outputs, arch_audit_number, otherwise,
+        program.len = (unsigned short)filter_translate(rules, count, descriptors, arch_audit_number, otherwise,
                                                        code);
         if (program.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
@@ -147,24 +147,63 @@ static void test_outputs(void **state)
     static const struct filter_rule rules[] = {
         ALLOW(exit_group), REFUSE_OUTPUTS(lseek, EPERM), ALLOW_IF(lseek, IS(3, SEEK_SET)),
     };
-    struct filter_outputs outputs = { .count = FILTER_OUTPUTS_MAX };
+    struct filter_descriptors descriptors = { .output_count = FILTER_OUTPUTS_MAX };
 
     (void)state;
     for (int i = 0; i < FILTER_OUTPUTS_MAX; i++)
-        outputs.fds[i] = 100 + i;
-    assert_int_equal(in_filter(rules, ARRAY_LENGTH(rules), &outputs, SECCOMP_RET_ERRNO | EDOM,
+        descriptors.outputs[i] = 100 + i;
+    assert_int_equal(in_filter(rules, ARRAY_LENGTH(rules), &descriptors, SECCOMP_RET_ERRNO | EDOM,
                                check_outputs), 0);
+}
+
+static int check_handoff(void)
+{
+    struct msghdr nothing = { .msg_iovlen = 0 };
+
+    EXPECT(sendmsg(500, &nothing, MSG_DONTWAIT), EBADF); /* the kernel's own */
+    EXPECT(sendmsg(500, &nothing, MSG_OOB), EDOM);
+    EXPECT(sendmsg(501, &nothing, MSG_DONTWAIT), EDOM);
+    EXPECT(close(500), EPERM);
+    EXPECT(close(501), EBADF);
+    return 0;
+}
+
+static int check_no_handoff(void)
+{
+    struct msghdr nothing = { .msg_iovlen = 0 };
+
+    EXPECT(sendmsg(0, &nothing, MSG_DONTWAIT), EDOM);
+    EXPECT(sendmsg(500, &nothing, MSG_DONTWAIT), EDOM);
+    EXPECT(close(500), EBADF);
+    return 0;
+}
+
+/* Descriptors leave the jail over one socket, or over none. */
+static void test_handoff(void **state)
+{
+    static const struct filter_rule rules[] = {
+        ALLOW(exit_group), HANDOFF_IF(sendmsg, "", MASKED(3, ~(uint32_t)MSG_DONTWAIT, 0)), REFUSE_HANDOFF(close, EPERM),
+        ALLOW(close),
+    };
+    const struct filter_descriptors descriptors = { .hands_over = true, .handoff = 500 };
+
+    (void)state;
+    assert_int_equal(in_filter(rules, ARRAY_LENGTH(rules), &descriptors, SECCOMP_RET_ERRNO | EDOM,
+                               check_handoff), 0);
+    assert_int_equal(in_filter(rules, ARRAY_LENGTH(rules), &(struct filter_descriptors){ .output_count = 0 },
+                               SECCOMP_RET_ERRNO | EDOM, check_no_handoff), 0);
+    assert_int_equal(with_rules(rules, ARRAY_LENGTH(rules), check_no_handoff), 0);
 }
 
 /* The longest list with the most outputs still has room. */
 static void test_lists_have_room(void **state)
 {
-    struct filter_outputs outputs = { .count = FILTER_OUTPUTS_MAX };
+    struct filter_descriptors descriptors = { .output_count = FILTER_OUTPUTS_MAX, .hands_over = true };
     struct sock_filter code[FILTER_LENGTH_MAX];
 
     (void)state;
     for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
-        assert_int_not_equal(filter_translate(filter_lists[kind].rules, filter_lists[kind].count, &outputs,
+        assert_int_not_equal(filter_translate(filter_lists[kind].rules, filter_lists[kind].count, &descriptors,
                                               arch_audit_number, SECCOMP_RET_TRAP, code), 0);
 }
 
@@ -233,6 +272,8 @@ static void test_lists_have_nothing_dangerous(void **state)
 
             if (rule->refusal)
                 continue;
+            /* What it carries stands in memory, where no list can look. */
+            assert_true(rule->call != SYS_sendmsg || rule->descriptor == FILTER_HANDOFF);
             for (size_t j = 0; j < ARRAY_LENGTH(never); j++)
                 if (kind != SANDBOX_UNPACK || (never[j] != SYS_openat && never[j] != SYS_mremap))
                     assert_int_not_equal(rule->call, never[j]);
@@ -252,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_conditions_on_arguments),
         cmocka_unit_test(test_own_pid),
         cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_handoff),
         cmocka_unit_test(test_lists_have_room),
         cmocka_unit_test(test_what_images_are_denied),
         cmocka_unit_test(test_too_long_a_list),

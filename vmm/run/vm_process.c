@@ -213,6 +213,7 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
         cleanup_close(&process->channel);
         owner->leave(owner->context);
         host.sandbox = process->sandbox;
+        sandbox_hands_over(host.sandbox, theirs.handoff);
         be_the_vm(config, &host, process->failure, &obeyer, theirs.console);
     }
     close_ends(&theirs);

@@ -59,10 +59,18 @@ static void note_memory(struct sandbox_files *files, dev_t device, uint64_t most
 
 static void note_output(struct sandbox_files *files, int fd)
 {
-    if (files->outputs.count == FILTER_OUTPUTS_MAX)
+    if (files->descriptors.output_count == FILTER_OUTPUTS_MAX)
         files->too_many_outputs = true;
     else
-        files->outputs.fds[files->outputs.count++] = fd;
+        files->descriptors.outputs[files->descriptors.output_count++] = fd;
+}
+
+void sandbox_hands_over(struct sandbox *sandbox, int fd)
+{
+    if (!sandbox)
+        return;
+    sandbox->files.descriptors.handoff = fd;
+    sandbox->files.descriptors.hands_over = true;
 }
 
 void files_note(struct sandbox_files *files, int fd)

@@ -75,10 +75,18 @@ static size_t argument_offset(unsigned int argument)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? offset : offset + 4;
 }
 
-static void translate_rule(struct program *program, const struct filter_rule *rule)
+static void translate_rule(struct program *program, const struct filter_rule *rule,
+                           const struct filter_descriptors *descriptors)
 {
-    size_t jumps[FILTER_CONDITIONS_MAX], count = 0;
+    size_t jumps[FILTER_CONDITIONS_MAX + 1], count = 0;
 
+    if (rule->descriptor == FILTER_HANDOFF) {
+        if (!descriptors || !descriptors->hands_over)
+            return;
+        load(program, argument_offset(1));
+        jumps[count++] = program->length;
+        add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)descriptors->handoff, 0, 0);
+    }
     for (size_t i = 0; i < FILTER_CONDITIONS_MAX && rule->conditions[i].argument; i++) {
         const struct filter_condition *condition = &rule->conditions[i];
 
@@ -97,13 +105,13 @@ static void translate_rule(struct program *program, const struct filter_rule *ru
 
 /* Each comparison that holds leads to the answer behind the last; what fails them all goes on after that. */
 static void translate_outputs(struct program *program, const struct filter_rule *rule,
-                              const struct filter_outputs *outputs)
+                              const struct filter_descriptors *descriptors)
 {
-    if (!outputs || outputs->count == 0)
+    if (!descriptors || descriptors->output_count == 0)
         return;
     load(program, argument_offset(1));
-    for (size_t left = outputs->count; left > 0; left--)
-        add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)outputs->fds[left - 1],
+    for (size_t left = descriptors->output_count; left > 0; left--)
+        add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)descriptors->outputs[left - 1],
             (uint8_t)(left - 1), left == 1);
     answer(program, SECCOMP_RET_ERRNO | (uint32_t)rule->refusal);
 }
@@ -134,7 +142,7 @@ struct translation {
     struct program program;
     const struct filter_rule *rules;
     size_t count;
-    const struct filter_outputs *outputs;
+    const struct filter_descriptors *descriptors;
     uint32_t otherwise;
 };
 
@@ -147,10 +155,10 @@ static void translate_leaf(struct translation *translation, int call)
     for (size_t i = 0; i < translation->count && !program->full; i++) {
         const struct filter_rule *rule = &translation->rules[i];
 
-        if (rule->call == call && rule->outputs)
-            translate_outputs(program, rule, translation->outputs);
+        if (rule->call == call && rule->descriptor == FILTER_OUTPUT)
+            translate_outputs(program, rule, translation->descriptors);
         else if (rule->call == call)
-            translate_rule(program, rule);
+            translate_rule(program, rule, translation->descriptors);
     }
     if (!program->full)
         jump_here(program, jump);
@@ -177,11 +185,11 @@ static void translate_tree(struct translation *translation, const int *numbers, 
 }
 
 size_t filter_translate(const struct filter_rule *rules, size_t count,
-                        const struct filter_outputs *outputs, uint32_t architecture,
+                        const struct filter_descriptors *descriptors, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *code)
 {
     struct translation translation = {
-        .program = { .code = code }, .rules = rules, .count = count, .outputs = outputs,
+        .program = { .code = code }, .rules = rules, .count = count, .descriptors = descriptors,
         .otherwise = otherwise,
     };
     struct program *program = &translation.program;

@@ -27,11 +27,14 @@ struct filter_condition {
     uint32_t value;
 };
 
+/* What the first argument, a descriptor, has to be for a rule to match. */
+enum filter_descriptor { FILTER_ANY, FILTER_OUTPUT, FILTER_HANDOFF };
+
 struct filter_rule {
     int16_t call;    /* SYS_… */
     uint8_t refusal; /* the errno, 0 to allow */
     bool rare;       /* no test uses it */
-    bool outputs;    /* only where the first argument is one of the outputs */
+    uint8_t descriptor; /* enum filter_descriptor */
     struct filter_condition conditions[FILTER_CONDITIONS_MAX];
 };
 
@@ -52,23 +55,30 @@ struct filter_rule {
     { .call = SYS_##name, .refusal = number, .rare = true, .conditions = { __VA_ARGS__ } }
 /* By an attacker alone, so that it is rare. */
 #define REFUSE_OUTPUTS(name, number)                                                               \
-    { .call = SYS_##name, .refusal = number, .rare = true, .outputs = true }
+    { .call = SYS_##name, .refusal = number, .rare = true, .descriptor = FILTER_OUTPUT }
+/* Of the socket for connections alone, and nothing where there is none. */
+#define HANDOFF_IF(name, when, ...)                                                                \
+    { .call = SYS_##name, .rare = true, .descriptor = FILTER_HANDOFF, .conditions = { __VA_ARGS__ } }
+#define REFUSE_HANDOFF(name, number)                                                               \
+    { .call = SYS_##name, .refusal = number, .rare = true, .descriptor = FILTER_HANDOFF }
 
-/* The descriptors of files that may grow, and not be changed otherwise. */
-struct filter_outputs {
-    size_t count;
-    int fds[FILTER_OUTPUTS_MAX];
+/* The descriptors that lists tell from others. */
+struct filter_descriptors {
+    size_t output_count; /* of files that may grow, and not be changed otherwise */
+    int outputs[FILTER_OUTPUTS_MAX];
+    bool hands_over;
+    int handoff; /* the one socket over which other descriptors may be sent */
 };
 
 /*
- * Translates RULES, with OUTPUTS (NULL for none), for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
+ * Translates RULES, with DESCRIPTORS (NULL for none), for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
  * which has room for FILTER_LENGTH_MAX instructions.  Returns their number, or 0
  * if they have no room.  OTHERWISE is the kernel's answer (SECCOMP_RET_…) to a
  * call that no rule matches; if that allows it, calls that are younger than the
  * lists, and other numbers for the same calls (x32), are not there: ENOSYS.
  */
 size_t filter_translate(const struct filter_rule *rules, size_t count,
-                        const struct filter_outputs *outputs, uint32_t architecture,
+                        const struct filter_descriptors *descriptors, uint32_t architecture,
                         uint32_t otherwise, struct sock_filter *program);
 
 #endif

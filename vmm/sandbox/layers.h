@@ -43,8 +43,8 @@ struct sandbox_files {
         dev_t device;
         uint64_t taken;
     } systems[SANDBOX_SYSTEMS_MAX]; /* in memory */
-    struct filter_outputs outputs;
-    bool too_many_outputs; /* for that */
+    struct filter_descriptors descriptors;
+    bool too_many_outputs; /* for those */
 };
 
 struct cgroup;

@@ -111,6 +111,12 @@
 /* An output file grows at its end, or where it was left: what it has is not written over, nor taken out. */
 #define GROWING_OUTPUTS(call) REFUSE_OUTPUTS(call, EPERM)
 
+/*
+ * sendmsg(2) carries descriptors, which no list can see: so it is for one socket alone, whose other end takes nothing unseen.
+ * Nobody may make another one of its number.
+ */
+#define KEEP_HANDOFF REFUSE_HANDOFF(close, EPERM)
+
 #define EVENT_FD IS(2, EFD_CLOEXEC | EFD_NONBLOCK)
 #define TIMER ONLY(2, TFD_TIMER_ABSTIME)
 #define URING ONLY(4, IORING_ENTER_GETEVENTS)
@@ -130,6 +136,7 @@ static const struct filter_rule vcpu_rules[] = {
     ALLOW_IF(timerfd_settime, TIMER),
     ALLOW(epoll_ctl), /* of descriptors that the process has, for itself */
     ALLOW_IF(eventfd2, EVENT_FD),
+    KEEP_HANDOFF,
     RARE(close, BOOT_TESTS), /* a reset ends the guest's connections */
     ALLOW(rt_sigreturn), /* from the kick that ends it */
     MONOTONIC, /* the log's and the console's time */
@@ -151,7 +158,7 @@ static const struct filter_rule io_rules[] = {
     ALLOW(writev),
     RARE_IF(recvfrom, BOOT_TESTS, ONLY(4, RECEIVING)),
     ALLOW_IF(sendto, SENDTO_PEER),
-    ALLOW_IF(sendmsg, ONLY(3, SENDING)),
+    HANDOFF_IF(sendmsg, JOBS, ONLY(3, SENDING)), /* a connection to the supervisor, with its descriptor */
     ALLOW_IF(recvmsg, ONLY(3, RECEIVING)), /* a connection from the supervisor */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)), /* as above, taken away */
@@ -165,6 +172,7 @@ static const struct filter_rule io_rules[] = {
     RARE_IF(socketpair, JOBS, IS(1, AF_UNIX), IS(2, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), IS(3, 0)),
     ALLOW_IF(accept4, IS(4, SOCK_NONBLOCK | SOCK_CLOEXEC)),
     RARE(shutdown, BOOT_TESTS), /* half of a connection ends */
+    KEEP_HANDOFF,
     ALLOW(close),
     /* Of a connection that came: its flags, a second descriptor. */
     WRITE_ONLY_ERROR(fcntl),
@@ -254,6 +262,7 @@ static const struct filter_rule control_rules[] = {
     WRITE_ONLY_ERROR(fcntl),
     GROWING_OUTPUTS(fcntl),
     ALLOW_IF(fcntl, IS(2, F_OFD_SETLK)), /* disks are given back */
+    KEEP_HANDOFF,
     ALLOW(close),
     REFUSE(pidfd_open, EPERM), /* passt leaves when its socket is closed */
     ALLOW(exit_group),
@@ -277,7 +286,10 @@ static const struct filter_rule unpack_rules[] = {
     ALLOW(fstatfs), /* the room that is left */
     RARE(fstat, OTHER_LIBRARY),
     RARE(statx, OTHER_LIBRARY),
-    ALLOW(fcntl),
+    ALLOW_IF(fcntl, IS(2, F_GETFL)), /* a folder that is listed */
+    RARE_IF(fcntl, OTHER_LIBRARY, IS(2, F_GETFD)),
+    ALLOW_IF(fcntl, IS(2, F_SETFD)),
+    ALLOW_IF(fcntl, IS(2, F_DUPFD_CLOEXEC)),
     ALLOW(ftruncate),
     ALLOW(utimensat),
     ALLOW(fchmod),

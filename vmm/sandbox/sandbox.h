@@ -150,7 +150,13 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error);
 int sandbox_enter(struct sandbox *sandbox, struct error *error);
 
 /*
- * Before that: opens PATH, close-on-exec, as if this thread had no capability, as the kernel judges some descriptors by
+ * Before that: FD is the one socket over which the child may send descriptors, to its supervisor, who looks at what it gets;
+ * it stays open.  Without one the child sends none.
+ */
+void sandbox_hands_over(struct sandbox *sandbox, int fd);
+
+/*
+ * Before that, too: opens PATH, close-on-exec, as if this thread had no capability, as the kernel judges some descriptors by
  * what who opened them might do.  -1 where that fails.
  */
 int sandbox_open_unprivileged(const char *path, int flags);

@@ -26,13 +26,13 @@
 #include "vmm/sandbox/lists.h"
 
 /* For this thread and what it makes; 0, or an errno. */
-static int install(const struct filter_list *list, const struct filter_outputs *outputs,
+static int install(const struct filter_list *list, const struct filter_descriptors *descriptors,
                    uint32_t otherwise)
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
 
-    program.len = (unsigned short)filter_translate(list->rules, list->count, outputs,
+    program.len = (unsigned short)filter_translate(list->rules, list->count, descriptors,
                                                    arch_audit_number, otherwise, code);
     if (program.len == 0)
         return E2BIG;
@@ -69,7 +69,7 @@ void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
     if (!sandbox || !sandbox->active[LAYER_SECCOMP])
         return;
     last_words_thread(kind);
-    number = install(&filter_lists[kind], &sandbox->files.outputs, SECCOMP_RET_TRAP);
+    number = install(&filter_lists[kind], &sandbox->files.descriptors, SECCOMP_RET_TRAP);
     if (number == 0)
         return;
     log_error(sandbox->log, "sandbox: a %s thread's list of system calls: %s; 'mote doctor' may "
