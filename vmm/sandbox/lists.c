@@ -303,7 +303,7 @@ static const struct filter_rule unpack_rules[] = {
     ALLOW(uname), /* whether an image is for this machine */
     RARE_IF(ioctl, "progress on a terminal", IS(2, TCGETS)),
     RARE(clock_gettime, "progress, on a host whose clock the kernel reads"),
-    RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0)),
+    RARE_IF(mmap, HEAP, MASKED(3, PROT_EXEC, 0), MASKED(4, MAP_TYPE, MAP_PRIVATE)),
     RARE(munmap, HEAP),
     RARE_IF(mprotect, HEAP, MASKED(3, PROT_EXEC, 0)),
     RARE(mremap, HEAP),
