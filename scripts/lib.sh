@@ -107,10 +107,21 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
     if [[ -z $(find "$root/updated" -mmin -60 2>/dev/null) ]]; then
-        run_logged "$root/update.log" apt-get -c "$root/apt.conf" -o APT::Update::Error-Mode=any -qq update || return 1
+        refresh_lists "$suite" "$root" || return 1
         touch "$root/updated"
     fi
     printf '%s\n' "$root/apt.conf"
+}
+
+# refresh_lists SUITE ROOT: a mirror that stands still has lists that are past their date, though their signature is good.
+refresh_lists() {
+    local update=(apt-get -c "$2/apt.conf" -o APT::Update::Error-Mode=any -qq update) log=$2/update.log
+    "${update[@]}" >"$log" 2>&1 && return
+    if grep -q ' is expired ' "$log" && "${update[@]}" -o Acquire::Check-Valid-Until=false >"$log" 2>&1; then
+        say "the mirror's lists of $1 are past their date; taken all the same"
+        return
+    fi
+    run_logged "$log" "${update[@]}"
 }
 
 source_stanza() {

@@ -17,7 +17,7 @@ static void config(const uint8_t *data, size_t size, struct error *error)
         return;
     }
     fuzz_require(config.layers >= 1 && config.layers <= IMAGE_LAYERS_MAX);
-    fuzz_require(json_object_object_length(config.run) == 5);
+    fuzz_require(json_object_object_length(config.run) == 8);
     json_object_put(config.run);
 }
 
