@@ -47,6 +47,14 @@ int boot_judge(struct boot_report *report, int status, struct error *error)
     return error_set(error, report->error_number > 0 ? report->error_number : EINVAL, "%s", report->message);
 }
 
+void boot_take_stop(struct boot_report *report)
+{
+    if (report->end != VM_RESET)
+        return;
+    report->end = VM_STOPPED;
+    strcpy(report->how, "amid a restart");
+}
+
 int boot_status(const struct boot_report *report, int signal)
 {
     switch (report->end) {

@@ -90,6 +90,9 @@ void boot_take_report(struct boot_report *report, const struct boot_report *sent
  */
 int boot_judge(struct boot_report *report, int status, struct error *error);
 
+/* A guest that was to go on after its reset, but for a stop that came in the same moment, was stopped. */
+void boot_take_stop(struct boot_report *report);
+
 /* Mote's exit status, and what the user is told; SIGNAL ended the VM, 0 for none. */
 int boot_status(const struct boot_report *report, int signal);
 void boot_tell_end(const struct boot_report *report, int signal, struct log *log);

@@ -361,6 +361,8 @@ static int run_all(struct supervisor *supervisor, int *status, struct error *err
         log_limited(supervisor->log, NULL, LOG_INFO, "the guest reset (%s): restarting it",
                     supervisor->report.how);
     }
+    if (supervisor->config->on_reboot != ON_REBOOT_EXIT && (supervisor->signal || supervisor->told_to_stop))
+        boot_take_stop(&supervisor->report);
     /* First of all: Ctrl-C is a signal again while a snapshot comes to its disk. */
     if (supervisor->terminal)
         terminal_restore(supervisor->terminal);
