@@ -101,9 +101,11 @@ static void asked(void *context, uint32_t events)
         event_loop_remove(broker->loop, broker->asked_fd); /* the monitor has ended */
         return;
     }
+    /* Also one that is no question, which no sound monitor sends. */
+    if (length > 0)
+        broker->left -= broker->left > 0;
     if (length != (ssize_t)sizeof(port))
         return;
-    broker->left -= broker->left > 0;
     fd = connect_port(broker, port);
     answer(broker, fd);
 }

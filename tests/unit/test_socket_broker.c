@@ -108,6 +108,34 @@ static void test_questions_have_a_rate(void **state)
     assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 1200);
 }
 
+/* The monitor's end: the second of the pair, which was made last. */
+static int asking_end(void)
+{
+    for (int fd = 63; fd > 2; fd--) {
+        socklen_t size = sizeof(int);
+        int domain;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
+            return fd;
+    }
+    return -1;
+}
+
+/* One that is no question costs as much work: a flood of them waits as well. */
+static void test_what_is_no_question_counts(void **state)
+{
+    int asking = asking_end();
+    struct timespec before, after;
+
+    (void)state;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int i = 0; i < 4500; i++)
+        assert_int_equal(send(asking, "x", 1, MSG_NOSIGNAL), 1);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    /* 2,000 at once, 2,000 a second, and some hundred in the socket. */
+    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 900);
+}
+
 static void test_a_borrowed_listener_leaves_the_path(void **state)
 {
     struct world *world = *state;
@@ -137,6 +165,7 @@ int main(void)
         BROKER_TEST(test_a_port_that_listens),
         BROKER_TEST(test_ports_that_do_not),
         BROKER_TEST(test_questions_have_a_rate),
+        BROKER_TEST(test_what_is_no_question_counts),
         BROKER_TEST(test_a_borrowed_listener_leaves_the_path),
     };
 
