@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +209,53 @@ static void test_lists_have_room(void **state)
                                               arch_audit_number, SECCOMP_RET_TRAP, code), 0);
 }
 
+static int check_error_is_unread(void)
+{
+    char bytes[2];
+    struct iovec piece = { bytes, 1 };
+    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+    const long tries[] = {
+        read(STDERR_FILENO, bytes, 1), readv(STDERR_FILENO, &piece, 1), pread(STDERR_FILENO, bytes, 1, 0),
+        preadv(STDERR_FILENO, &piece, 1, 0), recv(STDERR_FILENO, bytes, 1, MSG_DONTWAIT),
+        recvmsg(STDERR_FILENO, &message, MSG_DONTWAIT), fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0),
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(tries); i++)
+        if (tries[i] >= 0)
+            return (int)i + 1;
+    EXPECT(write(STDERR_FILENO, "x", 1), 0);
+    return 0;
+}
+
+/* Nobody in the jail reads from standard error, be it a file or a socket, by whatever call. */
+static void test_error_is_not_read(void **state)
+{
+    static const enum sandbox_thread kinds[] = { SANDBOX_VCPU, SANDBOX_IO, SANDBOX_CONTROL };
+    int saved = dup(STDERR_FILENO), ends[2], results[2 * ARRAY_LENGTH(kinds)];
+    FILE *file = tmpfile();
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(kinds); i++) {
+        const struct filter_list *list = &filter_lists[kinds[i / 2]];
+        bool is_socket = i % 2;
+
+        assert_int_equal(send(ends[1], "secret", 6, 0), 6);
+        assert_int_equal(pwrite(fileno(file), "secret", 6, 0), 6);
+        lseek(fileno(file), 0, SEEK_SET);
+        dup2(is_socket ? ends[0] : fileno(file), STDERR_FILENO);
+        results[i] = in_filter(list->rules, list->count, NULL, SECCOMP_RET_ERRNO | EDOM, check_error_is_unread);
+        dup2(saved, STDERR_FILENO);
+    }
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    fclose(file);
+    for (size_t i = 0; i < ARRAY_LENGTH(results); i++)
+        assert_int_equal(results[i], 0);
+}
+
 static int check_denied(void)
 {
     EXPECT(syscall(SYS_getppid), 0); /* all else is allowed */
@@ -295,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_handoff),
         cmocka_unit_test(test_lists_have_room),
+        cmocka_unit_test(test_error_is_not_read),
         cmocka_unit_test(test_what_images_are_denied),
         cmocka_unit_test(test_too_long_a_list),
         cmocka_unit_test(test_lists_have_nothing_dangerous),

@@ -106,7 +106,10 @@
 #define RECEIVING (MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
 #define SENDTO_PEER ONLY(4, SENDING), IS(6, 0)
 
-/* Standard error is written to; nor may anybody make another number of it, or change how it is open. */
+/*
+ * Standard error is written to, whatever it is: a file that is open for reading too, or a socket, whose other direction
+ * may be the user's input.  Nor may anybody make another number of it, or change how it is open.
+ */
 #define WRITE_ONLY_ERROR(call) RARE_REFUSAL_IF(call, EPERM, "an attacker", IS(1, STDERR_FILENO))
 /* An output file grows at its end, or where it was left: what it has is not written over, nor taken out. */
 #define GROWING_OUTPUTS(call) REFUSE_OUTPUTS(call, EPERM)
@@ -156,9 +159,11 @@ static const struct filter_rule io_rules[] = {
     WRITE_ONLY_ERROR(readv),
     RARE(readv, BOOT_TESTS), /* frames and streams to the guest */
     ALLOW(writev),
+    WRITE_ONLY_ERROR(recvfrom),
     RARE_IF(recvfrom, BOOT_TESTS, ONLY(4, RECEIVING)),
     ALLOW_IF(sendto, SENDTO_PEER),
     HANDOFF_IF(sendmsg, JOBS, ONLY(3, SENDING)), /* a connection to the supervisor, with its descriptor */
+    WRITE_ONLY_ERROR(recvmsg),
     ALLOW_IF(recvmsg, ONLY(3, RECEIVING)), /* a connection from the supervisor */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)), /* as above, taken away */
@@ -190,6 +195,7 @@ static const struct filter_rule io_rules[] = {
     MONOTONIC, /* limits of rates, the console's time */
     RARE(restart_syscall, STOPPED),
     /* The disks' engine of threads, whose workers inherit this list. */
+    WRITE_ONLY_ERROR(preadv),
     ALLOW(preadv),
     GROWING_OUTPUTS(pwritev),
     ALLOW(pwritev),
@@ -231,11 +237,14 @@ static const struct filter_rule control_rules[] = {
     ALLOW(read),
     ALLOW(write),
     ALLOW_IF(sendto, SENDTO_PEER), /* the report; a console that is a socket */
+    WRITE_ONLY_ERROR(recvmsg),
     ALLOW_IF(recvmsg, ONLY(3, RECEIVING)), /* an order of the supervisor's, with a snapshot's files */
     GROWING_OUTPUTS(pwrite64),
     ALLOW(pwrite64), /* into them */
+    WRITE_ONLY_ERROR(pread64),
     ALLOW(pread64),  /* of /proc/self/pagemap: what the guest touched */
     ASKING,
+    WRITE_ONLY_ERROR(recvfrom),
     RARE_IF(recvfrom, "a console that is a socket", ONLY(4, RECEIVING)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
     /* The page of a busy device whose host side changed is taken away. */
