@@ -26,7 +26,7 @@ $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 $(BUILD)/tests/test_broken_monitor: LDFLAGS += -Wl,--wrap=boot_monitor
 $(BUILD)/tests/test_broken_vm: LDFLAGS += -Wl,--wrap=vm_create
 # This one refuses io_uring.
-$(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit
+$(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=io_uring_register_restrictions
 # This one refills a queue as it is served.
 $(BUILD)/tests/test_block_in_flight: LDFLAGS += -Wl,--wrap=virtqueue_push
 # This one has a file system without holes.

@@ -167,6 +167,7 @@ static int uring_open(struct disk_engine *engine)
     uring->fixed_file = io_uring_register_files(&uring->ring, files, file->overlay ? 2 : 1) == 0;
     result = uring->disabled ? restrict_ring(uring) : 0;
     if (result < 0) {
+        event_loop_remove(engine->options.loop, uring->ring.ring_fd);
         io_uring_queue_exit(&uring->ring);
         free(uring);
         return result;

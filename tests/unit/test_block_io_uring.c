@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "devices/registry.h"
 
 static int ring_refused;         /* what io_uring_queue_init() returns, if not 0 */
+static bool restrictions_refused; /* the ring can be had, and not be restricted */
 static unsigned int submits_refused; /* so many calls yet end with EAGAIN */
 
 int __real_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags);
@@ -30,10 +33,18 @@ int __wrap_io_uring_submit(struct io_uring *ring)
     return __real_io_uring_submit(ring);
 }
 
+int __real_io_uring_register_restrictions(struct io_uring *ring, struct io_uring_restriction *rules, unsigned int count);
+int __wrap_io_uring_register_restrictions(struct io_uring *ring, struct io_uring_restriction *rules, unsigned int count);
+int __wrap_io_uring_register_restrictions(struct io_uring *ring, struct io_uring_restriction *rules, unsigned int count)
+{
+    return restrictions_refused ? -EPERM : __real_io_uring_register_restrictions(ring, rules, count);
+}
+
 static int set_up_permitted(void **state)
 {
     ring_refused = 0;
     submits_refused = 0;
+    restrictions_refused = false;
     return set_up(state);
 }
 
@@ -55,6 +66,35 @@ static void test_threads_take_over_where_io_uring_is_refused(void **state)
     }
     memory_log_text(&faulty->bench.fixture.log, text, sizeof(text));
     assert_non_null(strstr(text, "io_uring cannot be used (Operation not permitted)"));
+}
+
+static void never_called(void *context, uint32_t events)
+{
+    (void)context;
+    (void)events;
+}
+
+/* What the ring's number stands for next is no source of the loop's yet. */
+static void test_a_ring_that_cannot_be_restricted_is_left(void **state)
+{
+    struct faulty *faulty = *state;
+    struct event_loop *loop = faulty->bench.fixture.env.loop;
+    int fds[16];
+
+    restrictions_refused = true;
+    restart(faulty, engines[0], BENCH_ALL_FEATURES);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        struct event_source source = { .events = EPOLLIN, .handler = never_called };
+
+        source.fd = fds[i] = eventfd(0, EFD_CLOEXEC);
+        assert_int_equal(event_loop_add(loop, &source), 0);
+    }
+    assert_int_equal(disk_bench_request(&faulty->bench, BLK_IN, 8, 4096, NULL), BLK_OK);
+    assert_int_equal(disk_engine_kind(faulty->bench.block->engine), DISK_ENGINE_SYNC);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        event_loop_remove(loop, fds[i]);
+        close(fds[i]);
+    }
 }
 
 static void test_a_refused_submission_is_repeated(void **state)
@@ -105,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FAULTY(test_threads_take_over_where_io_uring_is_refused),
+        FAULTY(test_a_ring_that_cannot_be_restricted_is_left),
         FAULTY(test_a_refused_submission_is_repeated),
         FAULTY(test_a_closed_disk_is_unlocked_at_once),
     };
