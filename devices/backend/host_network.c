@@ -13,24 +13,38 @@
 
 #include "vmm/cleanup.h"
 
-/* A host with more routes has its default ones first. */
-#define FILE_SIZE (256u << 10)
+/* A whole table of the Internet's IPv6 routes has 40 MiB; what is longer is no file of these. */
+#define FILE_MAX (256u << 20)
+#define FILE_FIRST (16u << 10)
 
-/* The file's text, or the beginning of it; empty where there is none, NULL without memory. */
+/*
+ * All of the file's text, as the routes that matter may be the last: the kernel tells IPv6's narrower ones first.
+ * Empty where there is no file; NULL with errno.
+ */
 static char *read_file(const char *path)
 {
     cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    char *text = malloc(FILE_SIZE + 1);
-    size_t length = 0;
-    ssize_t count = 0;
+    size_t size = FILE_FIRST, length = 0;
+    cleanup_free char *text = malloc(size + 1);
+    ssize_t count = 1;
 
-    if (!text)
-        return NULL;
-    while (fd >= 0 && length < FILE_SIZE &&
-           (count = read(fd, text + length, FILE_SIZE - length)) > 0)
-        length += (size_t)count;
-    text[length] = '\0';
-    return text;
+    while (text && fd >= 0 && count > 0) {
+        count = read(fd, text + length, size - length);
+        length += count > 0 ? (size_t)count : 0;
+        if (length == size) {
+            char *longer = size < FILE_MAX ? realloc(text, 2 * size + 1) : NULL;
+
+            if (!longer) {
+                errno = size < FILE_MAX ? ENOMEM : EFBIG;
+                return NULL;
+            }
+            text = longer;
+            size *= 2;
+        }
+    }
+    if (text)
+        text[length] = '\0';
+    return steal_pointer(&text);
 }
 
 /* The next line of *REST, a copy cut to SIZE. */
@@ -142,16 +156,24 @@ static int add_own(struct host_network *network, struct error *error)
     return 0;
 }
 
-int host_network_read(struct host_network *network, struct error *error)
+int host_network_read_files(struct host_network *network, const char *resolv, const char *route, const char *route6,
+                            struct error *error)
 {
-    cleanup_free char *resolvers = read_file("/etc/resolv.conf");
-    cleanup_free char *routes = read_file("/proc/net/route");
-    cleanup_free char *routes6 = read_file("/proc/net/ipv6_route");
+    cleanup_free char *resolvers = read_file(resolv);
+    cleanup_free char *routes = resolvers ? read_file(route) : NULL;
+    cleanup_free char *routes6 = routes ? read_file(route6) : NULL;
 
     *network = (struct host_network){ .loopback_resolver = false };
-    if (!resolvers || !routes || !routes6)
-        return error_system(error, ENOMEM, "--net user");
+    if (!routes6)
+        return error_system(error, errno, "--net user: the host's network");
     host_network_resolvers(network, resolvers);
     host_network_gateways(network, routes, routes6);
-    return add_own(network, error);
+    return 0;
+}
+
+int host_network_read(struct host_network *network, struct error *error)
+{
+    int result = host_network_read_files(network, "/etc/resolv.conf", "/proc/net/route", "/proc/net/ipv6_route", error);
+
+    return result < 0 ? result : add_own(network, error);
 }

@@ -22,6 +22,10 @@ struct host_network {
 /* Of this process's network; files that cannot be read are empty. */
 int host_network_read(struct host_network *network, struct error *error);
 
+/* But for its own addresses, by files of these names. */
+int host_network_read_files(struct host_network *network, const char *resolv, const char *route, const char *route6,
+                            struct error *error);
+
 /* The parts, from texts as resolv.conf(5), /proc/net/route and /proc/net/ipv6_route have them. */
 void host_network_resolvers(struct host_network *network, const char *text);
 void host_network_gateways(struct host_network *network, const char *routes, const char *routes6);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 /* After those that it needs. */
 #include <cmocka.h>
 
@@ -324,6 +325,29 @@ static void test_the_hosts_gateways(void **state)
     assert_memory_equal(&network.gateways.items[1], &(struct in6_addr[]){ address("2001:db8:7::1") }, 16);
 }
 
+/* The kernel tells IPv6's narrower routes first: on a router the default one comes after all of them. */
+static void test_a_gateway_behind_many_routes(void **state)
+{
+    static const char row[] = "%032x %s 00000000000000000000000000000000 00 20010db800070000000000000000%04x "
+                              "00000400 00000001 00000000 00000003 v0\n";
+    struct host_network network = { .crowded = false };
+    struct error error = ERROR_INIT;
+    char path[] = "/tmp/routes.XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "w");
+
+    (void)state;
+    assert_non_null(file);
+    for (unsigned int i = 1; i < 20000; i++)
+        fprintf(file, row, i, "30", 2);
+    fprintf(file, row, 0, "00", 1);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(host_network_read_files(&network, "/dev/null", "/nothing/there", path, &error), 0);
+    unlink(path);
+    assert_int_equal(network.gateways.count, 1);
+    assert_memory_equal(&network.gateways.items[0], &(struct in6_addr[]){ address("2001:db8:7::1") }, 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup(test_what_is_told, set_up),
         cmocka_unit_test(test_the_hosts_resolvers),
         cmocka_unit_test(test_the_hosts_gateways),
+        cmocka_unit_test(test_a_gateway_behind_many_routes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
