@@ -19,6 +19,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(BUILD)/libima
 # And this one with parts of the guest's init.
 $(BUILD)/tests/test_init: $(patsubst %,$(BUILD)/obj/guest/init/%.o,channel etc job tar user)
 $(BUILD)/tests/test_init_process: $(BUILD)/obj/guest/init/process.o
+$(BUILD)/tests/test_init_mounts: $(BUILD)/obj/guest/init/mounts.o
 
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl

@@ -50,10 +50,10 @@ static const char *text_of(uint32_t address, char text[INET_ADDRSTRLEN])
     return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
 }
 
-/* A root without room or a place for it does without. */
+/* A root without room or a place for it does without; EBUSY: a volume of the user's is there, which stays. */
 static void create_if_missing(const char *etc, const char *name, const char *text)
 {
-    if (is_missing(etc, name) && create(etc, name, text) < 0)
+    if (is_missing(etc, name) && create(etc, name, text) < 0 && errno != EBUSY)
         dprintf(STDERR_FILENO, "mote-init: %s/%s: %s\n", etc, name, strerror(errno));
 }
 
@@ -74,6 +74,6 @@ void etc_resolver(const char *etc, uint32_t name_server, const char *rest)
     char text[RESOLVER_SIZE], number[INET_ADDRSTRLEN];
 
     snprintf(text, sizeof(text), "%snameserver %s\n", rest, text_of(name_server, number));
-    if (create(etc, "resolv.conf", text) < 0)
+    if (create(etc, "resolv.conf", text) < 0 && errno != EBUSY)
         init_failed(errno, "/etc/resolv.conf");
 }

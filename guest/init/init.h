@@ -49,6 +49,7 @@ struct job {
     const char *layers[RUN_LAYERS_MAX]; /* file system of each, bottom first */
     struct volume {
         const char *target, *file_system;
+        bool file; /* one file of it is shown */
     } volumes[RUN_VOLUMES_MAX];
     const char *folders[RUN_FOLDERS_MAX];
     char **arguments, **environment;
@@ -75,7 +76,9 @@ void mounts_output(void);
 
 /* mkdir -p of a path in the job's root that no symbolic link leads out of. */
 int mounts_make_directory(const char *path, mode_t mode);
-/* The same; the last of it, where it was not there, is the user's. */
+/* An empty file there, and its parents, where nothing is; EISDIR where a folder is. */
+int mounts_make_file(const char *path);
+/* mounts_make_directory(); the last of it, where it was not there, is the user's. */
 int mounts_make_directory_for(const char *path, uid_t uid, gid_t gid);
 
 /* ---- machine.c: host name, network, entropy ---- */

@@ -48,6 +48,7 @@ static void read_text(struct job *job, struct text text)
     for (uint32_t i = 0; i < job->head.volumes; i++) {
         job->volumes[i].target = next_string(&text);
         job->volumes[i].file_system = next_string(&text);
+        job->volumes[i].file = job->head.file_volumes >> i & 1;
     }
     for (uint32_t i = 0; i < job->head.folders; i++)
         job->folders[i] = next_string(&text);
@@ -71,6 +72,7 @@ bool job_receive(int control, struct job *job, bool *prepares)
     if (job->head.text_length != header.length - sizeof(job->head) || job->head.layers == 0 ||
         job->head.layers > RUN_LAYERS_MAX || job->head.volumes > RUN_VOLUMES_MAX ||
         job->head.folders > RUN_FOLDERS_MAX ||
+        (uint64_t)job->head.file_volumes >> job->head.volumes != 0 ||
         (job->head.arguments == 0 && !*prepares))
         init_failed(EPROTO, "the job is none");
     text = malloc(job->head.text_length); /* until the guest's end */

@@ -125,6 +125,15 @@ static void set_up_card(int fd, const struct run_job *head)
         init_failed(errno, "the network card " CARD);
 }
 
+/* The user's own file there, where the image may have a link that leads elsewhere. */
+static bool is_volume(const struct job *job, const char *path)
+{
+    for (uint32_t i = 0; i < job->head.volumes; i++)
+        if (job->volumes[i].file && strcmp(job->volumes[i].target, path) == 0)
+            return true;
+    return false;
+}
+
 void machine_set_up(const struct job *job)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -133,7 +142,7 @@ void machine_set_up(const struct job *job)
         init_failed(errno, "host name %s", job->host_name);
     mounts_make_directory("/etc", 0755);
     etc_names("/etc", job->host_name, job->head.address);
-    if (job->head.address)
+    if (job->head.address && !is_volume(job, "/etc/resolv.conf"))
         etc_resolver("/etc", job->head.name_server, job->resolver);
     if (fd < 0 && job->head.address)
         init_failed(errno, "the network");

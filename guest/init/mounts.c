@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #define LAYERS "/layers"
 #define UPPER "/upper"
+#define FILES "/files"
 #define NEW_ROOT "/root"
 
 struct mount_row {
@@ -81,6 +83,47 @@ int mounts_make_directory(const char *path, mode_t mode)
         *at = '/';
     }
     return mkdir(copy, mode) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* Where the link PATH, of which the last part begins at LAST, leads to; -1 with errno. */
+static int read_link(const char *path, const char *last, char to[PATH_MAX])
+{
+    char text[PATH_MAX];
+    ssize_t length = readlink(path, text, sizeof(text) - 1);
+    int whole;
+
+    if (length < 0)
+        return -1;
+    text[length] = '\0';
+    whole = text[0] == '/' ? snprintf(to, PATH_MAX, "%s", text)
+                           : snprintf(to, PATH_MAX, "%.*s%s", (int)(last - path), path, text);
+    if (whole < PATH_MAX)
+        return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+/* Links that lead to nothing are gone along, 40 at most: stat(2) finds more of them to be a loop. */
+int mounts_make_file(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    char other[PATH_MAX];
+    struct stat status;
+    int fd;
+
+    if (stat(path, &status) == 0) {
+        errno = EISDIR;
+        return S_ISDIR(status.st_mode) ? -1 : 0;
+    }
+    if (errno != ENOENT)
+        return -1;
+    if (lstat(path, &status) == 0)
+        return read_link(path, last, other) < 0 ? -1 : mounts_make_file(other);
+    snprintf(other, sizeof(other), "%.*s", slash ? (int)(slash - path) : 0, path);
+    if (other[0] && mounts_make_directory(other, 0755) < 0)
+        return -1;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    return fd < 0 ? -1 : close(fd);
 }
 
 int mounts_make_directory_for(const char *path, uid_t uid, gid_t gid)
@@ -208,14 +251,67 @@ static void mount_late(void)
     umask(022);
 }
 
+/* Of each volume that is one file: what is bound to its target. */
+static int files[RUN_VOLUMES_MAX];
+
+/* Where the job has no path to, as its layers are. */
+static void mount_files(const struct job *job)
+{
+    mkdir(FILES, 0755);
+    for (uint32_t i = 0; i < job->head.volumes; i++) {
+        struct stat status;
+        char path[48];
+
+        if (!job->volumes[i].file)
+            continue;
+        snprintf(path, sizeof(path), FILES "/%u", i);
+        mkdir(path, 0755);
+        mount_disk(job->head.layers + i, path, job->volumes[i].file_system, true);
+        snprintf(path, sizeof(path), FILES "/%u/" RUN_VOLUME_FILE, i);
+        files[i] = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (files[i] < 0 || fstat(files[i], &status) < 0)
+            init_failed(errno, "volume %s", job->volumes[i].target);
+        if (!S_ISREG(status.st_mode))
+            init_failed(EPROTO, "volume %s", job->volumes[i].target);
+    }
+}
+
+static void show_file(const char *target, int file)
+{
+    char source[32];
+
+    if (mounts_make_file(target) < 0) {
+        if (errno == EISDIR)
+            init_failed(0, "volume %s: is one file, and a folder is there; name a file's path", target);
+        init_failed(errno, "volume %s", target);
+    }
+    snprintf(source, sizeof(source), "/proc/self/fd/%d", file);
+    if (mount(source, target, NULL, MS_BIND, NULL) < 0)
+        init_failed(errno, "volume %s", target);
+    close(file);
+}
+
+static void show_folder(const char *target, uint32_t disk, const char *file_system)
+{
+    struct stat status;
+
+    if (mounts_make_directory(target, 0755) < 0)
+        init_failed(errno, "volume %s", target);
+    if (stat(target, &status) == 0 && !S_ISDIR(status.st_mode))
+        init_failed(0, "volume %s: is a folder, and a file is there; name a folder's path", target);
+    mount_disk(disk, target, file_system, true);
+}
+
+/* In the order of the command line: one may lie in another. */
 static void mount_volumes(const struct job *job)
 {
     for (uint32_t i = 0; i < job->head.volumes; i++) {
         const struct volume *volume = &job->volumes[i];
 
-        if (mounts_make_directory(volume->target, 0755) < 0)
-            init_failed(errno, "volume %s", volume->target);
-        mount_disk(job->head.layers + i, volume->target, volume->file_system, true);
+        if (volume->file)
+            show_file(volume->target, files[i]);
+        else
+            show_folder(volume->target, job->head.layers + i, volume->file_system);
     }
 }
 
@@ -238,6 +334,7 @@ void mounts_root(const struct job *job)
     mount_layers(job);
     mount_upper(job);
     mount_overlay(job);
+    mount_files(job);
     output = open(UPPER "/output", O_PATH | O_DIRECTORY | O_CLOEXEC);
     enter_root();
     mount_late();

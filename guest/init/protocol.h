@@ -37,7 +37,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define RUN_VERSION 3u
+#define RUN_VERSION 4u
 
 enum run_port {
     RUN_PORT_CONTROL = 1,
@@ -66,6 +66,7 @@ enum run_record_type {
 #define RUN_LAYERS_MAX 80u
 #define RUN_VOLUMES_MAX 16u
 #define RUN_FOLDERS_MAX 64u
+#define RUN_VOLUME_FILE "file" /* in the image of a volume that is one file, its name */
 
 struct run_header {
     uint32_t type;
@@ -103,13 +104,14 @@ struct run_job {
     uint16_t rows, columns; /* of the terminal */
     uint32_t text_length;
     uint32_t folders;
-    uint32_t reserved;
+    uint32_t file_volumes; /* bit I: of volume I one file is shown, RUN_VOLUME_FILE, not its root */
     /* The network card, in network byte order; address 0: there is none. */
     uint32_t address, gateway, name_server, prefix_length;
     uint8_t seed[32]; /* for the random number generator */
     uint64_t clock;   /* ns since the epoch, when it was sent; 0: not told */
 };
 static_assert(sizeof(struct run_job) == 104, "as guest and host share it");
+static_assert(RUN_VOLUMES_MAX <= 32, "a bit each");
 
 struct run_signal {
     uint32_t number; /* SIGKILL: to all of the job's processes */

@@ -15,7 +15,7 @@ uint8_t *encoded_job(int prepare, size_t *length)
         .head = { .flags = RUN_STDIN, .pids_max = 7, .address = 0x0f02000a },
         .host_name = "host", .user = "1:2", .work_directory = "/work", .resolver = "search a\n",
         .folders = &folder_list, .layer_count = 3, .layers = { "erofs", "ext4", "squashfs" },
-        .volume_count = 2, .volumes = { { "/v", "erofs" }, { "/w", "ext4" } },
+        .volume_count = 2, .volumes = { { "/v", "erofs" }, { "/w", "ext4", true } },
         .arguments = &argument_list, .environment = &environment_list,
     };
     struct error error = ERROR_INIT;

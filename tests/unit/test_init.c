@@ -195,6 +195,8 @@ static void test_a_job_from_the_host(void **state)
         assert_string_equal(job.layers[2], "squashfs");
         assert_string_equal(job.volumes[1].target, "/w");
         assert_string_equal(job.volumes[1].file_system, "ext4");
+        assert_false(job.volumes[0].file);
+        assert_true(job.volumes[1].file);
         assert_string_equal(job.host_name, prepare ? "" : "host");
         assert_string_equal(job.work_directory, prepare ? "" : "/work");
         assert_string_equal(job.resolver, prepare ? "" : "search a\n");
@@ -213,19 +215,31 @@ static void test_a_job_from_the_host(void **state)
 /* One that the host would not send is none. */
 static void test_a_job_that_is_none(void **state)
 {
-    size_t length;
-    uint8_t *bytes = encoded_job(0, &length);
-    struct run_job head;
-    struct job job;
-    bool prepares;
+    static const struct {
+        uint32_t folders, volumes, file_volumes;
+    } bad[] = {
+        { RUN_FOLDERS_MAX + 1, 2, 0 }, { 2, RUN_VOLUMES_MAX + 1, 0 }, { 2, 2, 1u << 2 },
+        { 2, 2, 1u << 31 }, { 2, 0, 1 },
+    };
 
     (void)state;
-    memcpy(&head, bytes + sizeof(struct run_header), sizeof(head));
-    head.folders = RUN_FOLDERS_MAX + 1;
-    memcpy(bytes + sizeof(struct run_header), &head, sizeof(head));
-    assert_false(receive(bytes, length, &job, &prepares));
-    assert_non_null(strstr(failure, "the job is none"));
-    free(bytes);
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        size_t length;
+        uint8_t *bytes = encoded_job(0, &length);
+        struct run_job head;
+        struct job job;
+        bool prepares;
+
+        memcpy(&head, bytes + sizeof(struct run_header), sizeof(head));
+        head.folders = bad[i].folders;
+        head.volumes = bad[i].volumes;
+        head.file_volumes = bad[i].file_volumes;
+        memcpy(bytes + sizeof(struct run_header), &head, sizeof(head));
+        failure[0] = '\0';
+        assert_false(receive(bytes, length, &job, &prepares));
+        assert_non_null(strstr(failure, "the job is none"));
+        free(bytes);
+    }
 }
 
 static void test_names(void **state)

@@ -57,6 +57,7 @@ static void test_volumes(void **state)
         { "src:/src:", "is unknown" }, { "src:/src:rox", "is unknown" },
         { "src:/src:ro:ro", "is unknown" }, { "src:src:ro", "does not begin with '/'" },
         { "src::ro", "does not begin with '/'" }, { "src:/:ro", "is the root itself" },
+        { "src://:ro", "is the root itself" },
     };
     struct run_volume volume;
     struct error error = ERROR_INIT;
@@ -65,6 +66,10 @@ static void test_volumes(void **state)
     assert_int_equal(run_volume_parse("../a dir:/b/c:ro", &volume, &error), 0);
     assert_string_equal(volume.source, "../a dir");
     assert_string_equal(volume.target, "/b/c");
+    free(volume.source);
+    free(volume.target);
+    assert_int_equal(run_volume_parse("a:/etc/app.conf//:ro", &volume, &error), 0);
+    assert_string_equal(volume.target, "/etc/app.conf");
     free(volume.source);
     free(volume.target);
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
@@ -205,10 +210,11 @@ static void test_job_record(void **state)
     struct job job = {
         .host_name = "h", .user = "u", .work_directory = "/w", .resolver = "search a\n",
         .folders = &folders, .layer_count = 2,
-        .layers = { "erofs", "ext4" }, .volume_count = 1, .volumes = { { "/v", "squashfs" } },
+        .layers = { "erofs", "ext4" }, .volume_count = 2,
+        .volumes = { { "/v", "squashfs" }, { "/f", "erofs", true } },
         .arguments = &arguments, .environment = &environment,
     };
-    static const char text[] = "h\0u\0/w\0search a\n\0erofs\0ext4\0/v\0squashfs\0/data\0echo\0\0A=1";
+    static const char text[] = "h\0u\0/w\0search a\n\0erofs\0ext4\0/v\0squashfs\0/f\0erofs\0/data\0echo\0\0A=1";
     cleanup_free uint8_t *one = NULL, *other = NULL;
     struct run_header header;
     struct run_job head, head2;
@@ -225,7 +231,8 @@ static void test_job_record(void **state)
     assert_int_equal(header.type, RUN_JOB);
     assert_int_equal(header.length, length - sizeof(header));
     assert_int_equal(head.layers, 2);
-    assert_int_equal(head.volumes, 1);
+    assert_int_equal(head.volumes, 2);
+    assert_int_equal(head.file_volumes, 1 << 1);
     assert_int_equal(head.arguments, 2);
     assert_int_equal(head.folders, 1);
     assert_int_equal(head.variables, 1);
@@ -255,7 +262,7 @@ static void test_prepare_record(void **state)
     };
     static const char text[] = "\0\0\0\0erofs\0/v\0squashfs";
     static const uint8_t no_seed[32];
-    cleanup_free uint8_t *bytes = NULL;
+    cleanup_free uint8_t *bytes = NULL, *other = NULL;
     struct run_header header;
     struct run_job head;
     size_t length;
@@ -273,6 +280,10 @@ static void test_prepare_record(void **state)
     assert_int_equal(head.disk_limit, 4096);
     assert_int_equal(head.clock, 0);
     assert_memory_equal(head.seed, no_seed, sizeof(no_seed));
+    /* A file of the same name is another volume than a folder: the key of templates has all of this. */
+    job.volumes[0].file = true;
+    assert_int_equal(job_encode_prepare(&job, &other, &length, &error), 0);
+    assert_memory_not_equal(bytes, other, length);
     assert_null(memmem(bytes, length, "secret", 6));
     text_list_release(&arguments);
     text_list_release(&environment);

@@ -37,7 +37,8 @@ static const struct option_table table = {
     .usage = "mote-image resolve [OPTION]... IMAGE",
     .summary = "Makes the disk images of IMAGE that are not in the cache, and prints a JSON object\n"
                "with their paths, bottom layer first, and the image's configuration.\n\n"
-               "IMAGE is oci:PATH[:TAG], docker-archive:FILE[:TAG], dir:PATH or disk:FILE.",
+               "IMAGE is oci:PATH[:TAG], docker-archive:FILE[:TAG], dir:PATH, disk:FILE or, as an\n"
+               "image that has this one file, file:FILE.",
     .examples = "  mote-image resolve dir:rootfs\n"
                 "  mote-image resolve oci:images/python:3.12\n",
     .rows = rows,
@@ -95,14 +96,14 @@ static int in_jail(void *context, struct sandbox *sandbox)
 }
 
 /*
- * A folder is no archive, but wants to be told as it is: in a user namespace all
+ * A folder or file is no archive, but wants to be told as it is: in a user namespace all
  * owners but one are nobody, and only root's CAP_SYS_ADMIN sees trusted attributes.
  */
-static void make_way_for_folder(struct jail *jail)
+static void make_way_for_files(struct jail *jail)
 {
     jail->capabilities = 1u << CAP_SYS_ADMIN;
     if (geteuid() != 0)
-        jail->no_namespaces = "in a user namespace a folder's owners cannot be told; run this as "
+        jail->no_namespaces = "in a user namespace a file's owner cannot be told; run this as "
                               "root";
 }
 
@@ -122,8 +123,8 @@ static int run_jailed(struct request *request, struct error *error)
 
     if (cache_open(&request->cache, request->options->cache, error) < 0)
         return -error->number;
-    if (strncmp(request->spec, "dir:", 4) == 0)
-        make_way_for_folder(&jail);
+    if (strncmp(request->spec, "dir:", 4) == 0 || strncmp(request->spec, "file:", 5) == 0)
+        make_way_for_files(&jail);
     /* One that is not there is named by who looks for it. */
     if (what && reference_read(&reference, what + 1, &(struct error)ERROR_INIT) < 0)
         reference.path = NULL;

@@ -66,6 +66,15 @@ struct digest digest_of(const void *bytes, size_t length)
     return digest_end(&state);
 }
 
+void digest_number(struct sha256_ctx *state, uint64_t number)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(number >> 8 * i);
+    sha256_update(state, sizeof(bytes), bytes);
+}
+
 struct digest digest_end(struct sha256_ctx *state)
 {
     struct digest digest;

@@ -35,6 +35,8 @@ const char *digest_text(const struct digest *digest, char text[DIGEST_TEXT]);
 bool digest_equal(const struct digest *left, const struct digest *right);
 
 struct digest digest_of(const void *bytes, size_t length);
+/* NUMBER goes into STATE, alike on every host. */
+void digest_number(struct sha256_ctx *state, uint64_t number);
 /* Of all that went into STATE. */
 struct digest digest_end(struct sha256_ctx *state);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
+#include "vmm/images/host_file.h"
 
 /* An inode of the host with several names, and the one that they share here. */
 struct link {
@@ -31,28 +32,16 @@ static int compare_links(const void *left, const void *right)
 static int file_failed(const struct folder *folder, const struct file_node *parent,
                        const char *name, int number, struct error *error)
 {
+    struct error inner = ERROR_INIT;
     char path[256];
 
+    host_file_failed(number, &inner);
     file_node_path(parent, path, sizeof(path));
-    return error_set(error, number, "%s/%s%s%s: cannot be read (%s); %s", folder->path, path,
-                     path[0] ? "/" : "", name, strerror(number),
-                     number == EACCES || number == EPERM
-                         ? "make it readable, or run this as its owner"
-                         : "check it");
+    return error_set(error, number, "%s/%s%s%s: %s", folder->path, path, path[0] ? "/" : "", name,
+                     inner.message);
 }
 
 /* ---- looking ---- */
-
-static void take_attributes(struct file_inode *inode, const struct stat *status)
-{
-    inode->mode = status->st_mode;
-    inode->uid = status->st_uid;
-    inode->gid = status->st_gid;
-    inode->rdev = status->st_rdev;
-    inode->size = S_ISDIR(status->st_mode) ? 0 : (uint64_t)status->st_size;
-    inode->mtime = status->st_mtim;
-    inode->ctime = status->st_ctim;
-}
 
 /* The inode of a file seen before under another name, or a new one; NULL when memory is short. */
 static struct file_inode *inode_of(struct folder *folder, const struct stat *status)
@@ -63,7 +52,7 @@ static struct file_inode *inode_of(struct folder *folder, const struct stat *sta
     if (S_ISDIR(status->st_mode) || status->st_nlink < 2) {
         inode = file_inode_new(status->st_mode);
         if (inode)
-            take_attributes(inode, status);
+            host_file_attributes(inode, status);
         return inode;
     }
     found = tfind(&key, &folder->links, compare_links);
@@ -76,7 +65,7 @@ static struct file_inode *inode_of(struct folder *folder, const struct stat *sta
         free(inode);
         return NULL;
     }
-    take_attributes(inode, status);
+    host_file_attributes(inode, status);
     key.inode = inode;
     *link = key;
     if (!tsearch(link, &folder->links, compare_links)) {
@@ -183,7 +172,7 @@ int folder_open(struct folder *folder, const char *path, const struct cache *cac
     if (fstat(folder->fd, &status) < 0 || copy < 0)
         return error_system(error, errno, "%s", path);
     folder->device = status.st_dev;
-    take_attributes(folder->tree.root->inode, &status);
+    host_file_attributes(folder->tree.root->inode, &status);
     return scan(folder, folder->tree.root, copy, error);
 }
 
@@ -201,15 +190,6 @@ void folder_close(struct folder *folder)
 }
 
 /* ---- the stamp ---- */
-
-static void stamp_number(struct sha256_ctx *state, uint64_t number)
-{
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)(number >> 8 * i);
-    sha256_update(state, sizeof(bytes), bytes);
-}
 
 /* A name, then what is in it, then a mark: the nesting takes the place of the path. */
 static int stamp_node(struct file_node *node, void *context)
@@ -231,7 +211,7 @@ static int stamp_node(struct file_node *node, void *context)
 
     sha256_update(state, strlen(node->name) + 1, (const uint8_t *)node->name);
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-        stamp_number(state, numbers[i]);
+        digest_number(state, numbers[i]);
     file_node_each(node, stamp_node, state);
     sha256_update(state, 1, (const uint8_t *)"/");
     return 0;

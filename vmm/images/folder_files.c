@@ -9,14 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "vmm/cleanup.h"
 #include "vmm/images/fake_files.h"
-
-#define NAMES_MAX (64u << 10) /* the kernel's own bound on a list of names */
-#define VALUE_MAX (64u << 10)
+#include "vmm/images/host_file.h"
 
 struct reading {
     struct folder *folder;
@@ -36,22 +33,6 @@ static int wrong(const struct reading *reading, const struct file_node *node, in
                      file_node_path(node, path, sizeof(path)), what);
 }
 
-static int changed(const struct reading *reading, const struct file_node *node)
-{
-    return wrong(reading, node, EAGAIN,
-                 "changed while it was read; try again when nobody writes there");
-}
-
-static int failed(const struct reading *reading, const struct file_node *node, int number)
-{
-    char what[160];
-
-    snprintf(what, sizeof(what), "cannot be read (%s); %s", strerror(number),
-             number == EACCES || number == EPERM ? "make it readable, or run this as its owner"
-                                                 : "check it");
-    return wrong(reading, node, number, what);
-}
-
 /* Puts "FOLDER/path: " before the message of whoever does not know the file. */
 static int named(const struct reading *reading, const struct file_node *node)
 {
@@ -60,59 +41,28 @@ static int named(const struct reading *reading, const struct file_node *node)
     return wrong(reading, node, inner.number, inner.message);
 }
 
-/* ---- extended attributes ---- */
-
-/* The host's security labels tell of the host, not of the image. */
-static bool is_host_label(const char *name)
+static int changed(const struct reading *reading, const struct file_node *node)
 {
-    return strcmp(name, "security.selinux") == 0 || strcmp(name, "security.ima") == 0 ||
-           strcmp(name, "security.evm") == 0;
+    host_file_changed(reading->error);
+    return named(reading, node);
 }
 
-/* LIST is of the file that FILE names, a path that does not follow its last part. */
-static int add_xattrs(const struct reading *reading, const struct file_node *node,
-                      const char *file, const char *list, size_t length)
+static int failed(const struct reading *reading, const struct file_node *node, int number)
 {
-    cleanup_free uint8_t *value = malloc(VALUE_MAX);
-
-    if (!value)
-        return error_system(reading->error, ENOMEM, "extended attributes");
-    for (size_t at = 0; at < length; at += strlen(list + at) + 1) {
-        ssize_t got;
-
-        if (is_host_label(list + at))
-            continue;
-        got = lgetxattr(file, list + at, value, VALUE_MAX);
-        if (got < 0 && errno == ENODATA)
-            return changed(reading, node);
-        if (got < 0)
-            return failed(reading, node, errno);
-        if (xattrs_add(&node->inode->xattrs, list + at, value, (size_t)got, reading->error) < 0)
-            return named(reading, node);
-    }
-    if (file_tree_take_text(&reading->folder->tree, node->inode->xattrs.length, reading->error) < 0)
-        return named(reading, node);
-    return 0;
+    host_file_failed(number, reading->error);
+    return named(reading, node);
 }
 
 static int read_xattrs(const struct reading *reading, const struct file_node *node)
 {
     char file[64 + FILE_TREE_NAME_MAX];
-    cleanup_free char *list = NULL;
-    ssize_t length;
 
     /* There is no flistxattrat(2) yet; the root's own name is empty. */
     snprintf(file, sizeof(file), "/proc/self/fd/%d/%s", reading->fd, node->name);
-    length = llistxattr(file, NULL, 0);
-    if (length == 0 || (length < 0 && errno == EOPNOTSUPP))
-        return 0;
-    list = malloc(NAMES_MAX);
-    if (!list)
-        return error_system(reading->error, ENOMEM, "extended attributes");
-    length = llistxattr(file, list, NAMES_MAX);
-    if (length < 0)
-        return failed(reading, node, errno);
-    return add_xattrs(reading, node, file, list, (size_t)length);
+    if (host_file_xattrs(file, false, &node->inode->xattrs, reading->error) < 0 ||
+        file_tree_take_text(&reading->folder->tree, node->inode->xattrs.length, reading->error) < 0)
+        return named(reading, node);
+    return 0;
 }
 
 /* ---- files ---- */

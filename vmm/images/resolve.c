@@ -22,6 +22,7 @@ static const struct kind {
     { "oci", "oci:PATH[:TAG]", resolve_oci },
     { "docker-archive", "docker-archive:FILE[:TAG]", resolve_docker_archive },
     { "dir", "dir:PATH", resolve_folder },
+    { "file", "file:FILE", resolve_file },
     { "disk", "disk:FILE", resolve_disk },
 };
 
@@ -73,6 +74,16 @@ int resolution_add_layer(struct resolution *resolution, const char *path,
     json_object_object_add(layer, "format", json_object_new_string(format));
     json_object_array_add(layers(resolution), layer);
     return 0;
+}
+
+int resolution_add_image(struct resolution *resolution, const struct cache_entry *entry,
+                         const struct digest *digest, struct error *error)
+{
+    cleanup_free char *path = cache_path(entry);
+
+    if (!path)
+        return error_system(error, ENOMEM, "the cache");
+    return resolution_add_layer(resolution, path, digest, "erofs", error);
 }
 
 size_t resolution_layers(const struct resolution *resolution)
@@ -176,7 +187,6 @@ static int folder_image(struct resolution *resolution, struct folder *folder, st
     struct digest stamp = folder_stamp(folder);
     struct cache_name name = { "folder-", stamp, false };
     struct cache_entry entry;
-    cleanup_free char *path = NULL;
     int result = cache_get(resolution->cache, &name, 1, &entry, error);
 
     if (result == 0 && entry.fd >= 0)
@@ -186,10 +196,7 @@ static int folder_image(struct resolution *resolution, struct folder *folder, st
     cache_drop(&entry);
     if (result < 0)
         return result;
-    path = cache_path(&entry);
-    if (!path)
-        return error_system(error, ENOMEM, "the cache");
-    return resolution_add_layer(resolution, path, &stamp, "erofs", error);
+    return resolution_add_image(resolution, &entry, &stamp, error);
 }
 
 int resolve_folder(struct resolution *resolution, const char *what, struct error *error)
@@ -221,7 +228,7 @@ static int unknown_kind(const char *spec, size_t length, struct error *error)
         return error_set(error, EINVAL, "%s: is no kind of image; did you mean %s:?", word,
                          nearest);
     return error_set(error, EINVAL, "%.200s: is no image's name; give oci:PATH[:TAG], "
-                     "docker-archive:FILE[:TAG], dir:PATH or disk:FILE", spec);
+                     "docker-archive:FILE[:TAG], dir:PATH, file:FILE or disk:FILE", spec);
 }
 
 int resolve(struct resolution *resolution, const char *spec, struct error *error)

@@ -12,7 +12,7 @@
  *                 "health_check": true|false } }
  *
  * The bottom layer comes first.  A disk image of the user's own has no digest.
- * A folder or disk image has an empty configuration.
+ * A folder, file or disk image has an empty configuration.
  */
 
 #include <json-c/json_object.h>
@@ -33,12 +33,13 @@ struct resolution {
     struct digest chain;        /* ChainID of the layers in it */
 };
 
-/* SPEC is dir:PATH, disk:FILE, oci:PATH[:TAG] or docker-archive:FILE[:TAG]. */
+/* SPEC is dir:PATH, file:FILE, disk:FILE, oci:PATH[:TAG] or docker-archive:FILE[:TAG]. */
 int resolve(struct resolution *resolution, const char *spec, struct error *error);
 void resolution_release(struct resolution *resolution);
 
 /* The kinds, one function each; WHAT is what follows the first colon. */
 int resolve_folder(struct resolution *resolution, const char *what, struct error *error);
+int resolve_file(struct resolution *resolution, const char *what, struct error *error);
 int resolve_oci(struct resolution *resolution, const char *what, struct error *error);
 int resolve_docker_archive(struct resolution *resolution, const char *what, struct error *error);
 int resolve_disk(struct resolution *resolution, const char *what, struct error *error);
@@ -46,6 +47,10 @@ int resolve_disk(struct resolution *resolution, const char *what, struct error *
 /* DIGEST is NULL for a disk image of the user's own. */
 int resolution_add_layer(struct resolution *resolution, const char *path,
                          const struct digest *digest, const char *format, struct error *error);
+
+/* The image that ENTRY found or made. */
+int resolution_add_image(struct resolution *resolution, const struct cache_entry *entry,
+                         const struct digest *digest, struct error *error);
 
 /* The layers so far, and the path of one's image. */
 size_t resolution_layers(const struct resolution *resolution);

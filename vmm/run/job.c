@@ -124,6 +124,8 @@ static int encode(enum run_record_type type, const struct job *job, const struct
     head.volumes = (uint32_t)job->volume_count;
     head.arguments = (uint32_t)job->arguments->count;
     head.variables = (uint32_t)job->environment->count;
+    for (size_t i = 0; i < job->volume_count; i++)
+        head.file_volumes |= (uint32_t)job->volumes[i].file << i;
     head.folders = job->folders ? (uint32_t)job->folders->count : 0;
     head.text_length = (uint32_t)text.length;
     header.length = (uint32_t)(sizeof(head) + text.length);

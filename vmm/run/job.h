@@ -27,6 +27,7 @@ const char *text_list_variable(const struct text_list *list, const char *name);
 
 struct job_volume {
     const char *target, *file_system;
+    bool file; /* one file is shown, not a folder */
 };
 
 /* Strings are the caller's. */

@@ -29,31 +29,44 @@ static int refuse(const char *option, const char *path, int number, struct error
 }
 
 /* Of what was found to be no image: -v ./app.conf:/etc/app.conf:ro, as other tools take it. */
-static bool is_one_file(const char *option, const struct stat *status, const struct error *error)
+static bool is_one_file(const char *option, const struct stat *status)
 {
-    return strcmp(option, "volume") == 0 && S_ISREG(status->st_mode) && error->number == ENODATA;
+    return strcmp(option, "volume") == 0 && S_ISREG(status->st_mode);
 }
 
-/* A raw image with a file system that the guest will know. */
-static int open_image(struct rootfs_disk *disk, const char *option, const char *path,
+/* What may be opened: opening a device may act on it. */
+static int check_type(const char *option, const char *path, const struct stat *status,
                       struct error *error)
+{
+    if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode))
+        return 0;
+    return error_set(error, EINVAL, "--%s %s: is %s, neither a directory nor a disk image; name one of "
+                     "these%s", option, path, S_ISFIFO(status->st_mode) ? "a FIFO"
+                     : S_ISSOCK(status->st_mode) ? "a socket" : "a device",
+                     strcmp(option, "volume") == 0 ? ", or a file" : "");
+}
+
+/* A raw image with a file system that the guest will know; *ONE_FILE: it is none, but a file that can be shown. */
+static int open_image(struct rootfs_disk *disk, const char *option, const char *path,
+                      bool *one_file, struct error *error)
 {
     cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     const char *format;
     char name[sizeof(error->message)];
     struct stat status;
 
+    *one_file = false;
     if (fd < 0 || fstat(fd, &status) < 0)
         return refuse(option, path, errno, error);
-    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-        return error_set(error, EINVAL, "--%s %s: is neither a directory nor a disk image; name "
-                         "one of these", option, path);
+    if (check_type(option, path, &status, error) < 0)
+        return -error->number;
     snprintf(name, sizeof(name), "--%s %s", option, path);
-    if (disk_format_detect(fd, name, &format, error) < 0)
-        return is_one_file(option, &status, error)
-                   ? error_set(error, EINVAL, "--%s %s: is one file, and folders alone can be shared; "
-                               "name the folder that it is in", option, path)
-                   : -error->number;
+    if (disk_format_detect(fd, name, &format, error) < 0) {
+        /* Whatever it is: a packed archive, too, is a file that a job may want. */
+        *one_file = is_one_file(option, &status) &&
+                    (error->number == ENODATA || error->number == EINVAL);
+        return -error->number;
+    }
     disk->path = strdup(path);
     if (!disk->path)
         return error_system(error, ENOMEM, "--%s", option);
@@ -62,7 +75,7 @@ static int open_image(struct rootfs_disk *disk, const char *option, const char *
     return 0;
 }
 
-/* Of a directory: the image that mote-image makes of it, or has made. */
+/* Of a directory or file: the image that mote-image makes of it, or has made. */
 static int open_resolved(const char *option, const char *spec, const struct image_program *program,
                          struct rootfs_disk *disks, size_t capacity, struct image_config *config,
                          struct error *error)
@@ -81,22 +94,39 @@ static int open_resolved(const char *option, const char *spec, const struct imag
     return count;
 }
 
-/* One disk of a directory or of a raw image. */
-static int open_path(const char *option, const char *path, const struct image_program *program,
-                     struct rootfs_disk *disk, struct error *error)
+/* One disk of what mote-image knows by KIND. */
+static int open_made(const char *option, const char *kind, const char *path,
+                     const struct image_program *program, struct rootfs_disk *disk,
+                     struct error *error)
 {
     cleanup_free char *spec = NULL;
-    struct stat status;
     int count;
 
-    if (stat(path, &status) < 0)
-        return refuse(option, path, errno, error);
-    if (!S_ISDIR(status.st_mode))
-        return open_image(disk, option, path, error);
-    if (asprintf(&spec, "dir:%s", path) < 0)
+    if (asprintf(&spec, "%s:%s", kind, path) < 0)
         return error_system(error, ENOMEM, "--%s", option);
     count = open_resolved(option, spec, program, disk, 1, NULL, error);
     return count < 0 ? count : 0;
+}
+
+/* One disk of a directory, of a raw image or, as a volume, of another file. */
+static int open_path(const char *option, const char *path, const struct image_program *program,
+                     struct rootfs_disk *disk, struct error *error)
+{
+    bool one_file;
+    struct stat status;
+    int result;
+
+    if (stat(path, &status) < 0)
+        return refuse(option, path, errno, error);
+    if (S_ISDIR(status.st_mode))
+        return open_made(option, "dir", path, program, disk, error);
+    if (check_type(option, path, &status, error) < 0)
+        return -error->number;
+    result = open_image(disk, option, path, &one_file, error);
+    if (!one_file)
+        return result;
+    disk->one_file = true;
+    return open_made(option, "file", path, program, disk, error);
 }
 
 int rootfs_open(struct rootfs *rootfs, const char *what, bool image,
@@ -105,6 +135,8 @@ int rootfs_open(struct rootfs *rootfs, const char *what, bool image,
     int count = 1, result;
 
     *rootfs = (struct rootfs){ .layer_count = 0 };
+    if (image && strncmp(what, "file:", 5) == 0)
+        return error_set(error, EINVAL, "--image %s: is one file, and no root; give it by --volume", what);
     if (image) {
         result = count = open_resolved("image", what, program, rootfs->layers, RUN_LAYERS_MAX,
                                        &rootfs->config, error);

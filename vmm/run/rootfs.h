@@ -7,8 +7,8 @@
  * then perhaps a scratch disk.  Each is an open descriptor: what the path leads
  * to later does not matter, and the VM's process needs no file system.
  *
- * A raw disk image is used as it is.  Directories and container images become
- * such images in mote-image, the companion program that reads hostile archives.
+ * A raw disk image is used as it is.  Directories, container images and, as
+ * volumes, files that have no file system become such images in mote-image, the companion program that reads hostile archives.
  */
 
 #include <stdbool.h>
@@ -23,6 +23,7 @@ struct rootfs_disk {
     int fd;
     char *path;              /* for messages */
     const char *file_system; /* a literal: "ext4", "erofs", "squashfs" */
+    bool one_file;           /* a volume that is RUN_VOLUME_FILE of it */
 };
 
 /* What an image wants of its container; empty where it does not say. */
@@ -43,7 +44,7 @@ struct rootfs {
 int rootfs_open(struct rootfs *rootfs, const char *what, bool image,
                 const struct image_program *program, struct error *error);
 
-/* The directory or raw image PATH as a volume. */
+/* The directory, raw image or other file PATH as a volume. */
 int rootfs_add_volume(struct rootfs *rootfs, const char *path,
                       const struct image_program *program, struct error *error);
 

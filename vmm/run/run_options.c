@@ -145,8 +145,8 @@ static const struct option_row rows[] = {
       option_set_text, FIELD(rootfs) },
     { NULL, "image", "IMAGE", "a container image: oci:PATH[:TAG] or\ndocker-archive:FILE",
       option_set_text, FIELD(image) },
-    { NULL, "volume", "HOST:GUEST:ro", "show a directory of the host's, read-only", add_volume,
-      .letter = 'v' },
+    { NULL, "volume", "HOST:GUEST:ro", "show a directory or file of the host's, read-only",
+      add_volume, .letter = 'v' },
     { NULL, "output", "DIR[,merge]", "bring back what the job wrote in /output; DIR is\n"
       "empty or made, unless ',merge' lets files be replaced", set_output, .letter = 'o' },
     { "Command", "env", "NAME[=VALUE]", "set a variable, or hand on your own", add_variable,

@@ -110,7 +110,7 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
     int result;
 
     if (!first || first == value)
-        return error_set(error, EINVAL, "--volume %s: lacks a part; give HOSTDIR:GUESTDIR:ro",
+        return error_set(error, EINVAL, "--volume %s: lacks a part; give HOST:GUEST:ro",
                          value);
     if (!second)
         return error_set(error, ENOTSUP, "--volume %s: writable sharing cannot be had yet; add "
@@ -119,8 +119,10 @@ int run_volume_parse(const char *value, struct run_volume *volume, struct error 
     if (result < 0)
         return result;
     target_length = (size_t)(second - first - 1);
+    while (target_length > 1 && first[target_length] == '/')
+        target_length--;
     if (first[1] != '/' || target_length < 2)
-        return error_set(error, EINVAL, "--volume %s: the guest's directory '%.*s' does not begin "
+        return error_set(error, EINVAL, "--volume %s: the guest's path '%.*s' does not begin "
                          "with '/', or is the root itself; give another", value,
                          (int)target_length, first + 1);
     if ((result = copy_part(&volume->source, value, (size_t)(first - value), "volume", error)) < 0)

@@ -175,7 +175,7 @@ int session_encode_job(struct session *session, struct error *error)
         job.layers[i] = rootfs->layers[i].file_system;
     for (size_t i = 0; i < rootfs->volume_count; i++)
         job.volumes[i] = (struct job_volume){
-            options->volumes[i].target, rootfs->volumes[i].file_system,
+            options->volumes[i].target, rootfs->volumes[i].file_system, rootfs->volumes[i].one_file,
         };
     ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
     session->flags = choose_flags(options);
