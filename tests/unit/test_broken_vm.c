@@ -103,14 +103,14 @@ static double run(void (*what)(struct world *world))
     return seconds() - begin;
 }
 
-/* The VM is killed at once, and why is told. */
-static void is_broken(void (*what)(struct world *world))
+/* The VM is killed at once, and WHY is told. */
+static void is_broken(void (*what)(struct world *world), const char *why)
 {
     timeout_ms = 0;
     run(what);
     timeout_ms = TIMEOUT_MS;
     assert_int_equal(outcome.cause, CAUSE_VMM_FAULT);
-    if (!strstr(told, "handed over what is no connection and was killed"))
+    if (!strstr(told, why))
         fail_msg("told: %s", told);
 }
 
@@ -248,10 +248,28 @@ static void test_what_is_no_connection(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(acts); i++) {
-        is_broken(acts[i]);
+        is_broken(acts[i], "handed over what is no connection and was killed");
         close(words.fd);
         assert_int_equal(open_descriptors(), before);
     }
+}
+
+static void hand_over_without_end(struct world *world)
+{
+    for (;;) {
+        int fd = socket_handoff_send(world->handoff, 9999);
+
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+/* Sound connections to a port of nobody's: more than the guest may make are its process' own. */
+static void test_a_flood_of_connections(void **state)
+{
+    (void)state;
+    is_broken(hand_over_without_end, "handed over connections without end and was killed");
+    close(words.fd);
 }
 
 /* The sender shares what it handed over: it takes O_NONBLOCK away again, and neither reads nor writes. */
@@ -438,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_no_connection),
+        cmocka_unit_test(test_a_flood_of_connections),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_a_pipe_that_stays_open),

@@ -24,6 +24,8 @@
 /* For the last of the guest's console, with --verbose. */
 #define LAST_CONSOLE_MS 1000
 #define HANDOFFS_PER_EVENT 16
+/* A sound VM's process makes half as many, all that it may at once among them (vsock_internal.h). */
+#define HANDOFFS_IN_A_SECOND 4000
 /* One answer may come too late; a dozen come from an attacker. */
 #define UNASKED_MAX 16
 
@@ -146,6 +148,18 @@ static void kill_broken_vm(struct supervisor *supervisor, const char *what)
     vm_process_kill(&supervisor->vm);
 }
 
+/* Each is work for this process, outside of the VM's limits, whether anybody wants it or not. */
+static bool is_flood(struct supervisor *supervisor)
+{
+    uint64_t now = supervisor_now_ms();
+
+    if (now - supervisor->handoffs_since >= 1000) {
+        supervisor->handoffs_since = now;
+        supervisor->handoffs = 0;
+    }
+    return ++supervisor->handoffs > HANDOFFS_IN_A_SECOND;
+}
+
 static void connection_arrived(struct supervisor *supervisor, int fd, uint32_t port)
 {
     if (!supervisor_accept(supervisor, fd, port))
@@ -165,6 +179,12 @@ void supervisor_take_connections(struct supervisor *supervisor)
             event_loop_remove(supervisor->loop, supervisor->vm.handoff);
             if (fd == -EPROTO)
                 kill_broken_vm(supervisor, "handed over what is no connection");
+            return;
+        }
+        if (is_flood(supervisor)) {
+            close(fd);
+            event_loop_remove(supervisor->loop, supervisor->vm.handoff);
+            kill_broken_vm(supervisor, "handed over connections without end");
             return;
         }
         connection_arrived(supervisor, fd, port);
@@ -405,7 +425,7 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
     int result;
 
     supervisor->phase = PHASE_WAITING;
-    supervisor->unasked = 0;
+    supervisor->unasked = supervisor->handoffs = 0;
     supervisor->broken = NULL;
     if ((result = vm_process_start(&supervisor->vm, options->config, ordered, &owner,
                                    options->sandbox, options->log, options->timeline, error)) < 0 ||

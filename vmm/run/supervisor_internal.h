@@ -63,6 +63,8 @@ struct supervisor {
     struct timer farewell; /* from the VM's last words to its end */
     uint64_t save_looks;   /* seconds that the saving has taken */
     const char *broken;    /* what the VM's process did, for which it was killed; NULL: nothing */
+    uint64_t handoffs_since; /* ms */
+    unsigned int handoffs; /* connections of the VM's process, in the second from then */
     unsigned int unasked;  /* answers of the VM's process that no order waited for */
     enum phase phase;
     bool over;        /* the outcome stands */
