@@ -142,7 +142,7 @@ int worker_run(const struct worker *worker, void *answer, size_t size, size_t *l
     result = start(worker, &process, &from, error);
     if (result == 0)
         result = await(worker, process, from, bytes, size + sizeof(struct error), length, error);
-    if (result == 0)
+    if (result == 0 && *length > 0) /* ANSWER is NULL where none is wanted */
         memcpy(answer, bytes, *length);
     return result;
 }
