@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/command.h"
@@ -68,11 +69,19 @@ static void close_stream(struct stream *stream)
     close(stream->fd);
 }
 
+/* A terminal that went away says EIO, the same to readers and to writers: no error, as nobody is there any more. */
+static bool terminal_went_away(const struct supervisor *supervisor, int fd, int number)
+{
+    struct stat status;
+
+    return number == EIO && supervisor->has_terminal && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+}
+
 static void input_ended(void *context, enum relay_end end, int number)
 {
     struct stream *stream = context;
 
-    if (end == RELAY_INPUT_FAILED) {
+    if (end == RELAY_INPUT_FAILED && !terminal_went_away(stream->supervisor, STDIN_FILENO, number)) {
         supervisor_complain(stream->supervisor, "standard input: %s; the job sees its end",
                   strerror(number));
         stream->supervisor->failed = true;
@@ -87,7 +96,8 @@ static void output_ended(void *context, enum relay_end end, int number)
     bool is_error = stream == &supervisor->streams[STREAM_ERROR];
 
     /* Nobody reads any more: the job gets SIGPIPE, as it would without us. */
-    if (end == RELAY_OUTPUT_FAILED && number != EPIPE && number != ECONNRESET) {
+    if (end == RELAY_OUTPUT_FAILED && number != EPIPE && number != ECONNRESET &&
+        !terminal_went_away(supervisor, is_error ? STDERR_FILENO : STDOUT_FILENO, number)) {
         supervisor_complain(supervisor, "standard %s: %s; the rest of it is lost",
                   is_error ? "error" : "output", strerror(number));
         supervisor->failed = true;
