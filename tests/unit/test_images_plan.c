@@ -26,8 +26,8 @@ static char *written(const char *text, size_t *length)
 static void test_values(void **state)
 {
     static const char *const values[] = {
-        "{\"entrypoint\":[\"sh\",\"-c\"],\"user\":\"\",\"n\":-7,\"yes\":true,\"no\":false,\"none\":null,"
-        "\"deep\":{\"a\":[[],{}]}}",
+        "{\"entrypoint\":[\"sh\",\"-c\"],\"user\":\"\",\"n\":-7,\"yes\":true,\"no\":false,\"none\":null}",
+        "{\"deep\":{\"a\":[[],{}]}}",
         "[]", "\"\\u00fc\"", "null",
     };
 

@@ -297,7 +297,7 @@ static const struct filter_rule unpack_rules[] = {
     RARE(statx, OTHER_LIBRARY),
     ALLOW_IF(fcntl, IS(2, F_GETFL)), /* a folder that is listed */
     RARE_IF(fcntl, OTHER_LIBRARY, IS(2, F_GETFD)),
-    ALLOW_IF(fcntl, IS(2, F_SETFD)),
+    RARE_IF(fcntl, OTHER_LIBRARY, IS(2, F_SETFD)),
     ALLOW_IF(fcntl, IS(2, F_DUPFD_CLOEXEC)),
     ALLOW(ftruncate),
     ALLOW(utimensat),
