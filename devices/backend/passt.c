@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/ethernet.h>
+#include <net/if_arp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -95,6 +97,27 @@ static ssize_t passt_send(struct uplink *uplink, unsigned int pair, struct iovec
     if (!frame_filter_passes(&passt->filter, passt->head, length))
         return -EACCES;
     return frame_stream_send(passt->stream, passt->outgoing, pieces);
+}
+
+/*
+ * passt sends to everybody until it has seen a frame of the guest's, and Linux takes no connection that everybody was asked for:
+ * the first client of a forwarded port would wait in vain.  A reverse ARP request of the guest's for its own address (RFC 903)
+ * asks for nothing that passt answers; QEMU announces a migrated guest so.
+ */
+static bool passt_announce(struct uplink *uplink, const uint8_t mac[6])
+{
+    struct passt *passt = (struct passt *)uplink;
+    uint8_t frame[60] = {
+        [0] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        [12] = ETHERTYPE_REVARP >> 8, ETHERTYPE_REVARP & 0xff,
+        [15] = ARPHRD_ETHER, [16] = ETHERTYPE_IP >> 8, [18] = 6, [19] = 4, [21] = ARPOP_RREQUEST,
+    };
+    struct iovec segments[2] = { [1] = { frame, sizeof(frame) } };
+
+    memcpy(frame + 6, mac, 6);
+    memcpy(frame + 22, mac, 6); /* the sender's */
+    memcpy(frame + 32, mac, 6); /* and whose address is asked for */
+    return frame_stream_send(passt->stream, segments, 2) != -EAGAIN;
 }
 
 static const char *passt_refusal(struct uplink *uplink)
@@ -192,6 +215,7 @@ static const struct uplink_ops passt_ops = {
     .receive = passt_receive,
     .send = passt_send,
     .flush = passt_flush,
+    .announce = passt_announce,
     .refusal = passt_refusal,
     .reason = passt_reason,
     .destroy = passt_destroy,

@@ -70,6 +70,11 @@ struct uplink_ops {
     ssize_t (*send)(struct uplink *uplink, unsigned int pair, struct iovec *segments, int count);
     /* After a batch of frames: false when some of it waits for EPOLLOUT.  Optional. */
     bool (*flush)(struct uplink *uplink, unsigned int pair);
+    /*
+     * The guest is at MAC, and may never send a frame by which that could be learned: told once for each start of the device,
+     * before the guest's first.  False: later.  Optional.
+     */
+    bool (*announce)(struct uplink *uplink, const uint8_t mac[6]);
     /* The guest takes frames with OFFLOADS from now on.  Optional. */
     int (*set_offloads)(struct uplink *uplink, unsigned int offloads);
     /* Only the first PAIRS get frames.  Optional. */

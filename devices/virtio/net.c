@@ -206,6 +206,10 @@ void net_run(struct net *net, unsigned int pairs)
     if ((device->negotiated & LARGE_FRAMES) || net->config.mtu == 0)
         net->window_bytes = sizeof(struct uplink_header) + UPLINK_FRAME_MAX;
     net->running = true;
+    net->announced = !net->uplink || !net->uplink->ops->announce;
+    /* By the loop's thread, which alone sends frames. */
+    if (!net->announced)
+        virtio_kick_again(&net->virtio, 1);
     if (net_set_pairs(net, pairs) < 0)
         virtio_needs_reset(&net->virtio, "the tap's queues cannot be switched");
 }

@@ -138,6 +138,7 @@ struct net {
     struct net_config config;
     struct uplink *uplink; /* NULL: --net none */
     bool running;          /* from activate to reset */
+    bool announced;        /* to the uplink, since then */
     bool ended;            /* the uplink did; the link is down */
     bool mac_given;        /* by the user, so it stays whatever is loaded */
     int link_timer;        /* until the link is up again; -1: it is not made to be down */

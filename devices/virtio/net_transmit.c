@@ -163,6 +163,8 @@ void net_transmit(struct net_pair *pair)
 
     if (!net->running || pair->index >= net->active)
         return;
+    if (!net->announced && !net->ended)
+        net->announced = net->uplink->ops->announce(net->uplink, net->config.mac);
     virtqueue_disable_notify(queue);
     for (unsigned int i = 0; outcome == SENT && i < NET_QUEUE_SIZE; i++) {
         outcome = transmit_one(pair);

@@ -168,6 +168,24 @@ static void test_frames_both_ways(void **state)
     assert_memory_equal(got + sizeof(header), frame, sizeof(frame));
 }
 
+/* It learns where the guest is from us, and need not wait for a frame of the guest's. */
+static void test_the_guest_is_announced(void **state)
+{
+    static const uint8_t mac[6] = { 2, 1, 2, 3, 4, 5 };
+    const uint8_t *frame = (const uint8_t *)got + sizeof(struct uplink_header);
+    struct error error;
+
+    (void)state;
+    assert_int_equal(start("#!/bin/sh\nexec cat <&3 >&3\n", NULL, 0, &error), 0);
+    assert_true(uplink->ops->announce(uplink, mac));
+    assert_int_equal(receive(), sizeof(struct uplink_header) + 60);
+    assert_memory_equal(frame, "\xff\xff\xff\xff\xff\xff", 6);
+    assert_memory_equal(frame + 6, mac, 6);
+    assert_memory_equal(frame + 12, "\x80\x35\0\1\x08\0\6\4\0\3", 10);
+    assert_memory_equal(frame + 22, mac, 6);
+    assert_memory_equal(frame + 32, mac, 6);
+}
+
 static void test_it_ends_and_says_why(void **state)
 {
     struct error error;
@@ -317,6 +335,7 @@ int main(void)
         PASST_TEST(test_its_arguments_and_descriptors),
         PASST_TEST(test_the_private_network),
         PASST_TEST(test_frames_both_ways),
+        PASST_TEST(test_the_guest_is_announced),
         PASST_TEST(test_it_ends_and_says_why),
         PASST_TEST(test_it_is_killed),
         PASST_TEST(test_it_lies_about_a_length),
