@@ -32,7 +32,7 @@ WARNINGS += -Wno-gnu-variable-sized-type-not-at-end
 CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.
 # A start runs nearly all code once: little code is quick code.  What each exit, descriptor, page or file goes through is HOT.
 OPTIMISE := -Oz
-HOT      := vmm/vcpu vmm/bus vmm/guest_memory vmm/snapshot/memory_% vmm/images/% \
+HOT      := vmm/monitor/vcpu vmm/monitor/bus vmm/machine/guest_memory vmm/snapshot/memory_% vmm/supervisor/snapshot/memory_% vmm/images/% \
             devices/virtio/queue devices/virtio/chain devices/virtio/mmio
 CFLAGS   ?= $(OPTIMISE) -g
 CFLAGS   += -std=gnu17 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong -fPIE -pthread -MMD -MP
@@ -56,9 +56,10 @@ $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
 endif
 
-SOURCES := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/boot/*.c vmm/control/*.c vmm/run/*.c vmm/sandbox/*.c vmm/snapshot/*.c \
-                                           vmm/arch/$(ARCH)/*.c devices/*.c \
-                                           devices/virtio/*.c devices/backend/*.c))
+# The rooms of mote, in the order in which they include each other (scripts/check-includes).
+ROOMS   := vmm/cli vmm/job vmm/supervisor vmm/supervisor/snapshot vmm/monitor vmm/monitor/arch/$(ARCH) vmm/snapshot \
+           vmm/config vmm/jail devices devices/virtio devices/backend vmm/machine vmm/base
+SOURCES := $(filter-out vmm/cli/main.c,$(wildcard $(ROOMS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 # mote-image: what knows of archives and container images, kept out of mote itself.
 IMAGES_SOURCES := $(filter-out vmm/images/main.c,$(wildcard vmm/images/*.c))
@@ -71,7 +72,7 @@ BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 .PHONY: all payloads unit native check demo install clean
 all: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench payloads
 
-$(BUILD)/mote: $(BUILD)/obj/vmm/main.o $(BUILD)/libmote.a
+$(BUILD)/mote: $(BUILD)/obj/vmm/cli/main.o $(BUILD)/libmote.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(STATIC),-static-pie) -o $@ $^ $(LDLIBS)
 
@@ -103,13 +104,13 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The names of system calls, for a message: the C library has none.
-$(BUILD)/generated/vmm/sandbox/call_names.inc: Makefile
+$(BUILD)/generated/vmm/jail/call_names.inc: Makefile
 	@mkdir -p $(@D)
 	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
 	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/CALL(\2, \1)/p' | sort >$@
 
-$(BUILD)/obj/vmm/sandbox/last_words.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
-$(BUILD)/obj/vmm/sandbox/last_words.o: CPPFLAGS += -I$(BUILD)/generated
+$(BUILD)/obj/vmm/jail/last_words.o: $(BUILD)/generated/vmm/jail/call_names.inc
+$(BUILD)/obj/vmm/jail/last_words.o: CPPFLAGS += -I$(BUILD)/generated
 
 include guest/payloads/payloads.mk
 include guest/init/init.mk

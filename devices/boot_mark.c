@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define REGISTER_SIZE 4
 

@@ -20,12 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
-#include "vmm/guest_event.h"
-#include "vmm/guest_memory.h"
-#include "vmm/irq_line.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/machine/guest_event.h"
+#include "vmm/machine/guest_memory.h"
+#include "vmm/machine/irq_line.h"
+#include "vmm/base/log.h"
 
 struct console;
 struct device;
@@ -58,7 +58,7 @@ struct device_ops {
 
     /*
      * Saves the device, or loads it into one just created with the same options
-     * (vmm/state.h): all that the guest could tell apart.  No vCPU runs, the
+     * (vmm/machine/state.h): all that the guest could tell apart.  No vCPU runs, the
      * lock is held, and guest memory is as it was or will be.  Optional, for a
      * device that has no state.
      */

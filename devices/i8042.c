@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #include "devices/registry.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define PORT_DATA 0    /* 0x60 */
 #define PORT_B 1       /* 0x61 */

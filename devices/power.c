@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "vmm/power_registers.h"
-#include "vmm/state.h"
+#include "vmm/machine/power_registers.h"
+#include "vmm/machine/state.h"
 
 #define SLEEP_TYPE_MASK 0x1cu
 

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/options.h"
-#include "vmm/state.h"
+#include "vmm/base/options.h"
+#include "vmm/machine/state.h"
 
 #define SECOND 1000000000ull
 /* Balances stay far from the ends of their type. */

@@ -29,9 +29,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/settings.h"
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
+#include "vmm/base/settings.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
 
 struct token_bucket_config {
     uint64_t size; /* 0: no limit */

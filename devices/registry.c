@@ -7,7 +7,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/vsock.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static const struct device_ops *const registry[] = {
     [DEVICE_SERIAL] = &serial_ops,

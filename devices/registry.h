@@ -6,7 +6,7 @@
 
 #include "devices/device.h"
 #include "devices/virtio/device.h"
-#include "vmm/machine.h"
+#include "vmm/machine/machine.h"
 
 extern const struct device_ops serial_ops;    /* none of these takes options */
 extern const struct device_ops i8042_ops;

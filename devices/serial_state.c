@@ -6,7 +6,7 @@
  * whatever the line leads to is loaded as well.
  */
 #include "devices/serial_internal.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 static void check_registers(const struct serial *serial, struct state *state)
 {

@@ -38,9 +38,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/base/log.h"
 
 #define CONSOLE_OUTPUT_RING (64u << 10)
 #define CONSOLE_INPUT_RING (4u << 10)

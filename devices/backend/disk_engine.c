@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "devices/backend/disk_engine_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 void disk_engine_reap(struct disk_engine *engine)
 {

@@ -23,7 +23,7 @@
 
 #include "devices/backend/disk_file.h"
 #include "devices/backend/disk_request.h"
-#include "vmm/event_loop.h"
+#include "vmm/base/event_loop.h"
 
 #define DISK_IN_FLIGHT_MAX 128
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "devices/backend/disk_engine_internal.h"
-#include "vmm/fault_signals.h"
+#include "vmm/base/fault_signals.h"
 
 #define WORKERS_MAX 4
 

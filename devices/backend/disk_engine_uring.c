@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 
 #include "devices/backend/disk_engine_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 struct uring {
     struct io_uring ring;

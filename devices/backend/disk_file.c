@@ -11,7 +11,7 @@
 
 #include "devices/backend/disk_lock.h"
 #include "devices/backend/disk_overlay.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* Where the host does not tell what O_DIRECT needs: a page suits every device. */
 #define DIRECT_ALIGNMENT 4096u

@@ -20,8 +20,8 @@
 #include <stdint.h>
 
 #include "devices/backend/disk_sync.h"
-#include "vmm/error.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/log.h"
 
 #define DISK_SECTOR 512u
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "devices/backend/disk_lock.h"
-#include "vmm/nameless_file.h"
+#include "vmm/base/nameless_file.h"
 
 #define SECTOR 512u
 #define PAGE 4096u /* of the file's parts, and what of the map is written at once */

@@ -29,7 +29,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct disk_overlay;
 

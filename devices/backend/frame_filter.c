@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define PORT_DNS 53
 #define PORT_DHCP 67

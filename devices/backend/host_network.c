@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* A whole table of the Internet's IPv6 routes has 40 MiB; what is longer is no file of these. */
 #define FILE_MAX (256u << 20)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "devices/backend/frame_filter.h"
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct host_network {
     struct address_list own, gateways, resolvers;

@@ -10,7 +10,7 @@
 
 #include "devices/backend/host_stream.h"
 #include "devices/backend/unix_listener.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define THING_MAX 96
 

@@ -21,9 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/base/log.h"
 
 struct host_port;
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/reopen.h"
+#include "vmm/base/reopen.h"
 
 static int duplicate(int fd)
 {

@@ -30,7 +30,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct host_stream {
     int fd; /* our own; -1 for a stream that leads nowhere */

@@ -17,7 +17,7 @@
 
 #include "devices/backend/frame_stream.h"
 #include "devices/backend/passt_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define END_TIMEOUT_MS 1000
 #define LAST_WORDS_MS 100

@@ -13,7 +13,7 @@
 
 #include "devices/backend/host_network.h"
 #include "devices/backend/passt_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define CHILD_SOCKET 3
 /* Besides those of forwards: what is fixed, and each gateway. */

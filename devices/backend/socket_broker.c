@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "devices/backend/unix_listener.h"
-#include "vmm/cleanup.h"
-#include "vmm/timer.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/timer.h"
 
 /* Twice what a monitor asks of its own accord (vsock_internal.h). */
 #define QUESTIONS_IN_A_SECOND 2000

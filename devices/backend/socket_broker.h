@@ -15,8 +15,8 @@
 
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
 
 struct socket_broker;
 

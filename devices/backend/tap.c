@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define TUN_PATH "/dev/net/tun"
 

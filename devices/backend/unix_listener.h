@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct unix_listener {
     int fd; /* non-blocking; -1 while closed */

@@ -19,9 +19,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/base/log.h"
 
 #define UPLINK_PAIRS_MAX 7
 

@@ -24,9 +24,9 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "devices/settings.h"
-#include "vmm/options.h"
-#include "vmm/state.h"
+#include "vmm/base/settings.h"
+#include "vmm/base/options.h"
+#include "vmm/machine/state.h"
 
 #define PAGE_SHIFT 12 /* a page number's unit, whatever the guest's page size (5.5.6) */
 #define SECOND 1000000000ull

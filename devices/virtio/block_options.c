@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "devices/backend/disk_overlay.h"
-#include "devices/settings.h"
+#include "vmm/base/settings.h"
 #include "devices/virtio/block_internal.h"
-#include "vmm/options.h"
+#include "vmm/base/options.h"
 
 /* More than a guest has CPUs for, and few enough to keep a device small. */
 #define BLOCK_QUEUES_MAX 16

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "devices/virtio/block_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* virtio 1.2, 5.2.6 */
 enum {

@@ -11,7 +11,7 @@
 
 #include "devices/backend/disk_overlay.h"
 #include "devices/virtio/block_internal.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 static void check_disk(struct block *block, struct state *state, uint64_t size)
 {

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "devices/backend/unix_listener.h"
-#include "devices/settings.h"
+#include "vmm/base/settings.h"
 #include "devices/virtio/console.h"
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 #define WORDS "file:PATH, unix:PATH or fd:N"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "devices/virtio/console_port.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 void virtio_console_drain(struct virtio_device *device)
 {

@@ -27,10 +27,10 @@
 
 #include "devices/virtio/chain.h"
 #include "devices/virtio/queue.h"
-#include "vmm/error.h"
-#include "vmm/event_loop.h"
-#include "vmm/guest_memory.h"
-#include "vmm/log.h"
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/machine/guest_memory.h"
+#include "vmm/base/log.h"
 
 #define VIRTIO_QUEUES_MAX 64
 
@@ -134,7 +134,7 @@ struct virtio_device_class {
                          size_t length);
 
     /*
-     * Saves or loads what is the device's own (vmm/state.h); the transport has
+     * Saves or loads what is the device's own (vmm/machine/state.h); the transport has
      * the features, the queues and their indices, and calls it after them, with the
      * lock held, between drain and whatever comes next.  A loaded device that was
      * active is activated right after, by resume() in place of activate() where

@@ -15,7 +15,7 @@
 
 #include "devices/rate_limit.h"
 #include "devices/registry.h"
-#include "devices/settings.h"
+#include "vmm/base/settings.h"
 
 #define QUEUE_SIZE 64
 #define REQUEST_MAX (64u << 10)

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/mmio_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 void doorbells_init(struct virtio_mmio *mmio)
 {

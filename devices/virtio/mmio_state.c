@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "devices/virtio/mmio_internal.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define VERSION_NOW 1
 #define STATUS_BITS                                                                                \

@@ -5,7 +5,7 @@
 
 #include "devices/backend/tap.h"
 #include "devices/virtio/net_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* Enough for a frame whose MTU is 1500, where nobody says more. */
 #define MTU_DEFAULT 1500u

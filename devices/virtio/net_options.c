@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "devices/settings.h"
+#include "vmm/base/settings.h"
 #include "devices/virtio/net_internal.h"
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 /* Flags of --net user: mote run's network, and what is open to the guest besides the outside (frame_filter.h). */
 static const struct {

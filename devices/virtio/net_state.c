@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/net_internal.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 void net_drain(struct virtio_device *device)
 {

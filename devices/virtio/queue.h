@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "vmm/guest_memory.h"
+#include "vmm/machine/guest_memory.h"
 
 struct state;
 

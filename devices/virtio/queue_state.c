@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "devices/virtio/queue.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 static void check_loaded(struct virtqueue *queue, struct state *state, bool ready)
 {

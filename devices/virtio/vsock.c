@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/vsock_internal.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define ACCEPTS_PER_EVENT 16
 #define SECOND 1000000000ull

@@ -11,10 +11,10 @@
 
 #include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
-#include "devices/settings.h"
+#include "vmm/base/settings.h"
 #include "devices/virtio/vsock.h"
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 void virtio_vsock_release(void *options)
 {

@@ -18,7 +18,7 @@
 #include "devices/backend/socket_broker.h"
 #include "devices/backend/socket_handoff.h"
 #include "devices/virtio/vsock_internal.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* ---- to the guest --------------------------------------------------------- */
 

@@ -31,7 +31,7 @@
  * After ENDED, or FAILED, and the ends of all streams the guest has nothing
  * more to say; either side then ends the VM.
  *
- * The host takes the guest for hostile: vmm/run/record.c checks every record.
+ * The host takes the guest for hostile: vmm/job/record.c checks every record.
  */
 
 #include <assert.h>

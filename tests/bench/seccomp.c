@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/arch/arch.h"
-#include "vmm/sandbox/lists.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/jail/lists.h"
 
 static double now_us(void)
 {

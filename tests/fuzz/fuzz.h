@@ -20,8 +20,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "vmm/guest_memory.h"
-#include "vmm/image.h"
+#include "vmm/machine/guest_memory.h"
+#include "vmm/machine/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

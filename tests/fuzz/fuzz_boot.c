@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/arch/arch.h"
-#include "vmm/arch/x86_64/arch_vm.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/arch/x86_64/arch_vm.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define LINE_MAX 4096
 

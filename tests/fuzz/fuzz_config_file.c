@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/config_file.h"
+#include "vmm/config/config_file.h"
 
 static int add(void *context, const char *option, const char *text, struct error *error)
 {

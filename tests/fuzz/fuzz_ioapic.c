@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The IOAPIC: a list of operations, each 8 bytes: what, where, a value. */
 #include "tests/fuzz/fuzz.h"
-#include "vmm/arch/x86_64/ioapic.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/ioapic.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define OPERATIONS_MAX 512
 #define IOREGSEL 0x00

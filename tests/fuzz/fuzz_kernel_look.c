@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/arch/x86_64/kernel_look.h"
+#include "vmm/monitor/arch/x86_64/kernel_look.h"
 
 /* Of the ways: how many MiB of hole; the file ends sooner than it said, or answers otherwise later. */
 #define WAY_HOLE(ways) ((ways) & 3u)

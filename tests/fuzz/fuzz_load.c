@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 /* The first byte: which memory, and what the file does. */
 #define MEMORY_BITS 3u

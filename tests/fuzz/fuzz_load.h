@@ -7,7 +7,7 @@
  * guest's memory and the file's ways (see fuzz_load.c); the file follows.
  */
 
-#include "vmm/arch/x86_64/boot.h"
+#include "vmm/monitor/arch/x86_64/boot.h"
 
 void fuzz_load(const struct boot_protocol *protocol, const uint8_t *data, size_t size);
 

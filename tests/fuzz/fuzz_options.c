@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/options.h"
+#include "vmm/base/options.h"
 
 #define WORDS_MAX 16
 #define TEXT_MAX 1024

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/run/record.h"
+#include "vmm/job/record.h"
 
 struct digest {
     uint64_t records, sum;

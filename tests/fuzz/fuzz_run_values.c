@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/run/env_file.h"
-#include "vmm/run/resolver.h"
-#include "vmm/run/run_options.h"
-#include "vmm/signals.h"
+#include "vmm/job/env_file.h"
+#include "vmm/job/resolver.h"
+#include "vmm/job/run_options.h"
+#include "vmm/base/signals.h"
 
 static void try_entrypoint(const char *text, struct error *error)
 {

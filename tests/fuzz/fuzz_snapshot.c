@@ -11,10 +11,10 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/saved.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
-#include "vmm/snapshot/memory_sum.h"
-#include "vmm/snapshot/seal.h"
+#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/supervisor/snapshot/seal.h"
 #include "vmm/snapshot/touched.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE

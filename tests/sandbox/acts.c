@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "vmm/bus.h"
-#include "vmm/sandbox/sandbox.h"
+#include "vmm/monitor/bus.h"
+#include "vmm/jail/sandbox.h"
 
 #define ACT_PORT 0x5e0
 #define THREAD_PORT 0x5e2

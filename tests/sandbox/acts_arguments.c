@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What calls of a monitor's lists could do with other arguments; and what a C library calls on some hosts, or in some
- * versions, which a monitor has to survive wherever its threads use such a function: see vmm/sandbox/lists.c.
+ * versions, which a monitor has to survive wherever its threads use such a function: see vmm/jail/lists.c.
  */
 #include "tests/sandbox/acts.h"
 
@@ -88,7 +88,7 @@ size_t acts_arguments(const struct act **acts, int victim)
         { "waitid of all", SYS_waitid, { P_ALL, 0, SEE, WEXITED, 0 }, false },
         { "clock_gettime of a process", SYS_clock_gettime, { OTHERS_CLOCK, SEE }, false },
         { "getrandom that waits", SYS_getrandom, { SEE, 8, GRND_RANDOM }, false },
-        /* what a C library calls on some hosts, or in some versions: see vmm/sandbox/lists.c */
+        /* what a C library calls on some hosts, or in some versions: see vmm/jail/lists.c */
         { "clock_gettime", SYS_clock_gettime, { CLOCK_MONOTONIC, SEE }, false, EACH },
         { "clock_gettime of the date", SYS_clock_gettime, { CLOCK_REALTIME, SEE }, false, CONTROL },
         { "restart_syscall", SYS_restart_syscall, { 0 }, false, IO | CONTROL },

@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/sandbox/lists.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/jail/lists.h"
 
 #define RULES_MAX 128
 
 #define CALL(number, name) [number] = #name,
 static const char *const call_names[] = {
-#include "vmm/sandbox/call_names.inc"
+#include "vmm/jail/call_names.inc"
 };
 static const char *const kinds[SANDBOX_THREAD_COUNT] = {
     [SANDBOX_VCPU] = "vcpu", [SANDBOX_IO] = "io", [SANDBOX_CONTROL] = "control",

@@ -6,7 +6,7 @@ ACTS_LIST := $(BUILD)/obj/tests/sandbox/acts_list.o $(BUILD)/obj/tests/sandbox/a
     $(BUILD)/obj/tests/sandbox/acts_try.o
 ACTS_OBJECTS := $(BUILD)/obj/tests/sandbox/acts.o $(ACTS_LIST)
 
-$(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/main.o $(ACTS_OBJECTS) $(BUILD)/libmote.a
+$(BUILD)/tests/tools/acts: $(BUILD)/obj/vmm/cli/main.o $(ACTS_OBJECTS) $(BUILD)/libmote.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) \
@@ -26,7 +26,7 @@ $(BUILD)/tests/tools/rule_use: $(BUILD)/obj/tests/sandbox/rule_use.o $(BUILD)/li
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/obj/tests/sandbox/rule_use.o: $(BUILD)/generated/vmm/sandbox/call_names.inc
+$(BUILD)/obj/tests/sandbox/rule_use.o: $(BUILD)/generated/vmm/jail/call_names.inc
 $(BUILD)/obj/tests/sandbox/rule_use.o: CPPFLAGS += -I$(BUILD)/generated
 
 # Not a tool, but what is loaded before the C library.

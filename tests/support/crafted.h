@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/image.h"
+#include "vmm/machine/image.h"
 
 #define CRAFTED_MAX 16384
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/encoded_job.h"
 
-#include "vmm/run/job.h"
+#include "vmm/job/job.h"
 
 uint8_t *encoded_job(int prepare, size_t *length)
 {

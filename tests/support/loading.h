@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/support/crafted.h"
-#include "vmm/guest_memory.h"
+#include "vmm/machine/guest_memory.h"
 
 #define MIB (1ull << 20)
 #define LOADING_HIGH 0x100000000ull /* where the second region of memory lies */

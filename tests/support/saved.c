@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define LENGTH_AT 24
 #define CHECKSUM_AT 28

@@ -14,8 +14,8 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/vsock.h"
 #include "tests/support/fake_uplink.h"
-#include "vmm/arch/x86_64/ioapic.h"
-#include "vmm/cleanup.h"
+#include "vmm/monitor/arch/x86_64/ioapic.h"
+#include "vmm/base/cleanup.h"
 
 #define IN 0x50000u
 #define OUT 0x40000u

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/run/template.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/template.h"
 #include "vmm/snapshot/machine_state.h"
 
 #define MEMORY (2ull << 20)

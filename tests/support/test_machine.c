@@ -7,7 +7,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/arch/arch.h"
+#include "vmm/monitor/arch/arch.h"
 
 void test_machine_create(struct test_machine *test, uint64_t memory_size, unsigned int cpus,
                          size_t windows)

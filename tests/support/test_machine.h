@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/machine.h"
+#include "vmm/machine/machine.h"
 
 struct test_machine {
     struct machine machine;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "vmm/snapshot/seal.h"
+#include "vmm/supervisor/snapshot/seal.h"
 
 static int reseal(int folder, struct error *error)
 {

@@ -10,10 +10,10 @@
 
 #include "tests/support/test_machine.h"
 #include "tests/support/test_tool.h"
-#include "vmm/arch/x86_64/acpi.h"
-#include "vmm/arch/x86_64/acpi_tables.h"
-#include "vmm/arch/x86_64/layout.h"
-#include "vmm/cleanup.h"
+#include "vmm/monitor/arch/x86_64/acpi.h"
+#include "vmm/monitor/arch/x86_64/acpi_tables.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
+#include "vmm/base/cleanup.h"
 
 #define MIB (1ull << 20)
 

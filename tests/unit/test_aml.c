@@ -8,8 +8,8 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/arch/x86_64/aml.h"
-#include "vmm/cleanup.h"
+#include "vmm/monitor/arch/x86_64/aml.h"
+#include "vmm/base/cleanup.h"
 
 /* What BUILD writes is exactly BYTES. */
 #define assert_aml(aml, ...)                                                                       \

@@ -12,10 +12,10 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/saved.h"
-#include "vmm/arch/arch.h"
-#include "vmm/cleanup.h"
-#include "vmm/kvm.h"
-#include "vmm/state.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/monitor/kvm.h"
+#include "vmm/machine/state.h"
 
 #define CPUS 2
 #define MEMORY (2u << 20)

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static int parse(const char *words, struct error *error)
 {

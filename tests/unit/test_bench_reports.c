@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "vmm/bench/html.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define HOSTILE "</p><script>alert('x')</script> & \"q\", \x01\x1b[31m \xff\xc3 ]]>"
 

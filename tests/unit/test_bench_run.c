@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/bench/process_tree.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* A contender of that NAME which is the shell SCRIPT. */
 static struct entry *put(const char *name, const char *script)

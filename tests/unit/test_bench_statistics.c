@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "vmm/bench/results.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static struct samples samples;
 

@@ -6,7 +6,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static void words_of(const char *name, enum job_mode mode, struct text_list *words, int wanted,
                      struct error *error)

@@ -10,9 +10,9 @@
 #include "tests/support/fixture.h"
 #include "tests/support/loading.h"
 #include "tests/support/test_machine.h"
-#include "vmm/arch/arch.h"
-#include "vmm/arch/x86_64/arch_vm.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/arch/x86_64/arch_vm.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define INITRD_MAX_1 { HEADER_FIELD(initrd_addr_max), 0 }
 

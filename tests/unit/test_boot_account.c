@@ -9,9 +9,9 @@
 #include <signal.h>
 #include <string.h>
 
-#include "vmm/boot/boot.h"
-#include "vmm/command.h"
-#include "vmm/vm.h"
+#include "vmm/supervisor/boot.h"
+#include "vmm/cli/command.h"
+#include "vmm/monitor/vm.h"
 
 static struct boot_report report_of(enum vm_end_kind end, const char *how)
 {

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "tests/support/loading.h"
-#include "vmm/arch/x86_64/boot.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/boot.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define DAMAGED "damaged ELF file ("
 #define NOTE_SIZE DAMAGED "a note's size does not fit"

@@ -3,7 +3,7 @@
  * `mote boot` whose VM's process is in a guest's hands: it says, sends and does what it likes, and its supervisor neither
  * waits for it nor believes it.  The linker puts this file's monitor in the place of Mote's.
  */
-#include "vmm/boot/boot.h"
+#include "vmm/supervisor/boot.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
-#include "vmm/command.h"
-#include "vmm/control/order.h"
-#include "vmm/sandbox/layers.h"
-#include "vmm/vm.h"
+#include "vmm/cli/command.h"
+#include "vmm/monitor/order.h"
+#include "vmm/jail/layers.h"
+#include "vmm/monitor/vm.h"
 
 /* s; a supervisor that is deaf takes longer, and this program with it. */
 #define PATIENCE 20

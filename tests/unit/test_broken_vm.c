@@ -3,7 +3,7 @@
  * `mote run` whose VM's process is in a guest's hands: what it hands over, says and does keeps its supervisor neither from the
  * job's time limit nor from the user.  The linker puts this file's VM in the place of Mote's.
  */
-#include "vmm/run/supervisor.h"
+#include "vmm/job/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,10 +24,10 @@
 #include "devices/virtio/vsock.h"
 #include "guest/init/protocol.h"
 #include "tests/support/fixture.h"
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
-#include "vmm/sandbox/layers.h"
-#include "vmm/vm.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
+#include "vmm/jail/layers.h"
+#include "vmm/monitor/vm.h"
 
 /* s; a supervisor that is deaf takes longer, and this program with it. */
 #define PATIENCE 20

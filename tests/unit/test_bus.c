@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/bus.h"
+#include "vmm/monitor/bus.h"
 
 /* A device that remembers its last access and reads as its number. */
 struct probe {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the copies of a VM have of their own: names, and the values of their devices' options. */
-#include "vmm/clone.h"
+#include "vmm/supervisor/clone.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "devices/registry.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* ---- names ----------------------------------------------------------------- */
 

@@ -9,9 +9,9 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/arch/x86_64/cmdline.h"
-#include "vmm/cleanup.h"
-#include "vmm/command_line.h"
+#include "vmm/monitor/arch/x86_64/cmdline.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/command_line.h"
 
 static const struct machine_device devices[] = {
     { .kind = DEVICE_SERIAL, .space = ADDRESS_PORT, .base = 0x3f8, .size = 8, .irq = 4 },

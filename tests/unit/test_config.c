@@ -5,8 +5,8 @@
 
 #include "devices/registry.h"
 #include "tests/support/loading.h"
-#include "vmm/arch/arch.h"
-#include "vmm/config.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/config/config.h"
 
 static void defaults_lack_only_the_kernel(void **state)
 {

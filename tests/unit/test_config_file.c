@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/config_file.h"
+#include "vmm/config/config_file.h"
 
 /* The devices that a file asked for, "option=text" each, joined by blanks. */
 static char devices[2048];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A control socket and its clients: those that ask well, badly, in pieces, all at once, and leave. */
-#include "vmm/control/control_socket.h"
+#include "vmm/supervisor/control_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static struct test_directory directory;
 static struct event_loop *loop;

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "tests/support/loading.h"
-#include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/monitor/arch/x86_64/cpuid.h"
 
 #define KVM_FD 1000
 #define VCPU_FD 1001

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes in the background, and what is left in the store of those that never began: nothing. */
-#include "vmm/detach.h"
+#include "vmm/supervisor/detach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/command.h"
+#include "vmm/cli/command.h"
 
 static struct test_directory directory;
 static char first[] = "boot", *const words[] = { first };

@@ -12,10 +12,10 @@
 
 #include "tests/support/test_machine.h"
 #include "tests/support/test_tool.h"
-#include "vmm/arch/x86_64/fdt_x86.h"
-#include "vmm/arch/x86_64/layout.h"
-#include "vmm/cleanup.h"
-#include "vmm/device_tree.h"
+#include "vmm/monitor/arch/x86_64/fdt_x86.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/device_tree.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "devices/registry.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* ---- what a flush promises ------------------------------------------------ */
 

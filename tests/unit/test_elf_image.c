@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "tests/support/loading.h"
-#include "vmm/arch/x86_64/boot.h"
-#include "vmm/arch/x86_64/elf_image.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/boot.h"
+#include "vmm/monitor/arch/x86_64/elf_image.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define DAMAGED "damaged ELF file ("
 #define BEYOND_FILE DAMAGED "a segment reaches beyond the file"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/support/loading.h"
-#include "vmm/arch/arch.h"
+#include "vmm/monitor/arch/arch.h"
 
 #define RUN_SIZE 8192u
 #define DATA 4096u

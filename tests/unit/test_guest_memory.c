@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* 64 KiB at 0, a hole, 16 KiB at 256 KiB, and 8 KiB up at 4 GiB. */
 static const struct guest_range ranges[] = {

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/huge_pages.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/huge_pages.h"
 
 #define COMMON "enabled"
 #define OWN "hugepages-2048kB/enabled"

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/run/image_resolve.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/image_resolve.h"
 
 static struct test_directory directory;
 

@@ -11,7 +11,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/sandbox/sandbox.h"
+#include "vmm/jail/sandbox.h"
 
 static int say(void *context, int pipe, struct error *error)
 {

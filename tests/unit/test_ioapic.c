@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "tests/support/fixture.h"
-#include "vmm/arch/x86_64/ioapic.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/ioapic.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define IOREGSEL 0x00
 #define IOWIN 0x10

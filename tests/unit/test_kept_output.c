@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is kept of a detached job's output: bounded, whole at its end, and told of where it is not. */
-#include "vmm/kept_output.h"
+#include "vmm/supervisor/kept_output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/own_directory.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define LIMIT (64u << 10)
 #define CHUNK 1000u

@@ -17,9 +17,9 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/kernel_payload.h"
-#include "vmm/run/kernel_cache.h"
+#include "vmm/job/kernel_cache.h"
 
 #define SECTORS 0x1f1
 #define VERSION 0x206

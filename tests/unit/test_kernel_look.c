@@ -9,10 +9,10 @@
 
 #include "tests/support/crafted.h"
 #include "tests/support/test_machine.h"
-#include "vmm/arch/arch.h"
-#include "vmm/arch/x86_64/arch_vm.h"
-#include "vmm/arch/x86_64/kernel_look.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/arch/x86_64/arch_vm.h"
+#include "vmm/monitor/arch/x86_64/kernel_look.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define MIB (1ull << 20)
 #define SECTIONS 0x2000u   /* the headers of three sections */

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/arch/arch.h"
-#include "vmm/bus.h"
-#include "vmm/kvm.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/bus.h"
+#include "vmm/monitor/kvm.h"
 
 #include <setjmp.h>
 #include <cmocka.h>

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "tests/support/test_machine.h"
-#include "vmm/arch/x86_64/layout.h"
-#include "vmm/arch/x86_64/mptable.h"
-#include "vmm/cleanup.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/x86_64/mptable.h"
+#include "vmm/base/cleanup.h"
 
 #define MIB (1ull << 20)
 

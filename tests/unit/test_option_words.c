@@ -10,8 +10,8 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 struct target {
     const char *name;

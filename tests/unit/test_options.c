@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "tests/support/loading.h"
-#include "vmm/options.h"
+#include "vmm/base/options.h"
 
 struct target {
     const char *kernel, *cmdline;

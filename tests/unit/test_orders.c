@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What clients of a job's control socket get its VM's process to do, and what that process may answer. */
-#include "vmm/control/orders.h"
+#include "vmm/supervisor/orders.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/control/control_socket.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/control_socket.h"
 
 static struct test_directory directory;
 static struct event_loop *loop;

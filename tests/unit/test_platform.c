@@ -8,8 +8,8 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/arch/arch.h"
-#include "vmm/arch/x86_64/layout.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/arch/x86_64/layout.h"
 
 #define GIB (1ull << 30)
 

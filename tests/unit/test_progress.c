@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a terminal is told of work that takes long, and that nobody else is. */
-#include "vmm/progress.h"
+#include "vmm/base/progress.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

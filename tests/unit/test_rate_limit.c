@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "devices/rate_limit.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define SECOND 1000000000ull
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a guest gets its job's supervisor to do by what it says, and when it says it. */
-#include "vmm/run/supervisor_internal.h"
+#include "vmm/job/supervisor_internal.h"
 
 #include <errno.h>
 #include <pty.h>
@@ -13,9 +13,9 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
-#include "vmm/run/output.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
+#include "vmm/job/output.h"
 
 static struct log quiet = { .fd = -1 };
 static struct timeline timeline;

@@ -13,11 +13,11 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/disk_format.h"
-#include "vmm/run/initramfs.h"
-#include "vmm/run/kernel_choice.h"
-#include "vmm/run/modules.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/disk_format.h"
+#include "vmm/job/initramfs.h"
+#include "vmm/job/kernel_choice.h"
+#include "vmm/job/modules.h"
 
 static struct test_directory directory;
 

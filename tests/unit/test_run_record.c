@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guest's records: in every cut, out of order, too long, and no records at all. */
-#include "vmm/run/record.h"
+#include "vmm/job/record.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static uint8_t bytes[8192];
 static size_t length;

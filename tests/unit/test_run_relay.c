@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Relays between real descriptors: slow readers, readers that leave, files, limits, full disks. */
-#include "vmm/run/relay.h"
+#include "vmm/job/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static struct event_loop *loop;
 static struct relay *relay;

@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/run/env_file.h"
-#include "vmm/run/resolver.h"
-#include "vmm/run/run_options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/env_file.h"
+#include "vmm/job/resolver.h"
+#include "vmm/job/run_options.h"
 
 static void test_durations(void **state)
 {

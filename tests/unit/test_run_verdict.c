@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verdict: its record, what it does to the file that is there, and the scratch disk beside it. */
-#include "vmm/run/verdict.h"
+#include "vmm/job/verdict.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,11 +17,11 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/disk_format.h"
-#include "vmm/run/console_tail.h"
-#include "vmm/run/scratch.h"
-#include "vmm/run/utf8.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/disk_format.h"
+#include "vmm/job/console_tail.h"
+#include "vmm/job/scratch.h"
+#include "vmm/job/utf8.h"
 
 static struct test_directory directory;
 static char path[128];

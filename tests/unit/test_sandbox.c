@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vmm/sandbox/layers.h"
+#include "vmm/jail/layers.h"
 
 /* ---- the whole ------------------------------------------------------------ */
 

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/sandbox/layers.h"
+#include "vmm/jail/layers.h"
 
 /* ---- what is written ------------------------------------------------------ */
 

@@ -24,9 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/arch/arch.h"
-#include "vmm/cleanup.h"
-#include "vmm/sandbox/lists.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/jail/lists.h"
 
 /* ---- the translation of lists --------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signals by name and number, and a stop that is told from a SIGTERM. */
-#include "vmm/signals.h"
+#include "vmm/base/signals.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static void test_names(void **state)
 {

@@ -15,7 +15,7 @@
 
 #include "tests/support/loading.h"
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/snapshot/touched.h"
 

@@ -14,10 +14,10 @@
 
 #include "tests/support/loading.h"
 #include "tests/support/own_directory.h"
-#include "vmm/arch/arch.h"
-#include "vmm/cleanup.h"
-#include "vmm/sandbox/filter.h"
-#include "vmm/snapshot/folder.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/jail/filter.h"
+#include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/memory_chain.h"
 
 #define SIZE (12ull << 20)

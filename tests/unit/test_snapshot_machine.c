@@ -13,8 +13,8 @@
 #include "tests/support/loading.h"
 #include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
-#include "vmm/cleanup.h"
-#include "vmm/snapshot/folder.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
 
 #define SIZE (12ull << 20)

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "tests/support/loading.h"
-#include "vmm/cleanup.h"
-#include "vmm/snapshot/folder.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/memory_chain.h"
 
 #define LOW (8ull << 20)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which snapshots are the user's own, and what one from elsewhere may name. */
-#include "vmm/snapshot/own.h"
+#include "vmm/supervisor/snapshot/own.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include "devices/registry.h"
 #include "tests/support/fixture.h"
 #include "tests/support/own_directory.h"
-#include "vmm/cleanup.h"
-#include "vmm/restore.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/restore.h"
 
 static const uint8_t id[SNAPSHOT_ID_SIZE] = { 1, 2, 3 }, other_id[SNAPSHOT_ID_SIZE] = { 1, 2, 4 };
 

@@ -16,11 +16,11 @@
 #include "tests/support/loading.h"
 #include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
-#include "vmm/cleanup.h"
-#include "vmm/snapshot/folder.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
-#include "vmm/snapshot/memory_sum.h"
-#include "vmm/snapshot/merge.h"
+#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/supervisor/snapshot/merge.h"
 
 #define SIZE (1ull << 20)
 

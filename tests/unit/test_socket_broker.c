@@ -16,7 +16,7 @@
 
 #include "devices/backend/socket_broker.h"
 #include "devices/backend/unix_listener.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* A supervisor's loop on a thread of its own. */
 struct world {

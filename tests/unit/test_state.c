@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/state.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/state.h"
 
 /* Something to save: one field of each kind, in two sections. */
 struct thing {

@@ -9,7 +9,7 @@
 #include "devices/registry.h"
 #include "devices/serial_registers.h"
 #include "tests/support/saved.h"
-#include "vmm/arch/x86_64/ioapic.h"
+#include "vmm/monitor/arch/x86_64/ioapic.h"
 
 /* A port on a console whose far end is HOST, a non-blocking socket. */
 struct port {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 static unsigned int tampered; /* so far */
 

@@ -8,7 +8,7 @@
 #include "devices/virtio/mmio_internal.h"
 #include "tests/support/echo_bench.h"
 #include "tests/support/saved.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 /* One request that the device serves, NUMBER in its bytes. */
 static void offer(unsigned int queue, uint8_t number)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs with a name: who holds one, what others see of it, and folders that are not ours. */
-#include "vmm/store.h"
+#include "vmm/supervisor/store.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,8 +16,8 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cleanup.h"
-#include "vmm/run/job.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/job.h"
 
 static struct test_directory directory;
 static struct text_list command;

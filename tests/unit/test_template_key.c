@@ -13,12 +13,12 @@
 #include <cmocka.h>
 
 #include "tests/support/own_directory.h"
-#include "vmm/cleanup.h"
-#include "vmm/config.h"
-#include "vmm/run/job.h"
-#include "vmm/run/kernel_choice.h"
-#include "vmm/run/rootfs.h"
-#include "vmm/run/template_key.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/config/config.h"
+#include "vmm/job/job.h"
+#include "vmm/job/kernel_choice.h"
+#include "vmm/job/rootfs.h"
+#include "vmm/job/template_key.h"
 
 /* A guest of files that are there. */
 struct guest {

@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm/terminal.h"
+#include "vmm/base/terminal.h"
 
 struct screen {
     int master, slave;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "vmm/timeline.h"
+#include "vmm/base/timeline.h"
 
 static const char *print(const struct timeline *timeline)
 {

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
-#include "vmm/vcpu.h"
+#include "vmm/monitor/vcpu.h"
 
 #define RUN_SIZE 12288
 #define NO_END (-1)

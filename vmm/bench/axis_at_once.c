@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "vmm/bench/bench.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define MS 1e6
 #define REPETITIONS 5

@@ -10,7 +10,7 @@
 
 #include "vmm/bench/bench.h"
 #include "vmm/bench/process_tree.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define MIB 1048576.0
 #define SECOND 1000000000ll

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "vmm/bench/bench.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define MS 1e6
 #define COLD_RUNS_DEFAULT 5

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define MS 1000000ll
 #define START_LIMIT_MS 90000  /* an emulated machine's stock kernel takes half a minute */

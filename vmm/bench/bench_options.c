@@ -9,8 +9,8 @@
 
 #include "vmm/bench/bench.h"
 #include "vmm/bench/contenders.h"
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 #define RUNS_MAX 100000
 #define AT_ONCE_MAX 1000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/bench/contenders.h"
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 const char *const class_names[CLASS_COUNT] = {
     [CLASS_FLOOR] = "floor",

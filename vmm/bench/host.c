@@ -11,8 +11,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "vmm/arch/arch.h"
-#include "vmm/cleanup.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/base/cleanup.h"
 
 /* The rest of the first line of PATH that begins with PREFIX; false without one. */
 static bool find_line(const char *path, const char *prefix, char *text, size_t size)

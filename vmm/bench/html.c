@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/bench/html.h"
 
-#include "vmm/cleanup.h"
-#include "vmm/run/utf8.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/utf8.h"
 
 void html_text(FILE *stream, const char *text)
 {

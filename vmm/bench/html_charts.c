@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "vmm/bench/html.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define WIDTH 900
 #define LEFT HTML_LABEL

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "vmm/bench/process_tree.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define LINE "mote-probe "
 #define OWN_WORDS "mote-probe: "

@@ -21,7 +21,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct instance {
     pid_t process;

@@ -12,8 +12,8 @@
 
 #include "vmm/bench/bench.h"
 #include "vmm/bench/report.h"
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 
 #define QUICK_SECONDS 52 /* the rest of the minute is for what runs then */
 

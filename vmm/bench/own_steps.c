@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/bench/bench.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* One start's marks: a step lasts from the mark before to its own. */
 static size_t read_steps(const char *path, struct step steps[STEPS_MAX])

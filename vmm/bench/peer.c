@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define SOMEWHERE "192.0.2.1" /* for documentation (RFC 5737): only the way there is looked up */
 #define PIECE (128 << 10)

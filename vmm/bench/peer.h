@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct peer;
 

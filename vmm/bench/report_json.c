@@ -2,8 +2,8 @@
 #include <json-c/json.h>
 
 #include "vmm/bench/report.h"
-#include "vmm/cleanup.h"
-#include "vmm/run/utf8.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/utf8.h"
 
 /* NULL, JSON's null, for an empty one. */
 static struct json_object *text_value(const char *text)

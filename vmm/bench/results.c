@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 const struct metric_info metrics[METRIC_COUNT] = {
     [METRIC_RESULT] = { "start.result", "the result reaches the parent", "ms" },

@@ -13,11 +13,11 @@
 
 #include "vmm/bench/instance.h"
 #include "vmm/bench/workshop_files.h"
-#include "vmm/cleanup.h"
-#include "vmm/kvm.h"
-#include "vmm/log.h"
-#include "vmm/run/companion.h"
-#include "vmm/run/kernel_choice.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/monitor/kvm.h"
+#include "vmm/base/log.h"
+#include "vmm/base/companion.h"
+#include "vmm/job/kernel_choice.h"
 
 #define TOOL_SECONDS 120
 #define KVM_XCRS_NUMBER 56 /* KVM_CAP_XCRS, which headers have on some architectures only */

@@ -11,8 +11,8 @@
 #include <limits.h>
 
 #include "vmm/bench/results.h"
-#include "vmm/error.h"
-#include "vmm/run/job.h"
+#include "vmm/base/error.h"
+#include "vmm/job/job.h"
 
 struct workshop {
     char folder[PATH_MAX - 128]; /* empty: not made */

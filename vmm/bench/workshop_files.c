@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/image.h"
-#include "vmm/run/initramfs.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/image.h"
+#include "vmm/job/initramfs.h"
+#include "vmm/base/whole_io.h"
 
 #define DATA_SIZE (64u << 20) /* half of what a VM has */
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "vmm/bench/workshop_files.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 /* Of the driver that works on every file system. */
 #define OWN_STORAGE "--root @folder/podman --runroot @folder/podman-run --storage-driver vfs"

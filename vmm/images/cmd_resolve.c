@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 #include "vmm/images/command.h"
 #include "vmm/images/jail.h"
 #include "vmm/images/reference.h"

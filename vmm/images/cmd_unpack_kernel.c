@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 #include "vmm/images/command.h"
 #include "vmm/images/jail.h"
 #include "vmm/images/kernel_payload.h"

@@ -3,12 +3,12 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 #include "vmm/images/command.h"
 #include "vmm/images/jail.h"
 #include "vmm/images/output.h"
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 /* What is kept of folders (output_folders.h), and what libarchive has of one entry. */
 #define MEMORY (256ull << 20)

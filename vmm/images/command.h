@@ -2,10 +2,10 @@
 #ifndef MOTE_IMAGES_COMMAND_H
 #define MOTE_IMAGES_COMMAND_H
 
-/* The subcommands of mote-image, as vmm/command.h has those of mote. */
+/* The subcommands of mote-image, as vmm/cli/command.h has those of mote. */
 
-#include "vmm/error.h"
-#include "vmm/options.h"
+#include "vmm/base/error.h"
+#include "vmm/base/options.h"
 
 int image_cmd_resolve(int argc, char **argv);
 int image_cmd_build(int argc, char **argv);

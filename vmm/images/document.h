@@ -11,7 +11,7 @@
 #include <json-c/json_object.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 #define DOCUMENT_MAX (4u << 20) /* bytes; the distribution specification's bound for manifests */
 #define DOCUMENT_DEPTH 32

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/file_tree.h"
 
 #define WHITEOUT_PREFIX_LENGTH 4

@@ -16,10 +16,10 @@
 
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/progress.h"
+#include "vmm/base/error.h"
+#include "vmm/base/progress.h"
 #include "vmm/images/staging.h"
-#include "vmm/sandbox/sandbox.h"
+#include "vmm/jail/sandbox.h"
 
 /* Says which Debian package to install when a program is not there. */
 int erofs_image_check(struct error *error);

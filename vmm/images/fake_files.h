@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/file_tree.h"
 
 #define FAKE_STATE "state"

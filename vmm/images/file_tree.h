@@ -22,7 +22,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/xattrs.h"
 
 /* Bounds on hostile archives; the largest images in use have some 500,000 files. */

@@ -21,7 +21,7 @@
 
 #include <limits.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/cache.h"
 #include "vmm/images/file_tree.h"
 #include "vmm/images/staging.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 #define NAMES_MAX (64u << 10) /* the kernel's own bound on a list of names */
 #define VALUE_MAX (64u << 10)

@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/file_tree.h"
 
 /* Somebody wrote to it. */

@@ -8,7 +8,7 @@
 #include <strings.h>
 #include <sys/utsname.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/document.h"
 
 /* GOARCH's names, which images use, beside uname(2)'s and others that were seen in images. */

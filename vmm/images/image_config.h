@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/digest.h"
 
 #define IMAGE_VOLUMES_MAX 64 /* as RUN_FOLDERS_MAX */

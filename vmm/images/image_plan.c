@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/document.h"
 #include "vmm/images/json_wire.h"
 #include "vmm/images/worker.h"

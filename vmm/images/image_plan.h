@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/image_config.h"
 #include "vmm/images/layer_image.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 
 #define PATHS_MAX 40
 /* A tree of all that an image may have, and mkfs.erofs' own of it. */

@@ -3,7 +3,7 @@
 #define MOTE_IMAGES_JAIL_H
 
 /*
- * The jail around what reads images and archives (vmm/sandbox/sandbox.h): a
+ * The jail around what reads images and archives (vmm/jail/sandbox.h): a
  * process in namespaces of its own, without a network and without rights, which
  * may read the host's programs and what it was asked to read, and write to one
  * folder.  A process in it that unpacks has a list of system calls besides:
@@ -12,8 +12,8 @@
 
 #include <stddef.h>
 
-#include "vmm/options.h"
-#include "vmm/sandbox/sandbox_options.h"
+#include "vmm/base/options.h"
+#include "vmm/jail/sandbox_options.h"
 
 struct jail_options {
     unsigned int mode; /* enum sandbox_mode */

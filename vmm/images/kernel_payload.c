@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/whole_io.h"
 
 #define SECTOR 512u
 #define SETUP_SECTORS 0x1f1

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 /* Linux has some 60 MiB unpacked, and more only with debugging information. */
 #define KERNEL_PAYLOAD_MAX (512ull << 20)

@@ -23,7 +23,7 @@
 
 #include <archive.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/file_tree.h"
 #include "vmm/images/staging.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "guest/init/protocol.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/erofs_image.h"
 #include "vmm/images/layer_work.h"
 #include "vmm/images/listing.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 
 bool layer_implies_folders(const struct layer *layer)
 {

@@ -15,7 +15,7 @@
  * below it, of which their listings tell (listing.h).
  */
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/layer.h"
 
 /* Whether an entry of LAYER went through a folder that none had named. */

@@ -7,7 +7,7 @@
  * image has more layers than a VM has disks for, several share an image.
  */
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/layer.h"
 
 /*

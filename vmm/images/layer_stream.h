@@ -18,9 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/digest.h"
-#include "vmm/progress.h"
+#include "vmm/base/progress.h"
 
 /* Where the packed bytes come from. */
 struct byte_source {

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/layer.h"
 #include "vmm/images/layer_inherit.h"
 #include "vmm/images/layer_merge.h"

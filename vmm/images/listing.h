@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/layer.h"
 
 #define LISTING_HEAD 16

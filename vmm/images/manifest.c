@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/document.h"
 
 #define TAG_ANNOTATION "org.opencontainers.image.ref.name"

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/digest.h"
 #include "vmm/images/image_config.h"
 #include "vmm/images/reference.h"

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/document.h"
 #include "vmm/images/image_plan.h"
 #include "vmm/images/layer_image.h"

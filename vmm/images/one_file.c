@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "guest/init/protocol.h"
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/erofs_image.h"
 #include "vmm/images/host_file.h"
 #include "vmm/images/resolve.h"

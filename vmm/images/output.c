@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/entry_path.h"
 #include "vmm/images/output_folders.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/whole_io.h"
 
 #define PIECE (256u << 10)
 #define ENTRY_COST 4096

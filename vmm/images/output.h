@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 enum output_end {
     OUTPUT_WHOLE = 0,

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 #define OUTPUT_FOLDERS_MAX (512u << 10)
 #define OUTPUT_FOLDERS_TEXT_MAX (64u << 20) /* bytes of all paths */

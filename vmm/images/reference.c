@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/options.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/options.h"
 
 static bool exists(const char *path)
 {

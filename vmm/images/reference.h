@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 struct reference {
     char *path;

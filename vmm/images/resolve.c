@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/disk_format.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/job/disk_format.h"
 #include "vmm/images/erofs_image.h"
 #include "vmm/images/folder.h"
-#include "vmm/options.h"
+#include "vmm/base/options.h"
 
 static const struct kind {
     const char *name;

@@ -18,11 +18,11 @@
 #include <json-c/json_object.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/cache.h"
-#include "vmm/progress.h"
+#include "vmm/base/progress.h"
 #include "vmm/images/staging.h"
-#include "vmm/sandbox/sandbox.h"
+#include "vmm/jail/sandbox.h"
 
 struct resolution {
     const struct cache *cache;

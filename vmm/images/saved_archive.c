@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/images/document.h"
 #include "vmm/images/entry_path.h"
 #include "vmm/images/layer_stream.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/whole_io.h"
 
 #define FILES_MAX 8192u
 #define LINKS_MAX 8 /* a layer that is a link to another's */

@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/reference.h"
-#include "vmm/progress.h"
+#include "vmm/base/progress.h"
 
 struct saved_member {
     char *name;

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/whole_io.h"
 
 #define FILES "files"
 #define NAME_SIZE 16

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 #include "vmm/images/file_tree.h"
 
 #define STAGING_ROOT "root"

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
-#include "vmm/command.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
 
 int worker_answer(int pipe, const void *bytes, size_t length, struct error *error)
 {

@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-#include "vmm/error.h"
-#include "vmm/progress.h"
-#include "vmm/sandbox/sandbox.h"
+#include "vmm/base/error.h"
+#include "vmm/base/progress.h"
+#include "vmm/jail/sandbox.h"
 
 struct worker {
     struct sandbox *sandbox;   /* NULL for none */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/base/error.h"
 
 #define XATTR_MAX 1024        /* bytes of a name, its NUL, and the value */
 #define XATTR_NAMES_MAX 1000u /* of an inode's names and their NULs; the rest is for overlayfs' */

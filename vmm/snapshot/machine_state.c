@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "devices/registry.h"
-#include "vmm/arch/arch.h"
-#include "vmm/cleanup.h"
-#include "vmm/whole_io.h"
+#include "vmm/monitor/arch/arch.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/whole_io.h"
 
 #define ARCH_MAX 16
 

@@ -8,9 +8,9 @@
  * the supervisor reads this section alone, the monitor in its jail all others.
  */
 
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 #include "vmm/snapshot/memory_file.h"
-#include "vmm/state.h"
+#include "vmm/machine/state.h"
 
 #define MACHINE_TEXT_MAX 4096
 #define MACHINE_OPTION_MAX 32

@@ -8,7 +8,7 @@
  * it; the last has all.
  */
 
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 #include "vmm/snapshot/memory_file.h"
 
 struct memory_layer {

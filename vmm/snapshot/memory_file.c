@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cleanup.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
-#include "vmm/whole_io.h"
+#include "vmm/base/whole_io.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* Looked at together, and written by one call where all of them have contents. */

@@ -25,8 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
-#include "vmm/guest_memory.h"
+#include "vmm/base/error.h"
+#include "vmm/machine/guest_memory.h"
 
 #define SNAPSHOT_ID_SIZE 16
 #define MEMORY_FILE_PAGE 4096u

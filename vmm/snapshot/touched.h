@@ -21,8 +21,8 @@
  * error.  Where the folder cannot be written, nothing is recorded.
  */
 
-#include "vmm/config.h"
-#include "vmm/guest_memory.h"
+#include "vmm/config/config.h"
+#include "vmm/machine/guest_memory.h"
 #include "vmm/snapshot/memory_chain.h"
 
 /* Pages that are copied beforehand, at most: some milliseconds, whatever a file says. */

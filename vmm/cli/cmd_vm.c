@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `mote pause`, `resume`, `refresh` and `snapshot`: VMs and jobs that have a name, by their control socket. */
+
+#include <errno.h>
+#include <json-c/json_object.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
+#include "vmm/supervisor/control_socket.h"
+#include "vmm/base/options.h"
+#include "vmm/base/progress.h"
+#include "vmm/supervisor/store.h"
+
+struct vm_options {
+    const char *base;
+    bool stop;
+};
+
+static const struct option_row snapshot_rows[] = {
+    { "Options", "diff", "BASE", "save of the memory what changed since the snapshot BASE, which stays "
+      "needed", option_set_text, .offset = offsetof(struct vm_options, base) },
+    { NULL, "stop", NULL, "end the VM with the snapshot, not an instruction later",
+      option_set_flag, .offset = offsetof(struct vm_options, stop) },
+};
+
+static const char *const word_names[] = { "VM's name", "snapshot's folder" };
+
+/* WAITING may be NULL. */
+static int ask(const char *name, struct json_object *request, const struct control_waiting *waiting,
+               struct error *error)
+{
+    struct store_entry entry = STORE_ENTRY_INIT;
+    struct json_object *reply = NULL;
+    struct error why = ERROR_INIT;
+    int result = store_find(&entry, name, error);
+
+    if (result < 0) {
+        json_object_put(request);
+        return error_set(error, ENOENT, "VM %s: is not there; 'mote ps' lists those that are", name);
+    }
+    result = control_socket_ask(entry.folder, request, &reply, waiting, &why);
+    if (result < 0)
+        error_set(error, why.number, "VM %s: %s", name, why.message);
+    else
+        json_object_put(reply);
+    store_close(&entry);
+    return result;
+}
+
+static struct json_object *request_of(const char *command)
+{
+    struct json_object *request = json_object_new_object();
+
+    json_object_object_add(request, "command", json_object_new_string(command));
+    return request;
+}
+
+static int plain_request(const struct option_table *table, const char *command, int argc,
+                         char **argv)
+{
+    struct error error = ERROR_INIT;
+    const char *name;
+    bool helped;
+
+    if (options_parse_mixed(table, NULL, argc, argv, &name, word_names, 1, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    return ask(name, request_of(command), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
+}
+
+int cmd_pause(int argc, char **argv)
+{
+    static const struct option_table table = {
+        "mote pause NAME", "Has the VM or job NAME stand still, until it is resumed.",
+        "  mote pause web\n", NULL, 0,
+    };
+
+    return plain_request(&table, "pause", argc, argv);
+}
+
+int cmd_resume(int argc, char **argv)
+{
+    static const struct option_table table = {
+        "mote resume NAME", "Has a paused VM or job go on.", "  mote resume web\n", NULL, 0,
+    };
+
+    return plain_request(&table, "resume", argc, argv);
+}
+
+int cmd_refresh(int argc, char **argv)
+{
+    static const struct option_table table = {
+        "mote refresh NAME", "Has the size of each disk of the VM NAME read again, and its guest told of one that grew.",
+        "  truncate -s 20G disk.img && mote refresh web\n", NULL, 0,
+    };
+
+    return plain_request(&table, "refresh", argc, argv);
+}
+
+/* The VM's supervisor may be in another folder. */
+static char *absolute(const char *path)
+{
+    cleanup_free char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    char *joined;
+
+    if (path[0] == '/')
+        return strdup(path);
+    return here && asprintf(&joined, "%s/%s", here, path) >= 0 ? joined : NULL;
+}
+
+/* ---- snapshot -------------------------------------------------------------- */
+
+/* What has been written so far: the VM's processes do it, and it is for all to see. */
+struct growth {
+    char *memory; /* the file's name */
+    struct progress progress;
+};
+
+static void show_growth(void *context)
+{
+    struct growth *growth = context;
+    struct stat status;
+
+    if (stat(growth->memory, &status) == 0)
+        growth->progress.done = (uint64_t)status.st_blocks * 512;
+    progress_add(&growth->progress, 0);
+}
+
+/* Adds to REQUEST the absolute form of PATH. */
+static int add_path(struct json_object *request, const char *key, const char *path,
+                    struct error *error)
+{
+    cleanup_free char *whole = absolute(path);
+
+    if (!whole)
+        return error_system(error, errno, "snapshot %s", path);
+    json_object_object_add(request, key, json_object_new_string(whole));
+    return 0;
+}
+
+static int snapshot(const char *name, const char *folder, const struct vm_options *options,
+                    struct error *error)
+{
+    struct json_object *request = request_of("snapshot");
+    struct growth growth;
+    struct control_waiting waiting = { .passes = show_growth, .context = &growth };
+    size_t length = strlen(folder);
+    int result = add_path(request, "folder", folder, error);
+
+    if (result == 0 && options->base)
+        result = add_path(request, "base", options->base, error);
+    if (options->stop)
+        json_object_object_add(request, "stop", json_object_new_boolean(true));
+    while (length > 1 && folder[length - 1] == '/')
+        length--;
+    if (result < 0 || asprintf(&growth.memory, "%.*s.partial/memory", (int)length, folder) < 0) {
+        json_object_put(request);
+        return result < 0 ? result : error_system(error, ENOMEM, "snapshot");
+    }
+    progress_init(&growth.progress, true);
+    progress_begin(&growth.progress, 0, "saving %s", name);
+    result = ask(name, request, &waiting, error);
+    progress_end(&growth.progress);
+    free(growth.memory);
+    return result;
+}
+
+int cmd_snapshot(int argc, char **argv)
+{
+    static const struct option_table table = {
+        "mote snapshot NAME FOLDER [--diff BASE] [--stop]\n"
+        "       mote snapshot merge FOLDER [INTO]\n"
+        "       mote snapshot verify FOLDER",
+        "Saves the VM of 'mote boot --name NAME' into the new folder FOLDER; the VM goes on.\n"
+        "'merge' folds one made with --diff to a full one, 'verify' reads one through.",
+        "  mote snapshot web ./web.snapshot\n"
+        "  mote snapshot web ./web.monday --diff ./web.snapshot\n"
+        "  mote snapshot web ./web.snapshot --stop && mote restore ./web.snapshot\n",
+        snapshot_rows, ARRAY_LENGTH(snapshot_rows),
+    };
+    struct vm_options options = { .stop = false };
+    struct error error = ERROR_INIT;
+    const char *words[2];
+    bool helped;
+
+    if (argc > 1 && strcmp(argv[1], "merge") == 0)
+        return cmd_snapshot_merge(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "verify") == 0)
+        return cmd_snapshot_verify(argc - 1, argv + 1);
+    if (options_parse_mixed(&table, &options, argc, argv, words, word_names, 2, &helped, &error) < 0)
+        return command_failed(&error);
+    if (helped)
+        return STATUS_OK;
+    return snapshot(words[0], words[1], &options, &error) < 0 ? command_failed(&error) : STATUS_OK;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of subcommands; nothing else. */
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/cli/command.h"
+
+static const struct command commands[] = {
+    { "boot", "boot a kernel in a microVM", cmd_boot },
+    { "run", "run a command in a microVM of its own", cmd_run },
+    { "pause", "have a VM or job stand still", cmd_pause },
+    { "resume", "have what is paused go on", cmd_resume },
+    { "refresh", "have a VM look at the size of its disks again", cmd_refresh },
+    { "snapshot", "save a VM, to be restored any number of times", cmd_snapshot },
+    { "restore", "go on with a VM from its snapshot", cmd_restore },
+    { "clone", "go on with many VMs from one snapshot", cmd_clone },
+    { "template", "list or remove what 'mote run --warm' saved", cmd_template },
+    { "ps", "list the jobs and VMs that have a name", cmd_ps },
+    { "logs", "print what a detached job has written", cmd_logs },
+    { "wait", "wait for a job's end", cmd_wait },
+    { "stop", "end a job, by SIGTERM first", cmd_stop },
+    { "kill", "send a job a signal", cmd_kill },
+    { "rm", "forget a job that has ended", cmd_rm },
+    { "bench", "compare Mote's start with containers and other monitors", cmd_bench },
+    { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
+};
+
+static const struct program mote = {
+    .name = "mote",
+    .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
+    .examples = "; 'man mote' tells all.\n\nExamples:\n"
+                "  mote doctor\n"
+                "  mote boot --kernel bzImage --initrd initrd.img\n"
+                "  mote run --rootfs ./debian -- sh -c 'echo hello'\n",
+    .width = 10,
+    .commands = commands,
+    .count = ARRAY_LENGTH(commands),
+};
+
+/*
+ * A standard descriptor that the user closed would be given to the next file
+ * opened: messages would then go into KVM's.  Input that is not there is at its
+ * end; output that is not there stays an error when somebody writes to it.
+ */
+static void fill_standard_descriptors(void)
+{
+    static const int access[] = { O_RDONLY, O_RDONLY, O_WRONLY };
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", access[fd]) != fd)
+            _exit(STATUS_FAILED);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_descriptors();
+    return program_main(&mote, argc, argv);
+}

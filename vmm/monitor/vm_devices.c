@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtual machine's devices, and what KVM does for the virtio ones among them. */
+
+#include <errno.h>
+
+#include "devices/registry.h"
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/mmio.h"
+#include "vmm/monitor/vm_internal.h"
+
+/* The terminal belongs to the one device that the user chose as the console. */
+static struct console *console_for(const struct vm *vm, enum device_kind kind)
+{
+    unsigned int needed = kind == DEVICE_VIRTIO_MMIO ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
+
+    return vm->config->console == needed ? vm->host.console : NULL;
+}
+
+static int create_device(struct vm *vm, const struct machine_device *record, const void *options,
+                         struct error *error)
+{
+    const struct device_ops *ops = device_registry_find(record->kind);
+    struct bus *bus = record->space == ADDRESS_PORT ? &vm->ports : &vm->mmio;
+    struct device_env env = {
+        .memory = vm->memory,
+        .loop = record->kind == DEVICE_VIRTIO_MMIO ? io_thread_loop(vm->io) : vm->host.loop,
+        .events = &vm->events,
+        .console = console_for(vm, record->kind),
+        .log = vm->host.log,
+    };
+    struct device *device;
+    int result;
+
+    if (vm->device_count == MACHINE_DEVICES_MAX)
+        return error_set(error, ENOSPC, "devices: more than %d; use fewer", MACHINE_DEVICES_MAX);
+    if (record->irq != MACHINE_NO_IRQ)
+        env.irq = arch_irq_line(vm->arch, record->irq);
+    result = ops->create(&device, &env, options, error);
+    if (result < 0)
+        return result;
+    vm->devices[vm->device_count] = device;
+    vm->records[vm->device_count] = *record;
+    vm->device_count++;
+    return bus_add(bus, record->base, record->size, device, error);
+}
+
+static int create_platform_devices(struct vm *vm, struct error *error)
+{
+    size_t count;
+    const struct machine_device *platform = arch_platform_devices(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        int result;
+
+        if (platform[i].kind == DEVICE_SERIAL && vm->config->console != CONSOLE_SERIAL)
+            continue;
+        result = create_device(vm, &platform[i], NULL, error);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static int attach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
+{
+    struct vm *vm = context;
+
+    return kvm_doorbell(&vm->kvm, address, value, event_fd, true);
+}
+
+static void detach_doorbell(void *context, uint64_t address, uint32_t value, int event_fd)
+{
+    struct vm *vm = context;
+
+    if (!vm->ending)
+        kvm_doorbell(&vm->kvm, address, value, event_fd, false);
+}
+
+/* Memory slots: the guest's RAM has the first ones, each device may have one of the others. */
+#define SLOT_OF_DEVICES 16
+
+static uint32_t slot_of(const struct vm *vm, uint64_t address)
+{
+    uint32_t i = 0;
+
+    while (vm->records[i].base != address)
+        i++;
+    return SLOT_OF_DEVICES + i;
+}
+
+static int show_window(void *context, uint64_t address, void *page)
+{
+    struct vm *vm = context;
+
+    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
+}
+
+static void hide_window(void *context, uint64_t address)
+{
+    struct vm *vm = context;
+
+    if (!vm->ending)
+        kvm_show_page(&vm->kvm, slot_of(vm, address), address, NULL);
+}
+
+static int create_virtio_devices(struct vm *vm, struct error *error)
+{
+    int result = 0;
+
+    if (vm->config->device_count > 0)
+        result = io_thread_create(&vm->io, error);
+    for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
+        const struct device_request *request = &vm->config->devices[i];
+        struct virtio_mmio_options options = {
+            .class = request->row->class,
+            .device_options = request->options,
+            .index = (uint32_t)i,
+            .doorbell = {
+                .attach = attach_doorbell, .detach = detach_doorbell,
+                .show = show_window, .hide = hide_window, .context = vm,
+            },
+        };
+        struct machine_device record;
+
+        if (!arch_virtio_window(i, &record))
+            return error_set(error, ENOSPC, "--%s: this machine has no room for a %zuth device; "
+                             "give fewer", request->row->option, i + 1);
+        options.base = record.base;
+        result = create_device(vm, &record, &options, error);
+    }
+    return result;
+}
+
+int vm_create_devices(struct vm *vm, struct error *error)
+{
+    int result = create_platform_devices(vm, error);
+
+    return result < 0 ? result : create_virtio_devices(vm, error);
+}
+
+void vm_destroy_devices(struct vm *vm)
+{
+    io_thread_stop(vm->io);
+    for (size_t i = 0; i < vm->device_count; i++)
+        vm->devices[i]->ops->destroy(vm->devices[i]);
+    io_thread_destroy(vm->io);
+}
+
+void vm_refresh(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        struct virtio_device *virtio;
+
+        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        virtio = virtio_mmio_device(device);
+        if (!virtio->class->refresh)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        virtio->class->refresh(virtio);
+        pthread_mutex_unlock(&device->lock);
+    }
+}
+
+bool vm_console_is_driven(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        enum device_kind kind = vm->records[i].kind;
+        bool driven;
+
+        if (kind != DEVICE_SERIAL &&
+            (kind != DEVICE_VIRTIO_MMIO || virtio_mmio_device(device)->class->id != VIRTIO_ID_CONSOLE))
+            continue;
+        pthread_mutex_lock(&device->lock);
+        driven = device->written;
+        pthread_mutex_unlock(&device->lock);
+        if (driven)
+            return true;
+    }
+    return false;
+}
+
+int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
+{
+    for (size_t i = 0; i < vm->device_count; i++) {
+        struct device *device = vm->devices[i];
+        struct virtio_device *virtio;
+        int result;
+
+        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+            continue;
+        virtio = virtio_mmio_device(device);
+        if (virtio->class != &balloon_class)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        result = virtio_balloon_set_target(virtio, bytes, error);
+        pthread_mutex_unlock(&device->lock);
+        return result;
+    }
+    return error_set(error, ENODEV, "balloon: the VM has none; boot it with --balloon");
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/supervisor/aside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/base/reap.h"
+
+/* One message, which a pipe keeps whole. */
+_Static_assert(sizeof(struct error) <= 4096, "at most PIPE_BUF");
+
+void aside_end(struct aside *aside)
+{
+    if (!aside_works(aside))
+        return;
+    kill(aside->pid, SIGKILL);
+    reap_killed(aside->pid, NULL);
+    event_loop_remove(aside->loop, aside->fd);
+    close(aside->fd);
+    *aside = (struct aside)ASIDE_INIT;
+}
+
+void aside_abandon(struct aside *aside, const char *why)
+{
+    if (!aside_works(aside))
+        return;
+    aside->why = why;
+    kill(aside->pid, SIGKILL);
+}
+
+/* A message, or the end of a child that was killed. */
+static void told(void *context, uint32_t events)
+{
+    struct aside *aside = context;
+    struct aside had = *aside;
+    struct error error;
+
+    (void)events;
+    if (read(aside->fd, &error, sizeof(error)) != (ssize_t)sizeof(error)) {
+        error = (struct error)ERROR_INIT;
+        error_set(&error, ECANCELED, "%s", had.why ? had.why : "the process for work aside was killed; "
+                  "see what killed it, and try again");
+    }
+    aside_end(aside);
+    had.done(had.context, &error);
+}
+
+_Noreturn static void be_the_child(int fd, pid_t parent,
+                                   int (*work)(void *context, struct error *error), void *context)
+{
+    struct error error = ERROR_INIT;
+
+    /* The parent may have ended before it is heard of. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(1);
+    if (work(context, &error) == 0)
+        error.number = 0;
+    _exit(write(fd, &error, sizeof(error)) == (ssize_t)sizeof(error) ? 0 : 1);
+}
+
+int aside_start(struct aside *aside, struct event_loop *loop,
+                int (*work)(void *context, struct error *error),
+                void (*done)(void *context, const struct error *error), void *context,
+                struct error *error)
+{
+    struct event_source source = { .events = EPOLLIN, .handler = told, .context = aside };
+    pid_t parent = getpid(), pid;
+    int ends[2], result;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_system(error, errno, "a process for work aside");
+    pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        be_the_child(ends[1], parent, work, context);
+    }
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return error_system(error, errno, "a process for work aside");
+    }
+    *aside = (struct aside){ .loop = loop, .pid = pid, .fd = ends[0], .done = done, .context = context };
+    source.fd = ends[0];
+    result = event_loop_add(loop, &source);
+    if (result < 0) {
+        aside_end(aside);
+        return error_system(error, -result, "event loop");
+    }
+    return 0;
+}
