@@ -32,7 +32,7 @@ WARNINGS += -Wno-gnu-variable-sized-type-not-at-end
 CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.
 # A start runs nearly all code once: little code is quick code.  What each exit, descriptor, page or file goes through is HOT.
 OPTIMISE := -Oz
-HOT      := vmm/monitor/vcpu vmm/monitor/bus vmm/machine/guest_memory vmm/snapshot/memory_% vmm/supervisor/snapshot/memory_% vmm/images/% \
+HOT      := vmm/monitor/vcpu vmm/monitor/bus vmm/machine/guest_memory vmm/snapshot/memory_% vmm/images/% \
             devices/virtio/queue devices/virtio/chain devices/virtio/mmio
 CFLAGS   ?= $(OPTIMISE) -g
 CFLAGS   += -std=gnu17 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong -fPIE -pthread -MMD -MP
@@ -46,7 +46,7 @@ else
 CPPFLAGS += -D_FORTIFY_SOURCE=2
 # Nothing here unwinds the stack but debuggers, which have tables of their own.
 CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
-LDFLAGS += -Wl,-z,pack-relative-relocs -Wl,-T,vmm/no-unwind.ld
+LDFLAGS += -Wl,-z,pack-relative-relocs -Wl,-T,scripts/no-unwind.ld
 endif
 
 # Other flags make all objects anew: a program of two kinds of them would be taken, and measured, for one.

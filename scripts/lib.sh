@@ -160,6 +160,7 @@ choose_runner() {
     else
         say "this machine's KVM cannot run stock kernels: using the lab, an emulated machine (slower; times are emulated)"
         scripts/setup lab
+        # shellcheck disable=SC2034 # for who has read this file
         runner=(scripts/lab --)
     fi
 }

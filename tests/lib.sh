@@ -62,7 +62,7 @@ group_of() {
 
 # oci_layout NAME TAR [CONFIG]: an OCI layout with this layer alone, as it is, and how to run it (JSON).
 oci_layout() {
-    local type=application/vnd.oci.image layer config manifest
+    local type=application/vnd.oci.image layer digest config manifest
     mkdir -p "$1/blobs/sha256"
     # blob FILE: its descriptor's digest and size; a copy is kept under the digest.
     blob() {
@@ -71,9 +71,9 @@ oci_layout() {
         cp "$2" "$1/blobs/sha256/$digest"
         printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$2")"
     }
-    layer=$(blob "$1" "$2")
+    layer=$(blob "$1" "$2") digest=${layer#\"digest\":}
     printf '{"architecture":"amd64","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}}' \
-        "${3:-{\}}" "$(sed 's/^"digest":\("[^"]*"\).*/\1/' <<<"$layer")" >"$1/config"
+        "${3:-{\}}" "${digest%%,*}" >"$1/config"
     config=$(blob "$1" "$1/config")
     printf '{"schemaVersion":2,"config":{"mediaType":"%s.config.v1+json",%s},"layers":[{"mediaType":"%s.layer.v1.tar",%s}]}' \
         "$type" "$config" "$type" "$layer" >"$1/manifest"

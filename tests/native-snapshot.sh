@@ -27,6 +27,7 @@ reference() {
 
 # start_work [OPTION]…: the guest as $pid, the VM "saved"; go_on lets it end.
 start_work() {
+    # shellcheck disable=SC2034 # who boots reads it
     local stdin=$work/input
     input_anew
     start progress --cmdline "steps=$steps hold=$steps" --name saved --log-level error "$@"

@@ -13,7 +13,7 @@
 #include "tests/support/saved.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
-#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/snapshot/memory_sum.h"
 #include "vmm/supervisor/snapshot/seal.h"
 #include "vmm/snapshot/touched.h"
 

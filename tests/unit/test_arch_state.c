@@ -12,6 +12,7 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/saved.h"
+#include "vmm/config/config.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/monitor/kvm.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "vmm/supervisor/boot.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/monitor/vm.h"
 
 static struct boot_report report_of(enum vm_end_kind end, const char *how)

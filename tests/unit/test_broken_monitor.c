@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "tests/support/fixture.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/monitor/order.h"
 #include "vmm/jail/layers.h"
 #include "vmm/monitor/vm.h"

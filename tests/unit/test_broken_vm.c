@@ -25,7 +25,7 @@
 #include "guest/init/protocol.h"
 #include "tests/support/fixture.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/jail/layers.h"
 #include "vmm/monitor/vm.h"
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/support/test_tool.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 
 static struct test_directory directory;
 static char first[] = "boot", *const words[] = { first };

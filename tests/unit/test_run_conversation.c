@@ -14,7 +14,7 @@
 #include "tests/support/fixture.h"
 #include "tests/support/test_tool.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/job/output.h"
 
 static struct log quiet = { .fd = -1 };

@@ -19,7 +19,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/machine_state.h"
-#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/snapshot/memory_sum.h"
 #include "vmm/supervisor/snapshot/merge.h"
 
 #define SIZE (1ull << 20)

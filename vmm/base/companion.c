@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 
 static const char *const folders[] = { ".", "../libexec/mote" };
 

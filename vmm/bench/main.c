@@ -13,7 +13,7 @@
 #include "vmm/bench/bench.h"
 #include "vmm/bench/report.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 
 #define QUICK_SECONDS 52 /* the rest of the minute is for what runs then */
 

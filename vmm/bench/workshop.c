@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/config/config.h"
 #include "vmm/bench/workshop.h"
 
 #include <dirent.h>

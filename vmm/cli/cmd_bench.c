@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/base/companion.h"
 
 int cmd_bench(int argc, char **argv)

@@ -10,7 +10,7 @@
 #include "devices/registry.h"
 #include "vmm/supervisor/boot.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/config/config_file.h"
 #include "vmm/base/options.h"
 #include "vmm/jail/sandbox_options.h"

@@ -11,7 +11,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/supervisor/clone.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/supervisor/detach.h"
 #include "vmm/base/progress.h"
 #include "vmm/supervisor/restore.h"

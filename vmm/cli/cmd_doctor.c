@@ -20,9 +20,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "vmm/config/config.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/machine/huge_pages.h"
 #include "vmm/monitor/kvm.h"
 #include "vmm/base/options.h"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/supervisor/kept_output.h"
 #include "vmm/base/options.h"
 #include "vmm/base/signals.h"

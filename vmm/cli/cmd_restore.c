@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/supervisor/restore.h"
 #include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/snapshot/touched.h"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/supervisor/detach.h"
 #include "vmm/supervisor/kept_output.h"
 #include "vmm/job/session.h"

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/base/options.h"
 #include "vmm/supervisor/snapshot/folder.h"
 #include "vmm/supervisor/snapshot/merge.h"

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/base/options.h"
 #include "vmm/job/run_options.h"
 #include "vmm/job/template.h"

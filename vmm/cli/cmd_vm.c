@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 #include "vmm/supervisor/control_socket.h"
 #include "vmm/base/options.h"
 #include "vmm/base/progress.h"

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/cli/commands.h"
 
 static const struct command commands[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "vmm/monitor/arch/arch.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/base/command_line.h"
-#include "vmm/monitor/kvm.h"
 
 /* Below this not even the entry state has room. */
 #define MEMORY_MIN (2ull << 20)

@@ -16,6 +16,8 @@
 
 struct virtio_row;
 
+#define KVM_DEFAULT_PATH "/dev/kvm"
+
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE, CONSOLE_KIND_COUNT };
 
 /* A virtio device that the user asked for. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 #include "vmm/images/command.h"
 #include "vmm/images/erofs_image.h"
 

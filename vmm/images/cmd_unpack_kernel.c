@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 #include "vmm/images/command.h"
 #include "vmm/images/jail.h"
 #include "vmm/images/kernel_payload.h"

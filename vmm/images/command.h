@@ -2,7 +2,7 @@
 #ifndef MOTE_IMAGES_COMMAND_H
 #define MOTE_IMAGES_COMMAND_H
 
-/* The subcommands of mote-image, as vmm/cli/command.h has those of mote. */
+/* The subcommands of mote-image, as vmm/cli/commands.h has those of mote. */
 
 #include "vmm/base/error.h"
 #include "vmm/base/options.h"

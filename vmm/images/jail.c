@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 
 #define PATHS_MAX 40
 /* A tree of all that an image may have, and mkfs.erofs' own of it. */

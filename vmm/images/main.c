@@ -8,7 +8,7 @@
 #include <locale.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 #include "vmm/images/command.h"
 
 static const struct command commands[] = {

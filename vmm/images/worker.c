@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 
 int worker_answer(int pipe, const void *bytes, size_t length, struct error *error)
 {

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/jail/layers.h"
 #include "vmm/jail/lists.h"
 

@@ -20,8 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vmm/monitor/arch/arch.h"
-#include "vmm/cli/command.h"
+#include "vmm/machine/arch_facts.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/jail/layers.h"
 #include "vmm/jail/lists.h"
 

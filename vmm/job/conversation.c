@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/job/job.h"
 #include "vmm/job/output.h"
 #include "vmm/job/supervisor_internal.h"

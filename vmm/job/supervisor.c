@@ -13,7 +13,7 @@
 
 #include "devices/backend/socket_handoff.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 
 /* After the stop signal, until SIGKILL. */
 #define GRACE_MS 2000

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/job/supervisor_internal.h"
 #include "vmm/snapshot/touched.h"
 

@@ -13,8 +13,6 @@
 
 #include "vmm/base/error.h"
 
-#define KVM_DEFAULT_PATH "/dev/kvm"
-
 /* /dev/kvm and, after kvm_create_vm(), one VM.  -1 where not open. */
 struct kvm {
     int fd;

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "devices/backend/console.h"
-#include "vmm/supervisor/boot.h"
+#include "vmm/monitor/monitor.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/monitor/order.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/fault_signals.h"
@@ -63,7 +63,7 @@ static void tell_start(const struct boot_monitor *monitor)
 {
     char word = BOOT_RUNS;
 
-    if (monitor->config->started_fd >= 0)
+    if (monitor->tells_start)
         send(monitor->channel, &word, 1, MSG_NOSIGNAL);
 }
 
@@ -101,10 +101,10 @@ static int open_console(const struct boot_monitor *monitor, struct vm_host *host
 {
     struct console_options options = {
         .input_fd = STDIN_FILENO, .output_fd = STDOUT_FILENO, .log = monitor->log,
-        .output_limit = monitor->config->output_limit,
+        .output_limit = monitor->output_limit,
     };
 
-    if (monitor->config->vm.console == CONSOLE_NONE)
+    if (monitor->config->console == CONSOLE_NONE)
         return 0;
     if (terminal_is_ours(monitor->terminal)) {
         terminal_open_screen(monitor->terminal);
@@ -137,7 +137,7 @@ static int watch_silence(struct boot_monitor *monitor, const struct vm_host *hos
 {
     int result;
 
-    if (!host->console || monitor->config->vm.snapshot)
+    if (!host->console || monitor->config->snapshot)
         return 0;
     result = timer_open(&monitor->silence, host->loop, silence_rang, monitor, error);
     if (result == 0)
@@ -153,7 +153,7 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
     if ((result = event_loop_create(&host->loop, error)) < 0 ||
         (result = open_console(monitor, host, error)) < 0 ||
         (result = watch_silence(monitor, host, error)) < 0 ||
-        (result = vm_create(&monitor->vm, &monitor->config->vm, host, error)) < 0)
+        (result = vm_create(&monitor->vm, monitor->config, host, error)) < 0)
         return result;
     tell_start(monitor);
     await_terminal(monitor);

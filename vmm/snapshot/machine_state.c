@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "devices/registry.h"
-#include "vmm/monitor/arch/arch.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/whole_io.h"
 

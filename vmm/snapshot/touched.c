@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/snapshot/memory_sum.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 #define ENTRIES 512u

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "vmm/supervisor/boot.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/monitor/vm.h"
 
 void boot_take_report(struct boot_report *report, const struct boot_report *sent)

@@ -6,12 +6,7 @@
  * What `mote boot` does once its options are read, in two processes (sandbox.h
  * tells why): the supervisor with the terminal, the signals and the verdict, and
  * the monitor with the VM.  A VM that restarts is a new monitor.
- *
- * They share a socket of messages.  The supervisor sends single bytes, enum
- * boot_wish, and orders (control/order.h), which the monitor answers; it says once that it
- * is ready, if the terminal is to be made raw then, that the VM runs, if somebody
- * waits for that, and last sends its report.
- */
+ * */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,10 +16,9 @@
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 #include "vmm/jail/sandbox.h"
-#include "vmm/supervisor/store.h"
-#include "vmm/base/terminal.h"
 #include "vmm/base/timeline.h"
-#include "vmm/base/timer.h"
+#include "vmm/monitor/monitor.h"
+#include "vmm/supervisor/store.h"
 
 enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
@@ -57,28 +51,6 @@ struct boot_naming {
 int boot_named(struct boot_config *config, const struct boot_naming *naming, struct log *log,
                struct timeline *timeline, int *status, struct error *error);
 
-/* ---- between the two ------------------------------------------------------ */
-
-enum boot_wish {
-    BOOT_GO = 'g',      /* after BOOT_READY: the terminal is as it shall be */
-    BOOT_STOP = 's',    /* end the VM: a signal */
-    BOOT_END = 'e',     /* end the VM: the control socket */
-    BOOT_REFRESH = 'r', /* look at the host side again */
-};
-
-/* The monitor's messages of one byte. */
-#define BOOT_READY 'y'
-#define BOOT_RUNS 'r' /* the VM stands: what can fail has not; only where somebody waits for it */
-
-/* The monitor's last message.  The supervisor believes nothing of it: a guest may have written it. */
-struct boot_report {
-    uint32_t end;         /* enum vm_end_kind; VM_RUNNING: it did not come that far */
-    int32_t error_number; /* positive; 0 where all went well */
-    char how[48];         /* of the end */
-    char message[sizeof(((struct error *)0)->message)];
-    struct timeline timeline;
-};
-
 /* ---- account.c: in the supervisor ------------------------------------------ */
 
 /* A copy of what was SENT whose texts can be shown. */
@@ -96,24 +68,5 @@ void boot_take_stop(struct boot_report *report);
 /* Mote's exit status, and what the user is told; SIGNAL ended the VM, 0 for none. */
 int boot_status(const struct boot_report *report, int signal);
 void boot_tell_end(const struct boot_report *report, int signal, struct log *log);
-
-/* ---- the monitor ----------------------------------------------------------- */
-
-struct boot_monitor {
-    const struct boot_config *config;
-    struct log *log;
-    struct timeline *timeline;
-    struct terminal *terminal; /* NULL without a console */
-    struct sandbox *sandbox;
-    int channel;
-    struct vm *vm;
-    struct timer silence; /* rings when a guest has had time to come to its console */
-};
-
-/* The monitor's process from its fork to its end. */
-_Noreturn void boot_monitor(struct boot_monitor *monitor);
-
-/* Ctrl-A x, in the shape of a terminal's quit; CONTEXT is the monitor. */
-void boot_escape(void *context);
 
 #endif

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 
 /* Away from the user's terminal and pipes, which somebody may read to their end. */
 static int redirect(const struct store_entry *entry, struct error *error)

@@ -2,7 +2,7 @@
 /* A VM with a name, in the foreground or in the background. */
 
 #include "vmm/supervisor/boot.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/supervisor/detach.h"
 
 /* The VM in this process, as the owner of ENTRY. */

@@ -19,7 +19,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/signals.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 
 #define VERDICT_MAX (2u << 20)
 #define CLAIM_MS 2000 /* from an entry's making to its supervisor's claim: a fork */

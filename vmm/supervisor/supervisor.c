@@ -12,7 +12,7 @@
 #include "devices/registry.h"
 #include "vmm/supervisor/boot.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/supervisor/orders.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/signals.h"
@@ -449,7 +449,8 @@ int boot_supervise(struct boot_config *config, struct log *log, struct timeline 
         .farewell = TIMER_INIT,
         .channel = -1,
         .monitor = {
-            .config = config, .log = log, .timeline = timeline, .silence = TIMER_INIT,
+            .config = &config->vm, .output_limit = config->output_limit,
+            .tells_start = config->started_fd >= 0, .log = log, .timeline = timeline, .silence = TIMER_INIT,
         },
     };
     int result = open_supervisor(&supervisor, error);

@@ -14,7 +14,7 @@
 #include "devices/registry.h"
 #include "devices/virtio/vsock.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/cli/command.h"
+#include "vmm/base/exit_status.h"
 #include "vmm/monitor/order.h"
 #include "vmm/monitor/vm.h"
 

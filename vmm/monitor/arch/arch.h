@@ -20,6 +20,7 @@
 #include "vmm/machine/image.h"
 #include "vmm/machine/irq_line.h"
 #include "vmm/base/log.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/machine/machine.h"
 
 struct kvm;
@@ -29,22 +30,6 @@ struct arch_vm;
 
 /* Where SIZE bytes of RAM lie; returns the number of ranges, 1 or 2. */
 size_t arch_memory_layout(uint64_t size, struct guest_range ranges[2]);
-
-/* The most RAM that this machine's processor can address for a guest, in bytes. */
-uint64_t arch_memory_limit(void);
-
-/* As a snapshot names it: "x86_64". */
-extern const char arch_name[];
-
-/* AUDIT_ARCH_… of this architecture: how seccomp tells system calls apart. */
-extern const uint32_t arch_audit_number;
-
-/* Whether the processor says that it can virtualize. */
-bool arch_has_virtualization(void);
-
-/* How the hypervisor that this runs under calls itself; false where there is none. */
-#define ARCH_HYPERVISOR_SIZE 13
-bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE]);
 
 /*
  * Runs a tiny guest on KVM_PATH and yields what one supervisor instruction
@@ -82,10 +67,6 @@ struct boot_source {
     const char *command_line;
     bool console_matters; /* somebody looks at it: what will keep it silent is warned of */
 };
-
-/* The names that --boot-protocol takes, as "linux64, elf64, pvh". */
-const char *arch_boot_protocol_names(void);
-bool arch_boot_protocol_known(const char *name);
 
 /*
  * Loads kernel, initrd, command line and the description of MACHINE into its

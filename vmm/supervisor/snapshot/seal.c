@@ -9,7 +9,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/progress.h"
 #include "vmm/snapshot/machine_state.h"
-#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/snapshot/memory_sum.h"
 #include "vmm/machine/state.h"
 
 static void seal_state(struct seal *seal, struct state *state)

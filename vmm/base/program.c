@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/cli/command.h"
+#include "vmm/base/program.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/supervisor/snapshot/memory_sum.h"
+#include "vmm/snapshot/memory_sum.h"
 
 #include <endian.h>
 #include <errno.h>

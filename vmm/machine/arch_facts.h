@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_ARCH_FACTS_H
+#define MOTE_ARCH_FACTS_H
+
+/*
+ * Facts about the architecture that every process asks for.  Its folder,
+ * vmm/monitor/arch/NAME/, supplies them; what the monitor alone needs of it is in
+ * vmm/monitor/arch/arch.h.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The most RAM that this machine's processor can address for a guest, in bytes. */
+uint64_t arch_memory_limit(void);
+
+/* As a snapshot names it: "x86_64". */
+extern const char arch_name[];
+
+/* AUDIT_ARCH_… of this architecture: how seccomp tells system calls apart. */
+extern const uint32_t arch_audit_number;
+
+/* Whether the processor says that it can virtualize. */
+bool arch_has_virtualization(void);
+
+/* How the hypervisor that this runs under calls itself; false where there is none. */
+#define ARCH_HYPERVISOR_SIZE 13
+bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE]);
+
+/* The names that --boot-protocol takes, as "linux64, elf64, pvh". */
+const char *arch_boot_protocol_names(void);
+bool arch_boot_protocol_known(const char *name);
+
+#endif
