@@ -109,8 +109,8 @@ $(BUILD)/generated/vmm/jail/call_names.inc: Makefile
 	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
 	    sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/CALL(\2, \1)/p' | sort >$@
 
-$(BUILD)/obj/vmm/jail/last_words.o: $(BUILD)/generated/vmm/jail/call_names.inc
-$(BUILD)/obj/vmm/jail/last_words.o: CPPFLAGS += -I$(BUILD)/generated
+$(BUILD)/obj/vmm/jail/exit_reason.o: $(BUILD)/generated/vmm/jail/call_names.inc
+$(BUILD)/obj/vmm/jail/exit_reason.o: CPPFLAGS += -I$(BUILD)/generated
 
 include guest/payloads/payloads.mk
 include guest/init/init.mk

@@ -162,7 +162,7 @@ refused() {
 }
 
 # What the first VM touched is kept, whole; what is no such file, or another's, does no harm.
-touched_is_advice() {
+working_set_is_advice() {
     local size
     rm -rf "$snap"*
     begin
@@ -170,31 +170,31 @@ touched_is_advice() {
     mv "$snap" "$snap.other"
     snapshot --stop
     ended 0
-    [[ ! -e $snap/touched ]] || fail 'something is recorded already'
+    [[ ! -e $snap/working-set ]] || fail 'something is recorded already'
     restored "$work/out2" --sandbox off
     same "$work/out" "$work/out2"
-    [[ -s $snap/touched ]] || fail 'nothing was recorded'
-    cp "$snap/touched" "$work/touched"
+    [[ -s $snap/working-set ]] || fail 'nothing was recorded'
+    cp "$snap/working-set" "$work/working-set"
     restored "$work/out2"
-    cmp -s "$snap/touched" "$work/touched" || fail 'it was recorded again'
-    rm "$snap/touched"
+    cmp -s "$snap/working-set" "$work/working-set" || fail 'it was recorded again'
+    rm "$snap/working-set"
     restored "$work/out2"
-    size=$(stat -c %s "$work/touched")
-    [[ $(stat -c %s "$snap/touched") == "$size" ]] || fail 'the jail recorded otherwise'
+    size=$(stat -c %s "$work/working-set")
+    [[ $(stat -c %s "$snap/working-set") == "$size" ]] || fail 'the jail recorded otherwise'
     for ((at = 0; at < size; at += 3001)); do
-        rm -f "$snap/touched"
-        cp "$work/touched" "$snap/touched"
-        poke "$at" '\xa5' "$snap/touched"
-        ((at % 2)) || truncate -s "$at" "$snap/touched"
+        rm -f "$snap/working-set"
+        cp "$work/working-set" "$snap/working-set"
+        poke "$at" '\xa5' "$snap/working-set"
+        ((at % 2)) || truncate -s "$at" "$snap/working-set"
         "$mote" restore "$snap" --log-level error <<<go >"$work/out2" 2>"$work/err" || fail "$(<"$work/err")"
     done
     same "$work/out" "$work/out2"
-    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'what was cut short was not recorded anew'
-    poke 24 '\xa5' "$snap/touched" # the id
+    cmp -s -n 40 "$snap/working-set" "$work/working-set" || fail 'what was cut short was not recorded anew'
+    poke 24 '\xa5' "$snap/working-set" # the id
     restored "$work/out2"
-    cmp -s -n 40 "$snap/touched" "$work/touched" || fail 'that of another snapshot was not replaced'
-    chmod 666 "$snap/touched"
-    cp "$work/touched" "$snap.other/touched"
+    cmp -s -n 40 "$snap/working-set" "$work/working-set" || fail 'that of another snapshot was not replaced'
+    chmod 666 "$snap/working-set"
+    cp "$work/working-set" "$snap.other/working-set"
     restored "$work/out2"
     same "$work/out" "$work/out2"
     rm -rf "$snap"*
@@ -276,7 +276,7 @@ names_of() {
     [[ -z $named ]] || refused "names of this host: $named"
     [[ $(<"$work/secret") == secret ]] || fail 'the file was written'
     [[ ! -e $work/vsock ]] || fail 'the socket was made'
-    [[ ! -e $snap/touched ]] || fail 'it ran'
+    [[ ! -e $snap/working-set ]] || fail 'it ran'
 }
 
 from_elsewhere() {
@@ -594,7 +594,7 @@ killed_aside() {
         tracer=$!
         traced "$pid" "$tracer"
         ! "$mote" snapshot saved "$snap" 2>"$work/err" || fail "$step: it was saved"
-        says "$work/err" 'the process for work aside was killed'
+        says "$work/err" 'the background task was killed'
         kill "$tracer" 2>/dev/null || true
         wait "$tracer" 2>/dev/null || true
         [[ ! -e $snap ]] || { "$mote" snapshot verify "$snap" && rm -rf "$snap"; } || fail "$step: half a snapshot"
@@ -766,7 +766,7 @@ a_test 'a generation ID of its own for each copy' generations
 a_test 'snapshots that were altered, cut short or mixed' refusals
 a_test 'snapshots from elsewhere name nothing of this host' from_elsewhere
 a_test 'which snapshots are own ones' own_ones
-a_test 'what the first VM touched is recorded, and believed in nothing' touched_is_advice
+a_test 'what the first VM touched is recorded, and believed in nothing' working_set_is_advice
 a_test 'saved in steps, restored from the chain and from what it is folded to' saved_in_steps
 a_test 'chains that were broken, altered or mixed' chain_refusals
 a_test 'a base that the VM never was' foreign_base

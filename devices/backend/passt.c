@@ -20,7 +20,7 @@
 #include "vmm/base/cleanup.h"
 
 #define END_TIMEOUT_MS 1000
-#define LAST_WORDS_MS 100
+#define EXIT_REASON_MS 100
 #define SEGMENTS_MAX 1024 /* writev(2) takes no more */
 
 struct passt {
@@ -156,7 +156,7 @@ static int ended_by_signal(pid_t pid)
     siginfo_t info = { .si_pid = 0 };
 
     if (process >= 0)
-        poll(&ended, 1, LAST_WORDS_MS);
+        poll(&ended, 1, EXIT_REASON_MS);
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
         return 0;
     return info.si_code == CLD_EXITED ? 0 : info.si_status;

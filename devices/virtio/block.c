@@ -211,7 +211,7 @@ static void block_reset(struct virtio_device *virtio)
     block->config.writeback = 1;
     /* All slots are free again; each keeps its bounce buffer. */
     block->free = NULL;
-    for (unsigned int i = 0; i < block->slots_touched; i++) {
+    for (unsigned int i = 0; i < block->slots_in_working_set; i++) {
         block->slots[i].next_free = block->free;
         block->free = &block->slots[i];
     }
@@ -224,7 +224,7 @@ static void block_destroy(struct virtio_device *virtio)
     disk_engine_destroy(block->engine);
     disk_request_release(&block->settling);
     rate_limit_destroy(block->rate);
-    for (unsigned int i = 0; i < block->slots_touched; i++)
+    for (unsigned int i = 0; i < block->slots_in_working_set; i++)
         disk_request_release(&block->slots[i].request);
     free(block->slots);
     disk_file_close(&block->file);

@@ -91,7 +91,7 @@ struct block {
     bool loss_told;   /* the user knows that flushes fail from now on */
     uint32_t waiting; /* a bit for each queue to take up again */
     struct block_slot *slots;
-    unsigned int slots_touched; /* slots from here on were never used */
+    unsigned int slots_in_working_set; /* slots from here on were never used */
     struct block_slot *free;
     struct iovec scratch[DISK_SEGMENTS_MAX]; /* of the chain just popped */
 };

@@ -40,7 +40,7 @@ _Static_assert(sizeof(struct range_descriptor) == 16, "virtio 1.2, 5.2.6");
 
 bool block_has_slot(const struct block *block)
 {
-    return block->free || block->slots_touched < DISK_IN_FLIGHT_MAX;
+    return block->free || block->slots_in_working_set < DISK_IN_FLIGHT_MAX;
 }
 
 static struct block_slot *take_slot(struct block *block)
@@ -50,7 +50,7 @@ static struct block_slot *take_slot(struct block *block)
     if (slot)
         block->free = slot->next_free;
     else
-        slot = &block->slots[block->slots_touched++];
+        slot = &block->slots[block->slots_in_working_set++];
     return slot;
 }
 

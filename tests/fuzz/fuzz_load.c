@@ -49,7 +49,7 @@ void fuzz_load(const struct boot_protocol *protocol, const uint8_t *data, size_t
     uint8_t ways = (uint8_t)fuzz_take(&input, 1);
     struct guest_memory *memory = fuzz_memory(ways & MEMORY_BITS);
     struct fuzz_file file = { .content = input, .size = input.size, .true_size = input.size };
-    struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
+    struct boot_handover handover = { .command_line = LAYOUT_COMMAND_LINE };
     struct loaded_kernel kernel = { .entry = 0 };
     struct boot_entry entry;
     struct error error = ERROR_INIT;
@@ -73,7 +73,7 @@ void fuzz_load(const struct boot_protocol *protocol, const uint8_t *data, size_t
         return;
     }
     check_loaded(memory, &kernel);
-    if (protocol->hand_over(memory, &kernel, &parcel, &entry, &error) == 0)
+    if (protocol->hand_over(memory, &kernel, &handover, &entry, &error) == 0)
         check_handed_over(memory, &entry, &kernel);
     fuzz_require(file.reads < 200);
     fuzz_memory_reset(memory, &kernel.range, 1);

@@ -15,7 +15,7 @@
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/snapshot/memory_sum.h"
 #include "vmm/supervisor/snapshot/seal.h"
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 
 #define PAGE_SIZE MEMORY_FILE_PAGE
 /* In two regions, and no multiple of eight. */
@@ -171,16 +171,16 @@ static void touched(struct fuzz_input *input)
     memcpy(source.id, id, sizeof(id));
     source.size = SIZE;
     source.memory_fd = file_of("", 0);
-    source.touched_fd = file_of(bytes, sizeof(bytes));
+    source.working_set_fd = file_of(bytes, sizeof(bytes));
     fuzz_require(memory_file_begin(source.memory_fd, SIZE, id, MEMORY_FULL, &error) == 0);
     fuzz_require(memory_chain_open_source(&chain, &source, SIZE, &error) == 0);
     fuzz_require(guest_memory_create_from(&memory, &ram, 1, source.memory_fd, &error) == 0);
     source.awaits_job = true;
-    touched_read_ahead(&source, &chain, memory);
+    working_set_read_ahead(&source, &chain, memory);
     guest_memory_destroy(memory);
     memory_chain_close(&chain);
     close(source.memory_fd);
-    close(source.touched_fd);
+    close(source.working_set_fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

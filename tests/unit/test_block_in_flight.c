@@ -122,7 +122,7 @@ static void test_requests_in_flight_are_bounded(void **state)
         disk_bench_add(bench, i % 2, i, BLK_FLUSH, 0, 0, 0);
     fake_driver_kick(&bench->driver, 0);
     fake_driver_kick(&bench->driver, 1);
-    assert_int_equal(bench->block->slots_touched, DISK_IN_FLIGHT_MAX);
+    assert_int_equal(bench->block->slots_in_working_set, DISK_IN_FLIGHT_MAX);
     assert_int_not_equal(bench->block->waiting, 0);
     pthread_create(&thread, NULL, release_soon, &faulty->faults);
     while (count < 80 && fake_driver_wait(&bench->driver, 0, &used))
@@ -131,7 +131,7 @@ static void test_requests_in_flight_are_bounded(void **state)
         count++;
     pthread_join(thread, NULL);
     assert_int_equal(count, 160);
-    assert_int_equal(bench->block->slots_touched, DISK_IN_FLIGHT_MAX);
+    assert_int_equal(bench->block->slots_in_working_set, DISK_IN_FLIGHT_MAX);
 }
 
 static void test_a_refilling_guest_has_one_round_at_a_time(void **state)

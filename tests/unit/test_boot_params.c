@@ -90,7 +90,7 @@ static void every_field_is_written(void **state)
                     .pref_address = 0x1000000, .init_size = 0x200000, .setup_data = 0xdead,
                     .ramdisk_image = 0xdead, .ramdisk_size = 0xdead, .cmd_line_ptr = 0xdead },
     };
-    const struct boot_parcel parcel = {
+    const struct boot_handover handover = {
         .command_line = 0x100020000, .initrd = { 0x203000000, 0x300012345 },
         .rsdp = 0x1000e0000, .setup_data = 0x40000,
     };
@@ -99,7 +99,7 @@ static void every_field_is_written(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    assert_int_equal(boot_params_write(memory, &kernel, &parcel, &entry, &error), 0);
+    assert_int_equal(boot_params_write(memory, &kernel, &handover, &entry, &error), 0);
     assert_true(entry.long_mode);
     assert_int_equal(entry.rip, 0x1000200);
     assert_int_equal(entry.argument, LAYOUT_BOOT_PARAMS);
@@ -134,13 +134,13 @@ static void stale_pointers_of_the_image_are_cleared(void **state)
     const struct loaded_kernel kernel = {
         .header = { .setup_data = 0xdead, .ramdisk_image = 0xdead, .ramdisk_size = 0xdead },
     };
-    const struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
+    const struct boot_handover handover = { .command_line = LAYOUT_COMMAND_LINE };
     struct boot_params *params;
     struct boot_entry entry;
     struct error error = ERROR_INIT;
 
     (void)state;
-    assert_int_equal(boot_params_write(memory, &kernel, &parcel, &entry, &error), 0);
+    assert_int_equal(boot_params_write(memory, &kernel, &handover, &entry, &error), 0);
     params = (struct boot_params *)(void *)loading_bytes(memory, LAYOUT_BOOT_PARAMS, 4096);
     assert_int_equal(params->hdr.setup_data, 0);
     assert_int_equal(params->hdr.ramdisk_image, 0);
@@ -153,12 +153,12 @@ static void params_need_low_memory(void **state)
 {
     struct guest_memory *memory = loading_memory(0x7000, 0);
     const struct loaded_kernel kernel = { .entry = 0 };
-    const struct boot_parcel parcel = { .command_line = 0 };
+    const struct boot_handover handover = { .command_line = 0 };
     struct boot_entry entry;
     struct error error = ERROR_INIT;
 
     (void)state;
-    loading_assert_error(boot_params_write(memory, &kernel, &parcel, &entry, &error), &error,
+    loading_assert_error(boot_params_write(memory, &kernel, &handover, &entry, &error), &error,
                          EINVAL, "give --memory 2M or more");
     guest_memory_destroy(memory);
 }

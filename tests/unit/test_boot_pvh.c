@@ -124,7 +124,7 @@ static void start_info_has_every_field(void **state)
 {
     struct guest_memory *memory = loading_memory(64 * MIB, 16 * MIB);
     const struct loaded_kernel kernel = { .entry = CRAFTED_PVH_ENTRY };
-    const struct boot_parcel parcel = {
+    const struct boot_handover handover = {
         .command_line = LAYOUT_COMMAND_LINE, .initrd = { 0x3000000, 0x12345 }, .rsdp = 0xe0000,
     };
     static const struct {
@@ -142,7 +142,7 @@ static void start_info_has_every_field(void **state)
     const uint8_t *info, *module, *entries;
 
     (void)state;
-    assert_int_equal(boot_pvh.hand_over(memory, &kernel, &parcel, &entry, &error), 0);
+    assert_int_equal(boot_pvh.hand_over(memory, &kernel, &handover, &entry, &error), 0);
     assert_false(entry.long_mode);
     assert_int_equal(entry.rip, CRAFTED_PVH_ENTRY);
     assert_int_equal(entry.argument, LAYOUT_PVH_INFO);
@@ -175,12 +175,12 @@ static void no_initrd_is_no_module(void **state)
 {
     struct guest_memory *memory = loading_memory(64 * MIB, 0);
     const struct loaded_kernel kernel = { .entry = CRAFTED_PVH_ENTRY };
-    const struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
+    const struct boot_handover handover = { .command_line = LAYOUT_COMMAND_LINE };
     struct boot_entry entry;
     struct error error = ERROR_INIT;
 
     (void)state;
-    assert_int_equal(boot_pvh.hand_over(memory, &kernel, &parcel, &entry, &error), 0);
+    assert_int_equal(boot_pvh.hand_over(memory, &kernel, &handover, &entry, &error), 0);
     assert_int_equal(field(loading_bytes(memory, LAYOUT_PVH_INFO, 56), 12, 4), 0);
     guest_memory_destroy(memory);
 }
@@ -189,12 +189,12 @@ static void hand_over_needs_low_memory(void **state)
 {
     struct guest_memory *memory = loading_memory(0x6000, 0);
     const struct loaded_kernel kernel = { .entry = 0 };
-    const struct boot_parcel parcel = { .command_line = 0 };
+    const struct boot_handover handover = { .command_line = 0 };
     struct boot_entry entry;
     struct error error = ERROR_INIT;
 
     (void)state;
-    loading_assert_error(boot_pvh.hand_over(memory, &kernel, &parcel, &entry, &error), &error,
+    loading_assert_error(boot_pvh.hand_over(memory, &kernel, &handover, &entry, &error), &error,
                          EINVAL, "give --memory 2M or more");
     guest_memory_destroy(memory);
 }

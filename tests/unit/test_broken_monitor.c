@@ -91,7 +91,7 @@ static void fails(void (*what)(struct boot_monitor *monitor), const char *why)
 
 static void say(struct boot_monitor *monitor, int32_t number)
 {
-    struct last_words last = { .signal = number, .call = SYS_execve, .thread = SANDBOX_IO };
+    struct exit_reason last = { .signal = number, .call = SYS_execve, .thread = SANDBOX_IO };
 
     assert_int_equal(write(monitor->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
 }

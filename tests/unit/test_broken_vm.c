@@ -310,7 +310,7 @@ static void babble_and_orphan(struct world *world)
 
 static void claim_and_exit(struct world *world)
 {
-    struct last_words last = { .signal = SIGSYS, .call = SYS_execve, .thread = SANDBOX_IO };
+    struct exit_reason last = { .signal = SIGSYS, .call = SYS_execve, .thread = SANDBOX_IO };
 
     assert_int_equal(write(world->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
 }

@@ -41,7 +41,7 @@ static int set_up(void **state)
     template = (struct template)TEMPLATE_INIT;
     outcome = (struct outcome){ .status = STATUS_FAILED };
     supervisor = (struct supervisor){
-        .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT,
+        .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = BACKGROUND_TASK_INIT,
         .clock = TIMER_INIT, .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT,
         .stop_cause = CAUSE_COUNT,
     };

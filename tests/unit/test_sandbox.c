@@ -114,18 +114,18 @@ static void test_a_killed_child(void **state)
 /* The words are a stranger's: any bytes make one line. */
 static void test_last_words_of_a_liar(void **state)
 {
-    struct last_words words = { .signal = SIGSYS, .call = -5, .thread = 77 };
+    struct exit_reason words = { .signal = SIGSYS, .call = -5, .thread = 77 };
     struct error error = ERROR_INIT;
 
     (void)state;
-    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "the sandbox ended the VM: one thread called system call -5"));
     words.call = INT32_MAX;
     words.thread = SANDBOX_IO;
-    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "I/O thread called system call 2147483647"));
     words.call = SYS_execve;
-    last_words_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "called execve"));
 }
 
@@ -138,18 +138,18 @@ static void test_claims(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         for (size_t j = 0; j < sizeof(statuses) / sizeof(statuses[0]); j++) {
-            struct last_words words = { .signal = signals[i], .call = SYS_execve };
+            struct exit_reason words = { .signal = signals[i], .call = SYS_execve };
             struct error error = ERROR_INIT;
             bool confirmed = signals[i] == statuses[j] && (signals[i] == SIGSYS || signals[i] == SIGBUS);
 
-            assert_true(last_words_tell(SANDBOX_MONITOR, &words, false, statuses[j], &error) < 0);
+            assert_true(exit_reason_tell(SANDBOX_MONITOR, &words, false, statuses[j], &error) < 0);
             assert_int_equal(strstr(error.message, "is not confirmed by the host's kernel") == NULL, confirmed);
         }
 }
 
 static void lie(struct sandbox *sandbox, size_t length, bool ends)
 {
-    struct last_words words = { .signal = SIGSYS, .call = SYS_execve };
+    struct exit_reason words = { .signal = SIGSYS, .call = SYS_execve };
 
     if (write(sandbox->words_fd, &words, length) == (ssize_t)length && ends)
         _exit(0);
@@ -160,7 +160,7 @@ static void lie(struct sandbox *sandbox, size_t length, bool ends)
 static void test_words_without_an_end(void **state)
 {
     (void)state;
-    for (size_t length = 1; length <= sizeof(struct last_words); length += sizeof(struct last_words) - 1) {
+    for (size_t length = 1; length <= sizeof(struct exit_reason); length += sizeof(struct exit_reason) - 1) {
         struct sandbox_config config = SANDBOX_CONFIG_DEFAULT;
         struct log log = { .fd = -1, .level = LOG_ERROR };
         struct error error = ERROR_INIT;

@@ -17,7 +17,7 @@
 #include "tests/support/test_tool.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 
 /* 3 MiB and 12 KiB, in two regions: a number of pages that fills no byte of a map. */
 #define LOW (3ull << 20)
@@ -352,7 +352,7 @@ static void mapped_at_the_right_place(void **state)
 }
 
 /* Pages that were written, or read, are recorded; what is not whole is not kept. */
-static void what_was_touched(void **state)
+static void working_set(void **state)
 {
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
     struct test_directory directory;
@@ -365,16 +365,16 @@ static void what_was_touched(void **state)
 
     (void)state;
     test_directory_create(&directory);
-    snprintf(path, sizeof(path), "%s/touched", directory.path);
+    snprintf(path, sizeof(path), "%s/working-set", directory.path);
     memcpy(source.id, id, sizeof(id));
     source.size = SIZE;
-    touched_prepare(&source, directory.path);
+    working_set_prepare(&source, directory.path);
     assert_true(source.record_fd >= 0);
-    touched_keep(&source, directory.path); /* nothing was recorded */
+    working_set_keep(&source, directory.path); /* nothing was recorded */
     assert_int_equal(access(path, F_OK), -1);
     page_of(memory, 100)[0] = 1;
     assert_int_equal(page_of(memory, PAGES - 1)[0], 0);
-    touched_record(&source, memory, map);
+    working_set_record(&source, memory, map);
     assert_int_equal(pread(source.record_fd, bytes, sizeof(bytes), 4096), 4096);
     assert_true(memory_map_has(bytes, 100) && memory_map_has(bytes, PAGES - 1));
     assert_false(memory_map_has(bytes, 600)); /* far from both: the kernel maps some at once */
@@ -383,25 +383,25 @@ static void what_was_touched(void **state)
         assert_int_equal(pread(source.record_fd, &byte, 1, at), 1);
         byte ^= 0x40;
         assert_int_equal(pwrite(source.record_fd, &byte, 1, at), 1);
-        touched_keep(&source, directory.path);
+        working_set_keep(&source, directory.path);
         assert_int_equal(access(path, F_OK), -1);
         byte ^= 0x40;
         assert_int_equal(pwrite(source.record_fd, &byte, 1, at), 1);
     }
-    touched_keep(&source, directory.path);
+    working_set_keep(&source, directory.path);
     /* Its process may have the file open still: what is kept is another. */
     assert_int_equal(stat(path, &kept), 0);
     assert_int_equal(fstat(source.record_fd, &recorded), 0);
     assert_int_not_equal(kept.st_ino, recorded.st_ino);
     assert_int_equal(kept.st_size, recorded.st_size);
     assert_int_equal(kept.st_mode & 0777, 0400);
-    source.touched_fd = open(path, O_RDONLY | O_CLOEXEC);
-    touched_read_ahead(&source, &chain, memory);
+    source.working_set_fd = open(path, O_RDONLY | O_CLOEXEC);
+    working_set_read_ahead(&source, &chain, memory);
     close(source.record_fd);
     source.record_fd = -1;
-    touched_prepare(&source, directory.path);
+    working_set_prepare(&source, directory.path);
     assert_int_equal(source.record_fd, -1); /* it is sound */
-    close(source.touched_fd);
+    close(source.working_set_fd);
     guest_memory_destroy(memory);
     memory_chain_close(&chain);
     test_directory_remove(&directory);
@@ -420,7 +420,7 @@ static bool is_own(struct guest_memory *memory, int map, uint64_t page)
 static void what_was_written(void **state)
 {
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
-    cleanup_fd int map = loading_page_map(), file = new_file(MEMORY_FULL), record = memfd_create("touched", MFD_CLOEXEC);
+    cleanup_fd int map = loading_page_map(), file = new_file(MEMORY_FULL), record = memfd_create("working-set", MFD_CLOEXEC);
     struct memory_chain chain = chain_of(&file, 1);
     struct guest_memory *memory = restored(&chain);
     uint8_t bytes[4096], before = page_of(memory, 101)[5];
@@ -429,18 +429,18 @@ static void what_was_written(void **state)
     memcpy(source.id, id, sizeof(id));
     source.size = SIZE;
     source.awaits_job = true;
-    source.record_fd = source.touched_fd = record;
+    source.record_fd = source.working_set_fd = record;
     page_of(memory, 100)[0] = 1;
     page_of(memory, 101)[5] = (uint8_t)~before;
     page_of(memory, PAGES - 1)[0] = 1;
     assert_true(page_of(memory, 600)[0] <= UINT8_MAX); /* read */
-    touched_record(&source, memory, map);
+    working_set_record(&source, memory, map);
     assert_int_equal(pread(record, bytes, sizeof(bytes), 4096), 4096);
     for (uint64_t page = 0; page < PAGES; page++)
         assert_int_equal(memory_map_has(bytes, page), page == 100 || page == 101 || page == PAGES - 1);
     guest_memory_destroy(memory);
     memory = restored(&chain);
-    touched_read_ahead(&source, &chain, memory);
+    working_set_read_ahead(&source, &chain, memory);
     for (uint64_t page = 99; page <= 102; page++)
         assert_int_equal(is_own(memory, map, page), page == 100 || page == 101);
     assert_true(is_own(memory, map, PAGES - 1));
@@ -459,7 +459,7 @@ int main(void)
         cmocka_unit_test(broken_differences),
         cmocka_unit_test(cut_short_meanwhile),
         cmocka_unit_test(mapped_at_the_right_place),
-        cmocka_unit_test(what_was_touched),
+        cmocka_unit_test(working_set),
         cmocka_unit_test(what_was_written),
     };
 

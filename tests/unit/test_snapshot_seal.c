@@ -402,7 +402,7 @@ static void folded_with_files_beside(void **state)
     make("a", NULL);
     make("b", "a");
     put_file("b/seal.new");
-    put_file("b/touched");
+    put_file("b/working-set");
     put_file("b/notes");
     loading_assert_error(snapshot_merge(path_of("b"), NULL, &error), &error, ENOTEMPTY,
                          "also has 'notes', which is not the snapshot's; move that away");

@@ -17,7 +17,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/monitor/kvm.h"
 #include "vmm/base/log.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 #include "vmm/job/kernel_choice.h"
 
 #define TOOL_SECONDS 120
@@ -30,7 +30,7 @@ static bool find_beside(const char *folder, const char *name, char path[PATH_MAX
 {
     cleanup_free char *found = NULL;
 
-    if (!companion_at(folder, name, &found))
+    if (!helper_program_at(folder, name, &found))
         return false;
     return snprintf(path, PATH_MAX, "%s", found) < PATH_MAX;
 }

@@ -6,7 +6,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/cli/commands.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 int cmd_bench(int argc, char **argv)
 {
@@ -14,7 +14,7 @@ int cmd_bench(int argc, char **argv)
     cleanup_free char *program = NULL;
 
     (void)argc;
-    if (companion_find("mote-bench", &program, &error) < 0)
+    if (helper_program_find("mote-bench", &program, &error) < 0)
         return command_failed(&error);
     execv(program, argv);
     error_set(&error, errno, "%s: %s; install Mote anew", program, strerror(errno));

@@ -8,7 +8,7 @@
 #include "vmm/cli/commands.h"
 #include "vmm/supervisor/restore.h"
 #include "vmm/supervisor/snapshot/folder.h"
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 
 struct own_options {
     struct restore_options restore; /* first, for restore_option_rows() */
@@ -60,14 +60,14 @@ static int restore(struct own_options *options, const char *folder, struct timel
     log.level = (enum log_level)options->restore.log_level;
     boot->vm.may_be_saved = options->naming.name || options->naming.detach;
     if (!options->naming.detach)
-        touched_prepare(&source, folder);
+        working_set_prepare(&source, folder);
     result = configure(&options->restore, &source, &why);
     if (result < 0)
         error_set(error, why.number, "%s: %s", folder, why.message);
     else
         result = boot_named(boot, &options->naming, &log, timeline, status, error);
     if (result == 0)
-        touched_keep(&source, folder);
+        working_set_keep(&source, folder);
     vm_config_release(&boot->vm);
     snapshot_source_close(&source);
     return result;

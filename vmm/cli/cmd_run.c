@@ -7,17 +7,17 @@
 #include "vmm/cli/commands.h"
 #include "vmm/supervisor/detach.h"
 #include "vmm/supervisor/kept_output.h"
-#include "vmm/job/session.h"
+#include "vmm/job/job_session.h"
 #include "vmm/supervisor/store.h"
 #include "vmm/job/supervisor.h"
 #include "vmm/job/verdict.h"
 
 static int go_cold(void *context, struct error *error)
 {
-    return session_go_cold(context, error);
+    return job_session_go_cold(context, error);
 }
 
-static int run_job(struct session *session, const struct store_entry *entry, int started_fd,
+static int run_job(struct job_session *session, const struct store_entry *entry, int started_fd,
                    struct outcome *outcome, struct error *error)
 {
     const struct run_options *asked = &session->options;
@@ -59,7 +59,7 @@ static int run_job(struct session *session, const struct store_entry *entry, int
     return supervise(&options, outcome, error);
 }
 
-static int write_verdict(const struct session *session, const struct outcome *outcome,
+static int write_verdict(const struct job_session *session, const struct outcome *outcome,
                          const char *message, const char *path, struct error *error)
 {
     struct verdict verdict = {
@@ -73,7 +73,7 @@ static int write_verdict(const struct session *session, const struct outcome *ou
 }
 
 /* The account of a job, also of one that Mote could not run: FAILURE, or NULL, tells why. */
-static void give_verdict(struct session *session, const struct store_entry *entry,
+static void give_verdict(struct job_session *session, const struct store_entry *entry,
                          struct outcome *outcome, const char *failure)
 {
     cleanup_free char *kept = entry ? store_path(entry, "verdict") : NULL;
@@ -90,7 +90,7 @@ static void give_verdict(struct session *session, const struct store_entry *entr
 }
 
 /* That there is no job to tell of.  Why is said already: if this fails, too, that is enough. */
-static void note_failure(const struct session *session, const struct error *failure)
+static void note_failure(const struct job_session *session, const struct error *failure)
 {
     struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
     struct error ignored = ERROR_INIT;
@@ -100,7 +100,7 @@ static void note_failure(const struct session *session, const struct error *fail
 }
 
 /* Runs the job and tells how it ended; STARTED_FD and ENTRY are as for those below. */
-static struct outcome run_to_the_end(struct session *session, const struct store_entry *entry,
+static struct outcome run_to_the_end(struct job_session *session, const struct store_entry *entry,
                                      int started_fd)
 {
     struct outcome outcome = { .cause = CAUSE_VMM_FAULT, .status = STATUS_FAILED };
@@ -119,7 +119,7 @@ static struct outcome run_to_the_end(struct session *session, const struct store
 /* ---- with a name, and apart from us ---------------------------------------- */
 
 /* In the process of its own, to its end. */
-static int be_detached(struct session *session, const struct store_entry *entry, int started_fd)
+static int be_detached(struct job_session *session, const struct store_entry *entry, int started_fd)
 {
     struct outcome outcome = run_to_the_end(session, entry, started_fd);
     struct error error = ERROR_INIT;
@@ -131,7 +131,7 @@ static int be_detached(struct session *session, const struct store_entry *entry,
 }
 
 /* mote's status, or a negative errno. */
-static int run_detached(struct session *session, struct detached *detached, struct error *error)
+static int run_detached(struct job_session *session, struct detached *detached, struct error *error)
 {
     int started_fd, result = detach_fork(detached, NULL, 0, &started_fd, error);
 
@@ -143,7 +143,7 @@ static int run_detached(struct session *session, struct detached *detached, stru
     return result == STATUS_OK ? detach_tell(detached->entry.name, error) : result;
 }
 
-static int run_named(struct session *session, struct error *error)
+static int run_named(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     struct detached detached = DETACHED_INIT;
@@ -163,7 +163,7 @@ static int run_named(struct session *session, struct error *error)
 
 int cmd_run(int argc, char **argv)
 {
-    struct session session = SESSION_INIT;
+    struct job_session session = JOB_SESSION_INIT;
     struct error error = ERROR_INIT;
     bool helped = false;
     int result = run_options_parse(&session.options, argc, argv, &helped, &error);
@@ -171,16 +171,16 @@ int cmd_run(int argc, char **argv)
     if (result == 0 && helped)
         return STATUS_OK;
     if (result == 0)
-        result = session_open(&session, &error);
-    if (result == 0 && (result = session_prepare(&session, &error)) < 0)
+        result = job_session_open(&session, &error);
+    if (result == 0 && (result = job_session_prepare(&session, &error)) < 0)
         note_failure(&session, &error);
     if (result == 0)
         result = session.options.name || session.options.detach
                      ? run_named(&session, &error)
                      : run_to_the_end(&session, NULL, -1).status;
-    session_close(&session);
+    job_session_close(&session);
     if (result >= 0)
         return result;
-    /* Without a message a companion program has told. */
+    /* Without a message a helper program program has told. */
     return error.message[0] ? command_failed(&error) : STATUS_FAILED;
 }

@@ -46,13 +46,13 @@ struct vm_snapshot_source {
     int base_fds[SNAPSHOT_CHAIN_MAX - 1]; /* the memory of its base, of that one's base, … */
     uint8_t id[16];
     uint64_t size; /* of RAM, bytes */
-    int touched_fd; /* what its VMs need first, or -1: vmm/snapshot/touched.h */
+    int working_set_fd; /* what its VMs need first, or -1: vmm/snapshot/working_set.h */
     int record_fd;  /* where to record that, or -1 */
     bool awaits_job; /* a template: what it writes before its job is recorded at an order, and copied beforehand */
 };
 
 #define SNAPSHOT_SOURCE_INIT \
-    { .state_fd = -1, .memory_fd = -1, .touched_fd = -1, .record_fd = -1 }
+    { .state_fd = -1, .memory_fd = -1, .working_set_fd = -1, .record_fd = -1 }
 
 /* Strings are the caller's and outlive the VM. */
 struct vm_config {

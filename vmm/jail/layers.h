@@ -25,8 +25,8 @@ enum sandbox_layer {
     LAYER_COUNT
 };
 
-/* What the child says last when it does not end by itself; see last_words.c. */
-struct last_words {
+/* What the child says last when it does not end by itself; see exit_reason.c. */
+struct exit_reason {
     int32_t signal; /* SIGSYS: seccomp; SIGBUS; 0 for none */
     int32_t call;   /* of SIGSYS: the system call's number */
     uint32_t thread; /* enum sandbox_thread, or SANDBOX_THREAD_COUNT */
@@ -69,7 +69,7 @@ struct sandbox {
     int network_fd;              /* or a negative errno */
     pid_t pid;                   /* the child's; 0: none */
     int words_fd;                /* last words: the supervisor reads, the child writes */
-    struct last_words words;     /* in the supervisor: the first, where there are any that are understood */
+    struct exit_reason words;     /* in the supervisor: the first, where there are any that are understood */
     bool spoke;                  /* some came, whatever they are */
     uint64_t spoke_at;           /* ms */
     bool overdue;                /* it said so, and did not end */
@@ -109,14 +109,14 @@ void cgroup_destroy(struct cgroup *cgroup);
 int layer_cgroup(struct sandbox *sandbox, struct error *error);
 /* ---- seccomp.c ---- */
 int layer_seccomp(struct sandbox *sandbox, struct error *error);
-/* ---- last_words.c ---- */
-void last_words_prepare(int fd);
-void last_words_thread(enum sandbox_thread kind);
+/* ---- exit_reason.c ---- */
+void exit_reason_prepare(int fd);
+void exit_reason_thread(enum sandbox_thread kind);
 /*
  * What ended the child.  STATUS, from waitpid(2), is the kernel's word; WORDS, NULL for none, are those of a process that may be in
  * a guest's hands: what the kernel does not confirm is told as its claim.  OVERDUE: it did not end and was killed.
  */
-int last_words_tell(enum sandbox_kind kind, const struct last_words *words, bool overdue, int status,
+int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *words, bool overdue, int status,
                     struct error *error);
 
 #endif

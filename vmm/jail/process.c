@@ -110,7 +110,7 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
     sandbox->files_lifted = false;
     sandbox->files_grew = false;
     sandbox->spoke = sandbox->overdue = false;
-    sandbox->words = (struct last_words){ .signal = 0 };
+    sandbox->words = (struct exit_reason){ .signal = 0 };
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_system(error, errno, "the VM's process");
     pid = make_child(sandbox, &sandbox->fork_refused);
@@ -162,7 +162,7 @@ static bool has_ended(const struct sandbox *sandbox)
 static bool hear(struct sandbox *sandbox)
 {
     for (unsigned int i = 0; i < READS_AT_ONCE; i++) {
-        struct last_words words;
+        struct exit_reason words;
         ssize_t length = read(sandbox->words_fd, &words, sizeof(words));
 
         if (length <= 0)
@@ -231,6 +231,6 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error)
     if (cgroup_out_of_memory(sandbox->cgroup))
         return error_set(error, ENOMEM, "the VM was killed: it took more memory than its cgroup "
                          "allows; report it, or give the guest less --memory");
-    return last_words_tell(sandbox->config.kind, sandbox->spoke ? &sandbox->words : NULL, sandbox->overdue,
+    return exit_reason_tell(sandbox->config.kind, sandbox->spoke ? &sandbox->words : NULL, sandbox->overdue,
                            status, error);
 }

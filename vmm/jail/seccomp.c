@@ -53,7 +53,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
     mallopt(M_ARENA_MAX, 1);
     /* And what grows is not moved by mremap(2), which is on no monitor's list. */
     mallopt(M_MMAP_MAX, 0);
-    last_words_prepare(sandbox->words_fd);
+    exit_reason_prepare(sandbox->words_fd);
     if (sandbox->config.kind == SANDBOX_ARCHIVES) {
         int number = install(&filter_denied, NULL, SECCOMP_RET_ALLOW);
 
@@ -68,7 +68,7 @@ void sandbox_thread(struct sandbox *sandbox, enum sandbox_thread kind)
 
     if (!sandbox || !sandbox->active[LAYER_SECCOMP])
         return;
-    last_words_thread(kind);
+    exit_reason_thread(kind);
     number = install(&filter_lists[kind], &sandbox->files.descriptors, SECCOMP_RET_TRAP);
     if (number == 0)
         return;

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 /* The path, the command, two words of the sandbox, the caller's others, NULL. */
 #define ARGUMENTS_MAX 8
@@ -15,7 +15,7 @@ int image_program_start(pid_t *process, const struct image_program *program,
     cleanup_free char *path = NULL;
     const char *arguments[ARGUMENTS_MAX] = { NULL };
     size_t count = 0;
-    int result = companion_find("mote-image", &path, error);
+    int result = helper_program_find("mote-image", &path, error);
 
     if (result < 0)
         return result;
@@ -28,5 +28,5 @@ int image_program_start(pid_t *process, const struct image_program *program,
     while (*words && count < ARGUMENTS_MAX - 1)
         arguments[count++] = *words++;
     /* execv(3) takes without const what it only reads. */
-    return companion_start(process, (char *const *)(uintptr_t)arguments, input, output, error);
+    return helper_program_start(process, (char *const *)(uintptr_t)arguments, input, output, error);
 }

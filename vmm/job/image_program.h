@@ -20,7 +20,7 @@ struct image_program {
 
 /*
  * Starts its command WORDS[0] with the other WORDS, of which there are few, up to
- * a NULL; the rest is as for companion_start().
+ * a NULL; the rest is as for helper_program_start().
  */
 int image_program_start(pid_t *process, const struct image_program *program,
                         const char *const words[], int input, int output, struct error *error);

@@ -12,7 +12,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/job/disk_format.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 /* Its answer: a hundred paths, and what a job's environment may have. */
 #define ANSWER_MAX (2u << 20)
@@ -82,7 +82,7 @@ int image_resolve(const char *option, const char *spec, const struct image_progr
     /* Should it still write, it gets SIGPIPE. */
     cleanup_close(&ours);
     ours = -1;
-    status = companion_wait(process);
+    status = helper_program_wait(process);
     if (status > 0) {
         *error = (struct error){ .number = EINVAL }; /* it said why */
         return -EINVAL;

@@ -12,7 +12,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/machine/image.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 #include "vmm/job/kernel_choice.h"
 #include "vmm/job/modules.h"
 #include "vmm/base/whole_io.h"
@@ -135,7 +135,7 @@ static int fill(struct cpio *cpio, const struct kernel_choice *kernel,
 {
     cleanup_free char *init = NULL;
     struct text_list modules = { .count = 0 };
-    int result = companion_find("mote-init", &init, error);
+    int result = helper_program_find("mote-init", &init, error);
 
     if (result == 0)
         result = add_file(cpio, "init", S_IFREG | 0755, "guest init", init, error);

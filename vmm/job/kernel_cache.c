@@ -14,7 +14,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/job/cache_folder.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 #define NAME_SIZE FILE_IDENTITY_SIZE
 #define FOLDER "unpacked-kernels"
@@ -190,7 +190,7 @@ int kernel_cache_unpack(const struct image_program *program, int from, int to,
 
     if (result < 0)
         return result;
-    if (companion_wait(process) != 0)
+    if (helper_program_wait(process) != 0)
         return error_set(error, EIO, "mote-image cannot unpack it, or has no room for it");
     return 0;
 }

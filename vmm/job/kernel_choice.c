@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 #define DEBIAN_KERNELS "/boot/vmlinuz-"
 #define DEBIAN_MODULES "/lib/modules/"
@@ -99,7 +99,7 @@ static char *installed_kernel(void)
 {
     char *path;
 
-    return companion_at("../share/mote", "guest-kernel", &path) ? path : NULL;
+    return helper_program_at("../share/mote", "guest-kernel", &path) ? path : NULL;
 }
 
 int kernel_choose(const char *named, struct kernel_choice *choice, struct error *error)

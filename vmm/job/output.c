@@ -12,7 +12,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/reap.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 static int check_empty(const char *folder, struct error *error)
 {

@@ -4,7 +4,7 @@
 
 /*
  * What a job left in /output, as a tar archive that a hostile guest wrote: the
- * companion program mote-image unpacks it, apart from us, straight from the
+ * helper program program mote-image unpacks it, apart from us, straight from the
  * guest's stream.
  */
 

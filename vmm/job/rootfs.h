@@ -8,7 +8,7 @@
  * to later does not matter, and the VM's process needs no file system.
  *
  * A raw disk image is used as it is.  Directories, container images and, as
- * volumes, files that have no file system become such images in mote-image, the companion program that reads hostile archives.
+ * volumes, files that have no file system become such images in mote-image, the helper program program that reads hostile archives.
  */
 
 #include <stdbool.h>

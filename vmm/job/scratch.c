@@ -11,7 +11,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/nameless_file.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 /* Below this mke2fs has no room for its own tables. */
 #define SIZE_MIN (1ull << 20)
@@ -59,7 +59,7 @@ static int make_file_system(int fd, struct error *error)
     arguments[0] = strdup(program);
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
         arguments[i + 1] = strdup(words[i]);
-    result = companion_start(&process, arguments, fd, -1, error);
+    result = helper_program_start(&process, arguments, fd, -1, error);
     for (size_t i = 0; i < ARRAY_LENGTH(arguments); i++)
         free(arguments[i]);
     if (result < 0)

@@ -18,7 +18,7 @@
 /* After the stop signal, until SIGKILL. */
 #define GRACE_MS 2000
 /* After SIGKILL, until the VM is ended without the guest's account. */
-#define LAST_WORDS_MS 10000
+#define EXIT_REASON_MS 10000
 /* For /output. */
 #define OUTPUT_MS 120000
 /* For the last of the guest's console, with --verbose. */
@@ -105,7 +105,7 @@ static void clock_rang(void *context)
             /* In time, says the guest; but its streams, in a VM that may be paused, have to end some day, too. */
             orders_go_on(supervisor->orders);
             supervisor->alarm = ALARM_LAST;
-            timer_set(&supervisor->clock, LAST_WORDS_MS);
+            timer_set(&supervisor->clock, EXIT_REASON_MS);
             break;
         }
         log_warn(supervisor->options->log, "%s: ran longer than --timeout allows; it is ended",
@@ -115,7 +115,7 @@ static void clock_rang(void *context)
     case ALARM_GRACE:
         send_signal(supervisor, SIGKILL);
         supervisor->alarm = ALARM_LAST;
-        timer_set(&supervisor->clock, LAST_WORDS_MS);
+        timer_set(&supervisor->clock, EXIT_REASON_MS);
         break;
     case ALARM_LAST:
         if (supervisor->stop_cause == CAUSE_COUNT)
@@ -507,7 +507,7 @@ int supervise(const struct supervisor_options *options, struct outcome *outcome,
 {
     struct supervisor supervisor = {
         .options = options, .outcome = outcome, .signals = SIGNALS_INIT, .clock = TIMER_INIT,
-        .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT, .vm = VM_PROCESS_INIT, .keeping = ASIDE_INIT, .stop_cause = CAUSE_COUNT,
+        .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT, .vm = VM_PROCESS_INIT, .keeping = BACKGROUND_TASK_INIT, .stop_cause = CAUSE_COUNT,
     };
     uint64_t begin = supervisor_now_ms();
     int result;

@@ -10,7 +10,7 @@
 
 #include <signal.h>
 
-#include "vmm/supervisor/aside.h"
+#include "vmm/supervisor/background_task.h"
 #include "vmm/supervisor/orders.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/supervisor/kept_output.h"
@@ -57,7 +57,7 @@ struct supervisor {
     struct timer clock;
     enum alarm alarm; /* what the clock is set for */
     enum warm warm;
-    struct aside keeping; /* of the template, while the job runs */
+    struct background_task keeping; /* of the template, while the job runs */
     const char *distrust; /* why a guest that was restored was ended; NULL: it was not */
     struct timer patience; /* with a guest that was restored, or a VM that is being saved */
     struct timer farewell; /* from the VM's last words to its end */

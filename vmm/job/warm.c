@@ -13,7 +13,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
 #include "vmm/job/supervisor_internal.h"
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 
 /* From the fork of the VM to HELLO, which takes milliseconds; and for the answer to an order. */
 #define PATIENCE_SECONDS 20 /* as it is told below */
@@ -51,7 +51,7 @@ bool warm_begin(struct supervisor *supervisor)
         return false;
     if (supervisor->options->config->snapshot) {
         supervisor->warm = WARM_RESTORED;
-        touched_prepare(&template->source, template->path);
+        working_set_prepare(&template->source, template->path);
         return template->source.record_fd >= 0;
     }
     begin_saving(supervisor);
@@ -106,7 +106,7 @@ static void recorded(struct supervisor *supervisor)
 {
     struct template *template = template_of(supervisor);
 
-    touched_keep(&template->source, template->path);
+    working_set_keep(&template->source, template->path);
     close_channel(supervisor);
     supervisor_send_job(supervisor);
 }
@@ -119,7 +119,7 @@ static void saved(struct supervisor *supervisor, const struct order_answer *answ
     order_take_error(answer, &error);
     /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
-    if (error.number || aside_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
+    if (error.number || background_task_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
         not_saved(supervisor, &error);
     close_channel(supervisor);
     supervisor_send_job(supervisor);
@@ -255,7 +255,7 @@ void warm_finish(struct supervisor *supervisor)
 {
     struct error ignored = ERROR_INIT;
 
-    if (!aside_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
+    if (!background_task_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
         return;
     timer_set(&supervisor->clock, 0);
     event_loop_run(supervisor->loop, &ignored);
@@ -263,12 +263,12 @@ void warm_finish(struct supervisor *supervisor)
 
 void warm_hurry(struct supervisor *supervisor)
 {
-    aside_abandon(&supervisor->keeping, "the command was ended while it was saved");
+    background_task_abandon(&supervisor->keeping, "the command was ended while it was saved");
 }
 
 void warm_close(struct supervisor *supervisor)
 {
-    aside_end(&supervisor->keeping);
+    background_task_end(&supervisor->keeping);
     timer_close(&supervisor->patience);
     if (template_of(supervisor))
         template_drop(template_of(supervisor));

@@ -11,7 +11,7 @@
  * A file behind guest memory must keep what it has: what is written to it shows
  * in the guest wherever that did not write itself, and where it was cut short,
  * KVM_RUN fails with EFAULT and this process's own accesses with SIGBUS, which end
- * the VM (vmm/monitor/vcpu.c, vmm/jail/last_words.c).
+ * the VM (vmm/monitor/vcpu.c, vmm/jail/exit_reason.c).
  *
  * This is the only code that turns a guest address into a pointer.  It never
  * yields a pointer without its length, and an access lies within one region or

@@ -12,7 +12,7 @@
 #include "vmm/snapshot/machine_state.h"
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/snapshot/memory_file.h"
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 #include "vmm/monitor/vm_internal.h"
 
 /* After the section of the machine: what is KVM's, then the devices, in their order. */
@@ -110,7 +110,7 @@ static int load_memory(struct vm *vm, const uint8_t id[SNAPSHOT_ID_SIZE], struct
         return result;
     result = memory_chain_open_source(&chain, source, size, error);
     if (result == 0)
-        touched_read_ahead(source, &chain, vm->memory);
+        working_set_read_ahead(source, &chain, vm->memory);
     if (result == 0 && source->base_count > 0)
         result = memory_chain_map(&chain, vm->memory, error);
     memory_chain_close(&chain);
@@ -162,7 +162,7 @@ void vm_record(struct vm *vm)
     if (vm->recorded || !source || source->record_fd < 0)
         return;
     vm->recorded = true;
-    touched_record(source, vm->memory, vm->page_map);
+    working_set_record(source, vm->memory, vm->page_map);
     close(source->record_fd);
 }
 
@@ -170,7 +170,7 @@ void vm_record_end(struct vm *vm)
 {
     if (vm->record_timer < 0)
         return;
-    touched_record(vm->config->snapshot, vm->memory, vm->page_map);
+    working_set_record(vm->config->snapshot, vm->memory, vm->page_map);
     event_loop_remove(vm->host.loop, vm->record_timer);
     cleanup_close(&vm->record_timer);
     vm->record_timer = -1;
@@ -185,7 +185,7 @@ static void time_has_come(void *context, uint32_t events)
 int vm_record_begin(struct vm *vm, struct error *error)
 {
     struct itimerspec when = {
-        .it_value = { TOUCHED_AFTER_MS / 1000, TOUCHED_AFTER_MS % 1000 * 1000000 },
+        .it_value = { WORKING_SET_AFTER_MS / 1000, WORKING_SET_AFTER_MS % 1000 * 1000000 },
     };
     struct event_source source = { .events = EPOLLIN, .handler = time_has_come, .context = vm };
     int result = 0;

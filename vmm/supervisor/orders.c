@@ -132,12 +132,12 @@ void orders_go_on(struct orders *orders)
 void orders_abandon(struct orders *orders)
 {
     if (orders)
-        aside_abandon(&orders->keeping, "snapshot: given up, as the VM was told to end; save it again");
+        background_task_abandon(&orders->keeping, "snapshot: given up, as the VM was told to end; save it again");
 }
 
 int orders_end(struct orders *orders, struct error *error)
 {
-    if (!orders || !aside_works(&orders->keeping))
+    if (!orders || !background_task_works(&orders->keeping))
         return 0;
     orders->ending = true;
     return event_loop_run(orders->loop, error);
@@ -284,7 +284,7 @@ int orders_create(struct orders **orders, const struct orders_owner *owner,
     created->owner = *owner;
     created->channel = -1;
     created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
-    created->keeping = (struct aside)ASIDE_INIT;
+    created->keeping = (struct background_task)BACKGROUND_TASK_INIT;
     created->loop = loop;
     if (owner->vm->snapshot)
         orders_remember(created, owner->vm->snapshot->id);
@@ -321,7 +321,7 @@ void orders_destroy(struct orders *orders)
 {
     if (!orders)
         return;
-    aside_end(&orders->keeping);
+    background_task_end(&orders->keeping);
     timer_close(&orders->patience);
     control_socket_destroy(orders->control);
     unlinkat(orders->owner.entry->folder, "control", 0);

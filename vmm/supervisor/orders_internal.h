@@ -4,7 +4,7 @@
 
 /* What the parts of the orders share. */
 
-#include "vmm/supervisor/aside.h"
+#include "vmm/supervisor/background_task.h"
 #include "vmm/supervisor/control_socket.h"
 #include "vmm/supervisor/orders.h"
 #include "vmm/supervisor/snapshot/folder.h"
@@ -26,7 +26,7 @@ struct orders {
     bool went_on;            /* has been told so since */
     struct error failure;    /* met while another order makes up for it */
     struct snapshot_folder folder;
-    struct aside keeping; /* FOLDER, once it is written */
+    struct background_task keeping; /* FOLDER, once it is written */
     bool paused;
     bool was_paused; /* before the snapshot */
     struct event_loop *loop;

@@ -139,6 +139,6 @@ void orders_snapshot_saved(struct orders *orders)
 {
     struct error error = ERROR_INIT;
 
-    if (aside_start(&orders->keeping, orders->loop, keep_snapshot, snapshot_kept, orders, &error) < 0)
+    if (background_task_start(&orders->keeping, orders->loop, keep_snapshot, snapshot_kept, orders, &error) < 0)
         snapshot_kept(orders, &error);
 }

@@ -85,8 +85,10 @@ static char *way(const char *from, const char *to)
 
 /* ---- making one ------------------------------------------------------------ */
 
-/* All that a folder may have. */
-static const char *const files[] = { STATE, MEMORY, SEAL, "seal.new", "touched", "touched.new" };
+/* All that a folder may have; "touched" is what a working set was called before. */
+static const char *const files[] = {
+    STATE, MEMORY, SEAL, "seal.new", "working-set", "working-set.new", "touched", "touched.new",
+};
 
 static void remove_files(const struct snapshot_folder *folder)
 {

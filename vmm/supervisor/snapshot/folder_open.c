@@ -169,7 +169,7 @@ static int open_all(struct vm_snapshot_source *source, const char *path, enum se
         memcpy(source->id, link.seal.id, sizeof(source->id));
         source->size = link.seal.size;
         source->memory_fd = steal_fd(&link.memory_fd);
-        source->touched_fd = open_file(&link, "touched", &ignored);
+        source->working_set_fd = open_file(&link, "working-set", &ignored);
         result = open_bases(source, &link, effort, error);
     }
     link_close(&link);
@@ -198,7 +198,7 @@ void snapshot_source_close(struct vm_snapshot_source *source)
 {
     cleanup_close(&source->state_fd);
     cleanup_close(&source->memory_fd);
-    cleanup_close(&source->touched_fd);
+    cleanup_close(&source->working_set_fd);
     cleanup_close(&source->record_fd);
     for (size_t i = 0; i < source->base_count; i++)
         cleanup_close(&source->base_fds[i]);

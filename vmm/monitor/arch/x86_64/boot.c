@@ -148,7 +148,7 @@ static int load_initrd(const struct image *initrd, struct guest_memory *memory,
 
 /* The tree goes behind a setup_data header, which the kernel finds by boot_params. */
 static int write_device_tree(const struct machine *machine, const char *command_line,
-                             struct boot_parcel *parcel, struct error *error)
+                             struct boot_handover *handover, struct error *error)
 {
     struct setup_data header = { .type = SETUP_DTB };
     struct guest_slice slice;
@@ -157,13 +157,13 @@ static int write_device_tree(const struct machine *machine, const char *command_
 
     if (guest_memory_slice(machine->memory, LAYOUT_SETUP_DATA, LAYOUT_SETUP_DATA_SIZE, &slice) < 0)
         return error_set(error, ENOMEM, "guest memory: too small; give --memory 2M or more");
-    result = fdt_build_x86(machine, command_line, parcel->initrd, slice.bytes + sizeof(header),
+    result = fdt_build_x86(machine, command_line, handover->initrd, slice.bytes + sizeof(header),
                        slice.length - sizeof(header), &size, error);
     if (result < 0)
         return result;
     header.len = (uint32_t)size;
     memcpy(slice.bytes, &header, sizeof(header));
-    parcel->setup_data = LAYOUT_SETUP_DATA;
+    handover->setup_data = LAYOUT_SETUP_DATA;
     return 0;
 }
 
@@ -218,18 +218,18 @@ static enum describe choose_description(const struct arch_vm *arch,
 
 /* The machine's description, and the command line that may be part of it. */
 static int describe(const struct machine *machine, const struct boot_protocol *protocol,
-                    const char *command_line, struct boot_parcel *parcel, struct error *error)
+                    const char *command_line, struct boot_handover *handover, struct error *error)
 {
     switch (machine->describe) {
     case DESCRIBE_ACPI:
-        return acpi_write(machine, &parcel->rsdp, error);
+        return acpi_write(machine, &handover->rsdp, error);
     case DESCRIBE_FDT:
         if (!protocol->takes_setup_data)
             return error_set(error, EINVAL,
                              "--describe fdt: the %s protocol cannot hand over a device tree; "
                              "use --describe acpi or another --boot-protocol",
                              protocol->name);
-        return write_device_tree(machine, command_line, parcel, error);
+        return write_device_tree(machine, command_line, handover, error);
     case DESCRIBE_CMDLINE:
         return mptable_write(machine, error);
     case DESCRIBE_AUTO: /* see choose_description() */
@@ -261,7 +261,7 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
     struct machine described = *asked;
     const struct machine *machine = &described;
     struct loaded_kernel kernel = { .entry = 0 };
-    struct boot_parcel parcel = { .command_line = LAYOUT_COMMAND_LINE };
+    struct boot_handover handover = { .command_line = LAYOUT_COMMAND_LINE };
     char command_line[LAYOUT_COMMAND_LINE_SIZE];
     int result;
 
@@ -270,18 +270,18 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
         return result;
     described.describe = choose_description(arch, source, protocol, asked, &kernel);
     if (source->initrd) {
-        result = load_initrd(source->initrd, machine->memory, &kernel, &parcel.initrd, error);
+        result = load_initrd(source->initrd, machine->memory, &kernel, &handover.initrd, error);
         if (result < 0)
             return result;
     }
     if ((result = write_command_line(machine, &kernel, source->command_line, command_line,
                                      sizeof(command_line), error)) < 0 ||
-        (result = describe(machine, protocol, command_line, &parcel, error)) < 0 ||
+        (result = describe(machine, protocol, command_line, &handover, error)) < 0 ||
         (result = boot_write_reset_vector(machine->memory, error)) < 0)
         return result;
     log_debug(arch->log, "kernel: %s, 0x%llx to 0x%llx, entry 0x%llx; initrd at 0x%llx",
               protocol->name, (unsigned long long)kernel.range.address,
               (unsigned long long)(kernel.range.address + kernel.range.size),
-              (unsigned long long)kernel.entry, (unsigned long long)parcel.initrd.address);
-    return protocol->hand_over(machine->memory, &kernel, &parcel, &arch->entry, error);
+              (unsigned long long)kernel.entry, (unsigned long long)handover.initrd.address);
+    return protocol->hand_over(machine->memory, &kernel, &handover, &arch->entry, error);
 }

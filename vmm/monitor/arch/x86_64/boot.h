@@ -42,7 +42,7 @@ struct loaded_kernel {
 };
 
 /* What stands in guest memory beside the kernel when hand_over() is called. */
-struct boot_parcel {
+struct boot_handover {
     uint64_t command_line;    /* address of a NUL-terminated string */
     struct guest_range initrd; /* size 0 for none */
     uint64_t rsdp;            /* ACPI root pointer, 0 for none */
@@ -58,7 +58,7 @@ struct boot_protocol {
     int (*load)(const struct image *image, struct guest_memory *memory,
                 struct loaded_kernel *kernel, struct error *error);
     int (*hand_over)(struct guest_memory *memory, const struct loaded_kernel *kernel,
-                     const struct boot_parcel *parcel, struct boot_entry *entry,
+                     const struct boot_handover *handover, struct boot_entry *entry,
                      struct error *error);
 };
 
@@ -71,7 +71,7 @@ extern const struct boot_protocol boot_pvh;
  * 64-bit entry state.  The hand_over() of both 64-bit protocols.
  */
 int boot_params_write(struct guest_memory *memory, const struct loaded_kernel *kernel,
-                      const struct boot_parcel *parcel, struct boot_entry *entry,
+                      const struct boot_handover *handover, struct boot_entry *entry,
                       struct error *error);
 
 /*

@@ -58,7 +58,7 @@ size_t boot_memory_map(const struct guest_memory *memory, struct boot_e820_entry
 }
 
 int boot_params_write(struct guest_memory *memory, const struct loaded_kernel *kernel,
-                      const struct boot_parcel *parcel, struct boot_entry *entry,
+                      const struct boot_handover *handover, struct boot_entry *entry,
                       struct error *error)
 {
     cleanup_free struct boot_params *params = calloc(1, sizeof(*params));
@@ -68,14 +68,14 @@ int boot_params_write(struct guest_memory *memory, const struct loaded_kernel *k
         return error_system(error, ENOMEM, "boot_params");
     header = &params->hdr;
     *header = kernel->header;
-    header->cmd_line_ptr = (uint32_t)parcel->command_line;
-    params->ext_cmd_line_ptr = (uint32_t)(parcel->command_line >> 32);
-    header->ramdisk_image = (uint32_t)parcel->initrd.address;
-    params->ext_ramdisk_image = (uint32_t)(parcel->initrd.address >> 32);
-    header->ramdisk_size = (uint32_t)parcel->initrd.size;
-    params->ext_ramdisk_size = (uint32_t)(parcel->initrd.size >> 32);
-    header->setup_data = parcel->setup_data;
-    params->acpi_rsdp_addr = parcel->rsdp;
+    header->cmd_line_ptr = (uint32_t)handover->command_line;
+    params->ext_cmd_line_ptr = (uint32_t)(handover->command_line >> 32);
+    header->ramdisk_image = (uint32_t)handover->initrd.address;
+    params->ext_ramdisk_image = (uint32_t)(handover->initrd.address >> 32);
+    header->ramdisk_size = (uint32_t)handover->initrd.size;
+    params->ext_ramdisk_size = (uint32_t)(handover->initrd.size >> 32);
+    header->setup_data = handover->setup_data;
+    params->acpi_rsdp_addr = handover->rsdp;
     params->e820_entries = (uint8_t)boot_memory_map(memory, params->e820_table);
     if (guest_memory_write(memory, LAYOUT_BOOT_PARAMS, params, sizeof(*params)) < 0)
         return error_set(error, EINVAL,

@@ -98,7 +98,7 @@ static int load(const struct image *image, struct guest_memory *memory,
 }
 
 static int hand_over(struct guest_memory *memory, const struct loaded_kernel *kernel,
-                     const struct boot_parcel *parcel, struct boot_entry *entry,
+                     const struct boot_handover *handover, struct boot_entry *entry,
                      struct error *error)
 {
     struct boot_e820_entry map[E820_ENTRIES];
@@ -107,14 +107,14 @@ static int hand_over(struct guest_memory *memory, const struct loaded_kernel *ke
         .start = {
             .magic = START_INFO_MAGIC,
             .version = START_INFO_VERSION,
-            .module_count = parcel->initrd.size ? 1 : 0,
+            .module_count = handover->initrd.size ? 1 : 0,
             .modules = LAYOUT_PVH_INFO + offsetof(struct pvh_info, initrd),
-            .command_line = parcel->command_line,
-            .rsdp = parcel->rsdp,
+            .command_line = handover->command_line,
+            .rsdp = handover->rsdp,
             .memory_map = LAYOUT_PVH_INFO + offsetof(struct pvh_info, memory_map),
             .memory_map_count = (uint32_t)map_count,
         },
-        .initrd = { .address = parcel->initrd.address, .size = parcel->initrd.size },
+        .initrd = { .address = handover->initrd.address, .size = handover->initrd.size },
     };
 
     for (size_t i = 0; i < map_count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 
 static const char *const folders[] = { ".", "../libexec/mote" };
 
-bool companion_at(const char *folder, const char *name, char **path)
+bool helper_program_at(const char *folder, const char *name, char **path)
 {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
@@ -38,16 +38,16 @@ bool companion_at(const char *folder, const char *name, char **path)
     return true;
 }
 
-int companion_find(const char *name, char **path, struct error *error)
+int helper_program_find(const char *name, char **path, struct error *error)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(folders); i++)
-        if (companion_at(folders[i], name, path))
+        if (helper_program_at(folders[i], name, path))
             return 0;
     return error_set(error, ENOENT, "%s: is neither beside the mote program nor in ../libexec/mote "
                      "from there; build it by 'make' or install Mote anew", name);
 }
 
-static _Noreturn void be_companion(char *const arguments[], int input, int output, pid_t parent)
+static _Noreturn void become_helper_program(char *const arguments[], int input, int output, pid_t parent)
 {
     sigset_t none;
 
@@ -65,7 +65,7 @@ static _Noreturn void be_companion(char *const arguments[], int input, int outpu
     _exit(STATUS_FAILED);
 }
 
-int companion_start(pid_t *process, char *const arguments[], int input, int output,
+int helper_program_start(pid_t *process, char *const arguments[], int input, int output,
                     struct error *error)
 {
     pid_t parent = getpid(), child = fork();
@@ -73,12 +73,12 @@ int companion_start(pid_t *process, char *const arguments[], int input, int outp
     if (child < 0)
         return error_system(error, errno, "%s", arguments[0]);
     if (child == 0)
-        be_companion(arguments, input, output, parent);
+        become_helper_program(arguments, input, output, parent);
     *process = child;
     return 0;
 }
 
-int companion_wait(pid_t process)
+int helper_program_wait(pid_t process)
 {
     int status;
     pid_t pid;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/job/session.h"
+#include "vmm/job/job_session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "devices/registry.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/base/companion.h"
+#include "vmm/base/helper_program.h"
 #include "vmm/job/initramfs.h"
 #include "vmm/job/kernel_cache.h"
 #include "vmm/job/output.h"
@@ -65,7 +65,7 @@ static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, bo
 }
 
 /* The guest gets its addresses with the job: they are the same on every host. */
-static int add_network(struct session *session, struct error *error)
+static int add_network(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     cleanup_free char *text = NULL;
@@ -82,7 +82,7 @@ static int add_network(struct session *session, struct error *error)
     return vm_config_add_device(&session->options.vm, virtio_registry_find("net"), text, error);
 }
 
-static int add_devices(struct session *session, struct error *error)
+static int add_devices(struct job_session *session, struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
     char scratch_name[] = "scratch";
@@ -102,7 +102,7 @@ static int add_devices(struct session *session, struct error *error)
 }
 
 /* Of a kernel that has them: for this job's disks and network. */
-static int list_modules(const struct session *session, struct text_list *wanted,
+static int list_modules(const struct job_session *session, struct text_list *wanted,
                         struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
@@ -119,7 +119,7 @@ static int list_modules(const struct session *session, struct text_list *wanted,
     return result;
 }
 
-static int make_initramfs(struct session *session, struct error *error)
+static int make_initramfs(struct job_session *session, struct error *error)
 {
     struct text_list wanted = { .count = 0 };
     int result = list_modules(session, &wanted, error);
@@ -130,7 +130,7 @@ static int make_initramfs(struct session *session, struct error *error)
     return result;
 }
 
-static struct image_program image_program_of(const struct session *session)
+static struct image_program image_program_of(const struct job_session *session)
 {
     return (struct image_program){
         .quiet = session->options.quiet, .sandbox = &session->options.sandbox,
@@ -138,7 +138,7 @@ static struct image_program image_program_of(const struct session *session)
 }
 
 /* A bzImage boots without the cache, too: what is wrong with that is no error. */
-static void use_unpacked_kernel(struct session *session)
+static void use_unpacked_kernel(struct job_session *session)
 {
     const struct kernel_choice *kernel = &session->kernel;
     struct error error = ERROR_INIT;
@@ -153,7 +153,7 @@ static void use_unpacked_kernel(struct session *session)
                  error.message);
 }
 
-int session_go_cold(struct session *session, struct error *error)
+int job_session_go_cold(struct job_session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result;
@@ -171,7 +171,7 @@ int session_go_cold(struct session *session, struct error *error)
 
 /* ---- a template ----------------------------------------------------------- */
 
-static int open_template(struct session *session, struct error *error)
+static int open_template(struct job_session *session, struct error *error)
 {
     struct text_list wanted = { .count = 0 };
     cleanup_free char *init = NULL;
@@ -187,7 +187,7 @@ static int open_template(struct session *session, struct error *error)
         .network = session->options.net == RUN_NET_USER,
     };
     char *key = NULL;
-    int result = companion_find("mote-init", &init, error);
+    int result = helper_program_find("mote-init", &init, error);
 
     parts.init = init;
     if (result == 0)
@@ -199,7 +199,7 @@ static int open_template(struct session *session, struct error *error)
 }
 
 /* Whether the VM goes on from one.  What is wrong with --warm costs time, and never a job. */
-static bool find_template(struct session *session)
+static bool find_template(struct job_session *session)
 {
     struct error error = ERROR_INIT;
     int found = 0;
@@ -219,7 +219,7 @@ static bool find_template(struct session *session)
     return found > 0;
 }
 
-static int configure_vm(struct session *session, struct error *error)
+static int configure_vm(struct job_session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
@@ -228,7 +228,7 @@ static int configure_vm(struct session *session, struct error *error)
         return result;
     config->command_line = session->options.verbose ? COMMAND_LINE : "loglevel=1 " COMMAND_LINE;
     if (!find_template(session))
-        result = session_go_cold(session, error);
+        result = job_session_go_cold(session, error);
     if (result == 0)
         result = add_devices(session, error);
     return result == 0 ? vm_config_check(config, error) : result;
@@ -236,7 +236,7 @@ static int configure_vm(struct session *session, struct error *error)
 
 /* ---- all together --------------------------------------------------------- */
 
-static int open_rootfs(struct session *session, struct error *error)
+static int open_rootfs(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     struct image_program program = image_program_of(session);
@@ -250,7 +250,7 @@ static int open_rootfs(struct session *session, struct error *error)
     return result;
 }
 
-int session_prepare(struct session *session, struct error *error)
+int job_session_prepare(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     int result = 0;
@@ -264,7 +264,7 @@ int session_prepare(struct session *session, struct error *error)
     if (result == 0)
         result = open_rootfs(session, error);
     if (result == 0)
-        result = session_encode_job(session, error);
+        result = job_session_encode_job(session, error);
     if (result == 0 && options->scratch)
         result = scratch_create(options->scratch, &session->scratch, error);
     if (result == 0)
@@ -273,7 +273,7 @@ int session_prepare(struct session *session, struct error *error)
     return result;
 }
 
-int session_open(struct session *session, struct error *error)
+int job_session_open(struct job_session *session, struct error *error)
 {
     session->log.level = session->options.quiet ? LOG_ERROR
                          : session->options.verbose ? LOG_INFO : LOG_WARN;
@@ -288,7 +288,7 @@ int session_open(struct session *session, struct error *error)
     return 0;
 }
 
-void session_close(struct session *session)
+void job_session_close(struct job_session *session)
 {
     rootfs_release(&session->rootfs);
     kernel_choice_release(&session->kernel);

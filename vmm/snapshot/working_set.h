@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_TOUCHED_H
-#define MOTE_TOUCHED_H
+#ifndef MOTE_WORKING_SET_H
+#define MOTE_WORKING_SET_H
 
 /*
  * Which pages a VM needs first, so that the next ones of the same snapshot have
  * them read in one go instead of one by one, where they are not in the page cache.
  *
- * A snapshot's file "touched": a page with "MOTETCH\n", the version 1, 32 bits of
+ * A snapshot's file "working-set": a page with "MOTETCH\n", the version 1, 32 bits of
  * zero, the bytes of RAM, the snapshot's id and the XXH64 of the rest; the rest is
  * a map as in a difference (memory_file.h), of the pages that the first VM of it
  * had touched a second after it began, or at its end.  Little-endian.
@@ -26,21 +26,21 @@
 #include "vmm/snapshot/memory_chain.h"
 
 /* Pages that are copied beforehand, at most: some milliseconds, whatever a file says. */
-#define TOUCHED_COPIES_MAX 2048u
+#define WORKING_SET_COPIES_MAX 2048u
 
 /* After the restore, ms: starting is over, and what the guest then works on is not for others. */
-#define TOUCHED_AFTER_MS 1000
+#define WORKING_SET_AFTER_MS 1000
 
 /* In the supervisor, before the VM: SOURCE, of the folder PATH, has a file to record to, if there is no sound one. */
-void touched_prepare(struct vm_snapshot_source *source, const char *path);
+void working_set_prepare(struct vm_snapshot_source *source, const char *path);
 /* And after it: what was recorded is kept. */
-void touched_keep(struct vm_snapshot_source *source, const char *path);
+void working_set_keep(struct vm_snapshot_source *source, const char *path);
 
 /* In the VM's process: into SOURCE's file, once; PAGE_MAP is its /proc/self/pagemap. */
-void touched_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
+void working_set_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
                     int page_map);
 /* And at the next restore, before it runs: has read ahead what was recorded, and of a template copied into MEMORY. */
-void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
+void working_set_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
                         const struct guest_memory *memory);
 
 #endif

@@ -13,7 +13,7 @@
 #include "devices/backend/passt.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/job/resolver.h"
-#include "vmm/job/session.h"
+#include "vmm/job/job_session.h"
 #include "vmm/base/signals.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -32,7 +32,7 @@ static int add_all(struct text_list *list, char **words, struct error *error)
  * As container tools have it: our words replace the image's command, not its entry
  * point; --entrypoint replaces that, and the command was its arguments.
  */
-static int choose_arguments(struct session *session, struct error *error)
+static int choose_arguments(struct job_session *session, struct error *error)
 {
     const struct image_config *config = &session->rootfs.config;
     const struct run_options *options = &session->options;
@@ -49,7 +49,7 @@ static int choose_arguments(struct session *session, struct error *error)
     return result;
 }
 
-static int choose_stop_signal(struct session *session, struct error *error)
+static int choose_stop_signal(struct job_session *session, struct error *error)
 {
     const char *text = session->rootfs.config.stop_signal;
 
@@ -66,7 +66,7 @@ static int choose_stop_signal(struct session *session, struct error *error)
 }
 
 /* An image's may lack a value, or a name, where a job's own could not. */
-static int add_image_variable(struct session *session, const char *text, struct error *error)
+static int add_image_variable(struct job_session *session, const char *text, struct error *error)
 {
     cleanup_free char *variable = NULL;
 
@@ -77,7 +77,7 @@ static int add_image_variable(struct session *session, const char *text, struct 
     return text_list_set_variable(&session->environment, variable, error);
 }
 
-static int set_variable(struct session *session, const char *name, const char *value,
+static int set_variable(struct job_session *session, const char *name, const char *value,
                         struct error *error)
 {
     cleanup_free char *variable = NULL;
@@ -90,7 +90,7 @@ static int set_variable(struct session *session, const char *name, const char *v
 }
 
 /* The image's, then the user's; then what is still missing. */
-static int choose_environment(struct session *session, const char *host_name, struct error *error)
+static int choose_environment(struct job_session *session, const char *host_name, struct error *error)
 {
     const struct text_list *image = &session->rootfs.config.environment;
     const struct text_list *own = &session->options.environment;
@@ -136,7 +136,7 @@ static void tell_addresses(struct run_job *head)
 }
 
 /* Who watches a service by it has to know. */
-static void tell_health_check(struct session *session)
+static void tell_health_check(struct job_session *session)
 {
     if (!session->rootfs.config.health_check)
         return;
@@ -147,7 +147,7 @@ static void tell_health_check(struct session *session)
         log_info(&session->log, "--image %s: its HEALTHCHECK is not run", session->options.image);
 }
 
-int session_encode_job(struct session *session, struct error *error)
+int job_session_encode_job(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
     const struct rootfs *rootfs = &session->rootfs;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_ASIDE_H
-#define MOTE_ASIDE_H
+#ifndef MOTE_BACKGROUND_TASK_H
+#define MOTE_BACKGROUND_TASK_H
 
 /*
  * Work that would keep the supervisor from its signals for too long, such as
@@ -14,7 +14,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
 
-struct aside {
+struct background_task {
     struct event_loop *loop;
     pid_t pid; /* 0: no work */
     int fd;    /* from the child: its error */
@@ -23,26 +23,26 @@ struct aside {
     const char *why; /* it was abandoned */
 };
 
-#define ASIDE_INIT { .pid = 0, .fd = -1 }
+#define BACKGROUND_TASK_INIT { .pid = 0, .fd = -1 }
 
 /*
  * WORK with CONTEXT, in the child; then, on LOOP in this process, DONE with what
  * came of it: error->number is 0 where all went well.
  */
-int aside_start(struct aside *aside, struct event_loop *loop,
+int background_task_start(struct background_task *aside, struct event_loop *loop,
                 int (*work)(void *context, struct error *error),
                 void (*done)(void *context, const struct error *error), void *context,
                 struct error *error);
 
-static inline bool aside_works(const struct aside *aside)
+static inline bool background_task_works(const struct background_task *aside)
 {
     return aside->pid != 0;
 }
 
 /* Kills the child, if there is one: DONE follows with the error WHY, a text that stays. */
-void aside_abandon(struct aside *aside, const char *why);
+void background_task_abandon(struct background_task *aside, const char *why);
 
 /* Kills it and waits for its end; DONE does not follow. */
-void aside_end(struct aside *aside);
+void background_task_end(struct background_task *aside);
 
 #endif

@@ -30,7 +30,7 @@ static const char call_names[] =
 #include "vmm/jail/call_names.inc"
     ;
 
-static void say(const struct last_words *words)
+static void say(const struct exit_reason *words)
 {
     ssize_t written = write(words_fd, words, sizeof(*words));
 
@@ -39,7 +39,7 @@ static void say(const struct last_words *words)
 
 static void call_refused(int number, siginfo_t *info, void *context)
 {
-    struct last_words words = {
+    struct exit_reason words = {
         .signal = number, .call = info->si_syscall, .thread = thread_kind,
     };
 
@@ -53,7 +53,7 @@ static void call_refused(int number, siginfo_t *info, void *context)
 /* Guest memory that the host took back, by a truncated file or a failed page. */
 __attribute__((no_sanitize("address"))) static void memory_gone(int number, siginfo_t *info, void *context)
 {
-    struct last_words words = { .signal = number, .thread = thread_kind };
+    struct exit_reason words = { .signal = number, .thread = thread_kind };
 
     (void)context;
     say(&words);
@@ -63,12 +63,12 @@ __attribute__((no_sanitize("address"))) static void memory_gone(int number, sigi
     _exit(STATUS_FAILED);
 }
 
-void last_words_thread(enum sandbox_thread kind)
+void exit_reason_thread(enum sandbox_thread kind)
 {
     thread_kind = kind;
 }
 
-void last_words_prepare(int fd)
+void exit_reason_prepare(int fd)
 {
     struct sigaction refused = { .sa_sigaction = call_refused, .sa_flags = SA_SIGINFO };
     struct sigaction gone = { .sa_sigaction = memory_gone, .sa_flags = SA_SIGINFO };
@@ -95,7 +95,7 @@ static const char *const names[] = {
 };
 
 /* Why by WORDS, which come from a process that may be in a guest's hands; the caller frees it. */
-static char *cause_of(const struct last_words *words)
+static char *cause_of(const struct exit_reason *words)
 {
     char buffer[32], *text;
     int length;
@@ -135,7 +135,7 @@ static int tell_kernels(const char *who, int status, struct error *error)
     return error_set(error, ECHILD, "%s's process ended with wait status %d; please report it", who, status);
 }
 
-int last_words_tell(enum sandbox_kind kind, const struct last_words *words, bool overdue, int status,
+int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *words, bool overdue, int status,
                     struct error *error)
 {
     const char *who = names[kind];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/supervisor/aside.h"
+#include "vmm/supervisor/background_task.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,20 +13,20 @@
 /* One message, which a pipe keeps whole. */
 _Static_assert(sizeof(struct error) <= 4096, "at most PIPE_BUF");
 
-void aside_end(struct aside *aside)
+void background_task_end(struct background_task *aside)
 {
-    if (!aside_works(aside))
+    if (!background_task_works(aside))
         return;
     kill(aside->pid, SIGKILL);
     reap_killed(aside->pid, NULL);
     event_loop_remove(aside->loop, aside->fd);
     close(aside->fd);
-    *aside = (struct aside)ASIDE_INIT;
+    *aside = (struct background_task)BACKGROUND_TASK_INIT;
 }
 
-void aside_abandon(struct aside *aside, const char *why)
+void background_task_abandon(struct background_task *aside, const char *why)
 {
-    if (!aside_works(aside))
+    if (!background_task_works(aside))
         return;
     aside->why = why;
     kill(aside->pid, SIGKILL);
@@ -35,17 +35,17 @@ void aside_abandon(struct aside *aside, const char *why)
 /* A message, or the end of a child that was killed. */
 static void told(void *context, uint32_t events)
 {
-    struct aside *aside = context;
-    struct aside had = *aside;
+    struct background_task *aside = context;
+    struct background_task had = *aside;
     struct error error;
 
     (void)events;
     if (read(aside->fd, &error, sizeof(error)) != (ssize_t)sizeof(error)) {
         error = (struct error)ERROR_INIT;
-        error_set(&error, ECANCELED, "%s", had.why ? had.why : "the process for work aside was killed; "
+        error_set(&error, ECANCELED, "%s", had.why ? had.why : "the background task was killed; "
                   "see what killed it, and try again");
     }
-    aside_end(aside);
+    background_task_end(aside);
     had.done(had.context, &error);
 }
 
@@ -62,7 +62,7 @@ _Noreturn static void be_the_child(int fd, pid_t parent,
     _exit(write(fd, &error, sizeof(error)) == (ssize_t)sizeof(error) ? 0 : 1);
 }
 
-int aside_start(struct aside *aside, struct event_loop *loop,
+int background_task_start(struct background_task *aside, struct event_loop *loop,
                 int (*work)(void *context, struct error *error),
                 void (*done)(void *context, const struct error *error), void *context,
                 struct error *error)
@@ -83,11 +83,11 @@ int aside_start(struct aside *aside, struct event_loop *loop,
         close(ends[0]);
         return error_system(error, errno, "a process for work aside");
     }
-    *aside = (struct aside){ .loop = loop, .pid = pid, .fd = ends[0], .done = done, .context = context };
+    *aside = (struct background_task){ .loop = loop, .pid = pid, .fd = ends[0], .done = done, .context = context };
     source.fd = ends[0];
     result = event_loop_add(loop, &source);
     if (result < 0) {
-        aside_end(aside);
+        background_task_end(aside);
         return error_system(error, -result, "event loop");
     }
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_RUN_SESSION_H
-#define MOTE_RUN_SESSION_H
+#ifndef MOTE_JOB_SESSION_H
+#define MOTE_JOB_SESSION_H
 
 /*
  * One `mote run` from its options to a job and a VM to run it in: everything
@@ -15,7 +15,7 @@
 #include "vmm/job/template.h"
 #include "vmm/base/timeline.h"
 
-struct session {
+struct job_session {
     struct run_options options;
     struct kernel_choice kernel;
     char *unpacked_kernel; /* that boots in its place; NULL: it boots itself */
@@ -34,18 +34,18 @@ struct session {
     struct timeline *timeline; /* shared with the VM's process */
 };
 
-#define SESSION_INIT \
+#define JOB_SESSION_INIT \
     { .initramfs = -1, .scratch = -1, .template = TEMPLATE_INIT, .log = LOG_INIT }
 
-/* Of OPTIONS, which are read already.  After a failure, too: session_close(). */
-int session_open(struct session *session, struct error *error);
-int session_prepare(struct session *session, struct error *error);
-/* In place of the template that session_prepare() found: the VM boots. */
-int session_go_cold(struct session *session, struct error *error);
-void session_close(struct session *session);
+/* Of OPTIONS, which are read already.  After a failure, too: job_session_close(). */
+int job_session_open(struct job_session *session, struct error *error);
+int job_session_prepare(struct job_session *session, struct error *error);
+/* In place of the template that job_session_prepare() found: the VM boots. */
+int job_session_go_cold(struct job_session *session, struct error *error);
+void job_session_close(struct job_session *session);
 
 /* ---- session_job.c ---- */
-/* Of the options and a root that is open; a part of session_prepare(). */
-int session_encode_job(struct session *session, struct error *error);
+/* Of the options and a root that is open; a part of job_session_prepare(). */
+int job_session_encode_job(struct job_session *session, struct error *error);
 
 #endif

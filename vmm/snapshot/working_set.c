@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/snapshot/touched.h"
+#include "vmm/snapshot/working_set.h"
 
 #include <endian.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 /* Pages that are asked for; where all of them are in the cache, the rest is too. */
 #define SAMPLES 64u
 /* What a record is called while it is written. */
-#define NEW "touched.new"
+#define NEW "working-set.new"
 
 struct header {
     char magic[8];
@@ -75,16 +75,16 @@ static int write_map(const struct vm_snapshot_source *source, const uint8_t *map
 /* One that is of another snapshot, or damaged, would stand in the way of one that is of use. */
 static bool has_sound_one(struct vm_snapshot_source *source)
 {
-    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
+    cleanup_free uint8_t *map = source->working_set_fd >= 0 ? read_map(source, source->working_set_fd) : NULL;
 
     return map != NULL;
 }
 
-void touched_prepare(struct vm_snapshot_source *source, const char *path)
+void working_set_prepare(struct vm_snapshot_source *source, const char *path)
 {
     if (has_sound_one(source) || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
         return;
-    source->record_fd = memfd_create("touched", MFD_CLOEXEC);
+    source->record_fd = memfd_create("working-set", MFD_CLOEXEC);
     /* Its size is its limit in the jail. */
     if (source->record_fd >= 0 &&
         ftruncate(source->record_fd, (off_t)(PAGE_SIZE + memory_file_map_length(source->size))) == 0)
@@ -106,7 +106,7 @@ static bool write_anew(const struct vm_snapshot_source *source, const uint8_t *m
     return fd >= 0 && write_map(source, map, fd) == 0 && (source->awaits_job || fsync(fd) == 0);
 }
 
-void touched_keep(struct vm_snapshot_source *source, const char *path)
+void working_set_keep(struct vm_snapshot_source *source, const char *path)
 {
     cleanup_fd int folder = -1;
     cleanup_free uint8_t *map = source->record_fd >= 0 ? read_map(source, source->record_fd) : NULL;
@@ -114,7 +114,7 @@ void touched_keep(struct vm_snapshot_source *source, const char *path)
     if (map)
         folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* What has the name already is not sound, or another VM's that was quicker. */
-    if (folder >= 0 && (!write_anew(source, map, folder) || renameat(folder, NEW, folder, "touched") < 0))
+    if (folder >= 0 && (!write_anew(source, map, folder) || renameat(folder, NEW, folder, "working-set") < 0))
         unlinkat(folder, NEW, 0);
 }
 
@@ -143,7 +143,7 @@ static bool look_up(const struct guest_memory *memory, const struct guest_range 
     return true;
 }
 
-void touched_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
+void working_set_record(const struct vm_snapshot_source *source, const struct guest_memory *memory,
                     int page_map)
 {
     cleanup_free uint8_t *map = calloc(1, memory_file_map_length(source->size));
@@ -229,7 +229,7 @@ static void copy_region(const struct guest_memory *memory, const struct guest_ra
 
 static void copy_pages(const struct guest_memory *memory, const uint8_t *map)
 {
-    uint64_t first = 0, left = TOUCHED_COPIES_MAX;
+    uint64_t first = 0, left = WORKING_SET_COPIES_MAX;
 
     for (size_t i = 0; i < guest_memory_region_count(memory); i++) {
         struct guest_range region = guest_memory_region(memory, i);
@@ -239,10 +239,10 @@ static void copy_pages(const struct guest_memory *memory, const uint8_t *map)
     }
 }
 
-void touched_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
+void working_set_read_ahead(const struct vm_snapshot_source *source, struct memory_chain *chain,
                         const struct guest_memory *memory)
 {
-    cleanup_free uint8_t *map = source->touched_fd >= 0 ? read_map(source, source->touched_fd) : NULL;
+    cleanup_free uint8_t *map = source->working_set_fd >= 0 ? read_map(source, source->working_set_fd) : NULL;
 
     if (!map)
         return;
