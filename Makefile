@@ -30,11 +30,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 # KVM's structs that end in an array of any length stand before that array.
 WARNINGS += -Wno-gnu-variable-sized-type-not-at-end
 CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -I.
-# A start runs nearly all code once: little code is quick code.  What each exit, descriptor, page or file goes through is HOT.
-OPTIMISE := -Oz
-HOT      := vmm/monitor/vcpu vmm/monitor/bus vmm/machine/guest_memory vmm/snapshot/memory_% vmm/images/% \
-            devices/virtio/queue devices/virtio/chain devices/virtio/mmio
-CFLAGS   ?= $(OPTIMISE) -g
+CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu17 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong -fPIE -pthread -MMD -MP
 LDFLAGS  += -pie -pthread -Wl,-z,relro -Wl,-z,now -Wl,--as-needed -Wl,--gc-sections
 LDLIBS   += -l:libfdt.a -l:liburing.a -l:libjson-c.a
@@ -44,9 +40,8 @@ CFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-poin
 LDFLAGS += -fsanitize=$(SANITIZE)
 else
 CPPFLAGS += -D_FORTIFY_SOURCE=2
-# Nothing here unwinds the stack but debuggers, which have tables of their own.
-CFLAGS  += -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
-LDFLAGS += -Wl,-z,pack-relative-relocs -Wl,-T,scripts/no-unwind.ld
+CFLAGS  += -ffunction-sections -fdata-sections
+LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
 
 # Other flags make all objects anew: a program of two kinds of them would be taken, and measured, for one.
@@ -95,8 +90,6 @@ $(BUILD)/libimages.a: $(IMAGES_OBJECTS)
 $(BUILD)/libmote.a: $(OBJECTS)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
-
-$(HOT:%=$(BUILD)/obj/%.o): OPTIMISE := -O2
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
