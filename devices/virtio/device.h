@@ -6,8 +6,8 @@
  * What a virtio device is, apart from its transport.
  *
  * A device class is a const record: data first, then what to call.  The
- * transport (mmio.c) keeps the registers, negotiates features and checks
- * queues; the device serves chains.  It never sees a descriptor or an address.
+ * transport (transport.h) negotiates features and checks queues; the device
+ * serves chains.  It never sees a descriptor or an address.
  *
  * The life of a device, all of it under its lock:
  *
@@ -53,6 +53,7 @@ struct console;
 struct settings;
 struct state;
 struct virtio_device;
+struct virtio_transport;
 
 /* All of the world that a virtio device may use. */
 struct virtio_env {
@@ -153,16 +154,6 @@ struct virtio_device_class {
      * virtqueue_unpop().  Optional, for a device that never keeps a chain. */
     void (*drain)(struct virtio_device *device);
 };
-
-/* What the transport does for a device. */
-struct virtio_transport {
-    void (*interrupt)(struct virtio_transport *transport, uint32_t reason);
-    void (*needs_reset)(struct virtio_transport *transport, const char *why);
-    void (*kick_again)(struct virtio_transport *transport, unsigned int queue);
-};
-
-#define VIRTIO_INTERRUPT_USED 1u
-#define VIRTIO_INTERRUPT_CONFIG 2u
 
 /* The first member of every virtio device. */
 struct virtio_device {

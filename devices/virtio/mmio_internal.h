@@ -5,10 +5,8 @@
 /*
  * The virtio-mmio transport, its parts among themselves:
  *
- *   mmio.c            registers, life cycle, interrupts
- *   mmio_doorbell.c   the driver's notifications, each queue's way to the loop
+ *   mmio.c            registers and interrupts
  *   mmio_shortcut.c   a busy device's accesses that KVM answers in our place
- *   mmio_state.c      saving and loading
  */
 
 #include "devices/virtio/mmio.h"
@@ -43,24 +41,6 @@ enum {
     CONFIG = 0x100,
 };
 
-/* 2.1, the device status field. */
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_NEEDS_RESET 64u
-#define STATUS_FAILED 128u
-
-/* So many accesses of one kind that left the kernel make a queue or a device busy. */
-#define BUSY 64
-
-struct doorbell {
-    struct virtio_mmio *mmio;
-    int event_fd; /* -1 until the device was activated for the first time */
-    unsigned int kicks;
-    bool attached;
-};
-
 /*
  * The interrupt handler of a driver reads InterruptStatus and writes what it read to
  * InterruptACK: two exits to this process for each interrupt.  For a busy device the
@@ -77,57 +57,15 @@ struct shortcut {
 };
 
 struct virtio_mmio {
-    struct device device;
     struct virtio_transport transport;
-    struct virtio_mmio_options options;
+    uint64_t base;
+    struct virtio_mmio_window window;
     struct irq_line irq;
-    struct event_loop *loop;
-    struct log *log;
-    struct log_limit misbehaviour;
-    struct virtio_device *virtio;
-
-    uint32_t status;
-    uint32_t device_features_sel;
-    uint32_t driver_features_sel;
-    uint64_t driver_features;
-    bool unknown_features; /* among those that the driver chose, of pages that do not exist */
-    uint32_t queue_sel;
-    uint32_t interrupt_status;
-    uint32_t generation;
-    bool loading;
-    uint32_t owed; /* reasons to interrupt that came up while loading, for the loop */
-    struct doorbell doorbells[VIRTIO_QUEUES_MAX];
     struct shortcut shortcut;
 };
 
 /* What the guest reads at OFFSET below CONFIG; changes nothing. */
-uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset);
-
-/* Whether each of the driver's features has those that it needs (2.2). */
-bool mmio_features_are_whole(const struct virtio_mmio *mmio);
-/* What the device and the ring offer. */
-uint64_t mmio_offered(const struct virtio_mmio *mmio);
-/* The features are final: the queues follow them and get their doorbells; or a negative errno. */
-int mmio_open_queues(struct virtio_mmio *mmio);
-/* As new. */
-void mmio_reset(struct virtio_mmio *mmio);
-/* Interrupts for what came up while loading, now that the loop runs. */
-void mmio_interrupt_owed(struct virtio_mmio *mmio);
-
-/* The device's operations, see device.h. */
-void mmio_state(struct device *device, struct state *state);
-void mmio_drain(struct device *device);
-
-void doorbells_init(struct virtio_mmio *mmio);
-void doorbells_release(struct virtio_mmio *mmio);
-/* Gives QUEUE an eventfd in the loop, once. */
-int doorbell_open(struct virtio_mmio *mmio, unsigned int queue);
-/* Plain exits again. */
-void doorbell_detach(struct virtio_mmio *mmio, unsigned int queue);
-/* The driver wrote QUEUE, any number, to QueueNotify. */
-void doorbell_notified(struct virtio_mmio *mmio, uint32_t queue);
-/* Has the loop serve QUEUE. */
-void doorbell_ring(struct virtio_mmio *mmio, unsigned int queue);
+uint32_t mmio_register(const struct virtio_mmio *mmio, uint64_t offset);
 
 /* The driver read InterruptStatus by an exit: after enough of them the shortcut begins. */
 void shortcut_status_read(struct virtio_mmio *mmio);

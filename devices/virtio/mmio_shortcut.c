@@ -22,7 +22,7 @@ static bool prepare(struct shortcut *shortcut)
 static void copy_registers(struct virtio_mmio *mmio)
 {
     uint8_t *page = mmio->shortcut.page;
-    uint32_t size = mmio->virtio->class->config_size;
+    uint32_t size = mmio->transport.virtio->class->config_size;
 
     memset(page, 0, VIRTIO_MMIO_SIZE);
     for (uint64_t offset = 0; offset < CONFIG; offset += sizeof(uint32_t)) {
@@ -30,19 +30,19 @@ static void copy_registers(struct virtio_mmio *mmio)
 
         memcpy(page + offset, &value, sizeof(value));
     }
-    memcpy(page + CONFIG, mmio->virtio->config,
+    memcpy(page + CONFIG, mmio->transport.virtio->config,
            size < VIRTIO_MMIO_SIZE - CONFIG ? size : VIRTIO_MMIO_SIZE - CONFIG);
 }
 
 static void begin(struct virtio_mmio *mmio)
 {
-    const struct virtio_doorbell *kvm = &mmio->options.doorbell;
+    const struct virtio_mmio_window *window = &mmio->window;
     struct shortcut *shortcut = &mmio->shortcut;
 
-    if (!kvm->show || !prepare(shortcut))
+    if (!window->show || !prepare(shortcut))
         return;
     copy_registers(mmio);
-    shortcut->taken = kvm->show(kvm->context, mmio->options.base, shortcut->page) == 0;
+    shortcut->taken = window->show(window->context, mmio->base, shortcut->page) == 0;
 }
 
 void shortcut_show_status(struct virtio_mmio *mmio)
@@ -50,17 +50,18 @@ void shortcut_show_status(struct virtio_mmio *mmio)
     /* A guest reads it at any time: in one piece, and before the interrupt that follows. */
     if (mmio->shortcut.taken)
         __atomic_store_n((uint32_t *)(void *)(mmio->shortcut.page + INTERRUPT_STATUS),
-                         mmio->interrupt_status, __ATOMIC_SEQ_CST);
+                         mmio->transport.interrupt_status, __ATOMIC_SEQ_CST);
 }
 
 void shortcut_status_read(struct virtio_mmio *mmio)
 {
+    const struct virtio_transport *transport = &mmio->transport;
     struct shortcut *shortcut = &mmio->shortcut;
 
     /* A change of the configuration is not shown so: the driver is about to look at it. */
-    if (shortcut->taken || !(mmio->status & STATUS_DRIVER_OK) ||
-        (mmio->status & STATUS_NEEDS_RESET) || mmio->interrupt_status != VIRTIO_INTERRUPT_USED ||
-        ++shortcut->reads < BUSY)
+    if (shortcut->taken || !(transport->status & VIRTIO_STATUS_DRIVER_OK) ||
+        (transport->status & VIRTIO_STATUS_NEEDS_RESET) ||
+        transport->interrupt_status != VIRTIO_INTERRUPT_USED || ++shortcut->reads < VIRTIO_BUSY)
         return;
     /* Where KVM refuses, do not ask each time. */
     shortcut->reads = 0;
@@ -69,12 +70,12 @@ void shortcut_status_read(struct virtio_mmio *mmio)
 
 void shortcut_end(struct virtio_mmio *mmio)
 {
-    const struct virtio_doorbell *kvm = &mmio->options.doorbell;
+    const struct virtio_mmio_window *window = &mmio->window;
     struct shortcut *shortcut = &mmio->shortcut;
 
     shortcut->reads = 0;
     if (shortcut->taken)
-        kvm->hide(kvm->context, mmio->options.base);
+        window->hide(window->context, mmio->base);
     shortcut->taken = false;
 }
 

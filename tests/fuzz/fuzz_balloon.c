@@ -20,7 +20,7 @@ static bool request(struct fake_driver *driver)
 
 static void change_target(struct fake_driver *driver, struct fuzz_input *input)
 {
-    struct virtio_device *device = virtio_mmio_device(driver->device);
+    struct virtio_device *device = virtio_device_of(driver->device);
     struct balloon_state now;
     struct error error;
 

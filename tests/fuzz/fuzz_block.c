@@ -29,7 +29,7 @@ static int64_t fault(void *context, const struct disk_step *step, int64_t result
 static void change_host(struct fake_driver *driver, struct fuzz_input *input)
 {
     static const int errors[] = { EIO, ENOSPC, EINTR, EAGAIN, EOPNOTSUPP };
-    struct virtio_device *device = virtio_mmio_device(driver->device);
+    struct virtio_device *device = virtio_device_of(driver->device);
     uint32_t choice = (uint32_t)fuzz_take(input, 2);
 
     pthread_mutex_lock(&driver->device->lock);
@@ -49,7 +49,7 @@ static void change_host(struct fake_driver *driver, struct fuzz_input *input)
 /* A disk that shrank would be refused. */
 static void settle(struct fake_driver *driver)
 {
-    struct block *block = (struct block *)virtio_mmio_device(driver->device);
+    struct block *block = (struct block *)virtio_device_of(driver->device);
 
     pthread_mutex_lock(&driver->device->lock);
     disk_engine_drain(block->engine);
@@ -59,7 +59,7 @@ static void settle(struct fake_driver *driver)
 
 static bool request(struct fake_driver *driver)
 {
-    struct virtio_device *device = virtio_mmio_device(driver->device);
+    struct virtio_device *device = virtio_device_of(driver->device);
     const struct fake_buffer buffers[] = {
         { 0x40000, 16 }, { 0x50000, 512, true }, { 0x60000, 1, true },
     };

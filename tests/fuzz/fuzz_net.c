@@ -11,7 +11,7 @@
 
 static struct fake_uplink *uplink_of(struct fake_driver *driver)
 {
-    return (struct fake_uplink *)((struct net *)virtio_mmio_device(driver->device))->uplink;
+    return (struct fake_uplink *)((struct net *)virtio_device_of(driver->device))->uplink;
 }
 
 static struct fake_fault take_fault(struct fuzz_input *input)

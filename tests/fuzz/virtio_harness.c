@@ -81,7 +81,7 @@ static void start(struct harness *harness, uint64_t features, unsigned int queue
     uint64_t offered = fake_driver_reset(driver);
 
     /* That of the device: a fake one may have made it. */
-    features = whole_features(virtio_mmio_device(driver->device)->class, features & offered);
+    features = whole_features(virtio_device_of(driver->device)->class, features & offered);
     fuzz_require(fake_driver_negotiate(driver, features | VIRTIO_F_VERSION_1));
     for (unsigned int i = 0; i < queues; i++) {
         uint32_t size_max;

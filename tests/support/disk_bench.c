@@ -39,7 +39,7 @@ void disk_bench_create(struct disk_bench *bench, const char *settings)
     if (block_class.parse(text, &bench->options, &error) < 0)
         fail_msg("%s", error.message);
     fake_driver_create(&bench->driver, &bench->fixture, &block_class, bench->options);
-    bench->block = (struct block *)virtio_mmio_device(bench->driver.device);
+    bench->block = (struct block *)virtio_device_of(bench->driver.device);
 }
 
 void disk_bench_start(struct disk_bench *bench, const char *settings, uint64_t features,

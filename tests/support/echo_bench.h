@@ -30,7 +30,7 @@ static inline int tear_down(void **state)
 
 static inline struct echo_device *echo(void)
 {
-    return (struct echo_device *)virtio_mmio_device(driver.device);
+    return (struct echo_device *)virtio_device_of(driver.device);
 }
 
 static inline void echo_once(unsigned int queue, enum fake_layout layout)

@@ -69,10 +69,9 @@ void fake_driver_make(struct fake_driver *driver, const struct virtio_device_cla
                       const void *options)
 {
     struct virtio_mmio_options mmio = {
-        .class = class,
-        .device_options = options,
+        .virtio = { .class = class, .device_options = options },
         .base = FAKE_WINDOW_BASE,
-        .doorbell = {
+        .window = {
             .attach = attach, .detach = detach, .show = show, .hide = hide, .context = driver,
         },
     };

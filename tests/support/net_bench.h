@@ -25,7 +25,7 @@ static uint8_t got[HEADER + UPLINK_FRAME_MAX]; /* that the guest sent */
 
 static inline struct net *net(void)
 {
-    return (struct net *)virtio_mmio_device(driver.device);
+    return (struct net *)virtio_device_of(driver.device);
 }
 
 /* A device as WANTED, with PAIRS of queues; none of them: without an uplink. */

@@ -12,7 +12,7 @@ static struct virtio_chain chain = { .segments = segments, .capacity = ECHO_QUEU
 /* Up to DRIVER_OK with queue 0 of SIZE entries, which the tests pop themselves. */
 static inline struct virtqueue *start_queue(uint64_t ring_features, uint16_t size)
 {
-    struct virtio_device *device = virtio_mmio_device(driver.device);
+    struct virtio_device *device = virtio_device_of(driver.device);
 
     ((struct echo_device *)device)->hold = true;
     fake_driver_reset(&driver);

@@ -225,7 +225,7 @@ static void test_statistics(void **state)
 
     (void)state;
     start("512K,stats=1,reporting", F_STATS_VQ | F_REPORTING, 4);
-    device = virtio_mmio_device(driver.device);
+    device = virtio_device_of(driver.device);
     put_stat(LIST, BALLOON_FREE, 1ull << 40);
     put_stat(LIST + 10, 999, 7); /* a tag of the future, and a record cut short */
     fake_driver_send(&driver, 2, FAKE_DIRECT, 1, &buffer);
@@ -270,7 +270,7 @@ static void test_the_target_changes(void **state)
 
     (void)state;
     start("256K,deflate-on-oom", F_DEFLATE_ON_OOM, 2);
-    device = virtio_mmio_device(driver.device);
+    device = virtio_device_of(driver.device);
     assert_int_equal(virtio_balloon_set_target(device, 512 << 10, &error), 0);
     assert_int_equal(config_word(0), 128);
     assert_int_equal(fake_driver_interrupts(&driver), 1);

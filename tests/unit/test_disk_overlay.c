@@ -181,7 +181,7 @@ static void test_a_mix_moved_between_processes(void **state)
     for (int i = 0; i < 3; i++) {
         mix(world);
         fake_driver_move(&world->bench.driver, &block_class, world->bench.options);
-        world->bench.block = (struct block *)virtio_mmio_device(world->bench.driver.device);
+        world->bench.block = (struct block *)virtio_device_of(world->bench.driver.device);
     }
     assert_disk_is_the_model(world);
 }

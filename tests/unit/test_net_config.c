@@ -21,7 +21,7 @@ static struct virtq_used_element used;
 
 static struct net *net(void)
 {
-    return (struct net *)virtio_mmio_device(driver.device);
+    return (struct net *)virtio_device_of(driver.device);
 }
 
 static int set_up_with(unsigned int pairs)

@@ -17,7 +17,7 @@ static const char *const engines[] = { ",engine=uring,queues=2", ",engine=sync,q
 static void move(struct disk_bench *bench)
 {
     fake_driver_move(&bench->driver, &block_class, bench->options);
-    bench->block = (struct block *)virtio_mmio_device(bench->driver.device);
+    bench->block = (struct block *)virtio_device_of(bench->driver.device);
 }
 
 /* The device is over; the next one has other SETTINGS. */

@@ -86,7 +86,7 @@ static void test_output_amid_a_chain_goes_on(void **state)
     fake_driver_kick(&world->driver, 1);
     run_loop_for(world->fixture.env.loop, 20);
     assert_true(fake_used_index(&world->driver, 1) < 4);
-    assert_true(((struct virtio_console *)virtio_mmio_device(world->driver.device))
+    assert_true(((struct virtio_console *)virtio_device_of(world->driver.device))
                     ->ports[0].holds);
     /* The old one's ring goes to the old terminal, for which there is room now. */
     {
@@ -98,7 +98,7 @@ static void test_output_amid_a_chain_goes_on(void **state)
         while ((length = recv(world->terminal, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
             got += (size_t)length;
         old = move(world);
-        console = (struct virtio_console *)virtio_mmio_device(world->driver.device);
+        console = (struct virtio_console *)virtio_device_of(world->driver.device);
         written = console->ports[0].written;
         while ((length = recv(old, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
             got += (size_t)length;

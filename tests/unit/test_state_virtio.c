@@ -5,7 +5,7 @@
 
 #include "devices/registry.h"
 #include "devices/virtio/balloon.h"
-#include "devices/virtio/mmio_internal.h"
+#include "devices/virtio/transport.h"
 #include "tests/support/echo_bench.h"
 #include "tests/support/saved.h"
 #include "vmm/machine/state.h"
@@ -141,7 +141,7 @@ static void test_a_busy_device_gets_its_shortcuts_again(void **state)
     (void)state;
     fake_driver_start(&driver, ECHO_FEATURES, 1);
     for (int round = 0; round < 2; round++) {
-        for (unsigned int i = 0; i < 2 * BUSY; i++) {
+        for (unsigned int i = 0; i < 2 * VIRTIO_BUSY; i++) {
             offer(0, 2);
             fake_driver_kick(&driver, 0);
             assert_true(fake_driver_read(&driver, VIRTIO_MMIO_INTERRUPT_STATUS) & 1);
@@ -263,7 +263,7 @@ static void test_a_balloon_goes_on(void **state)
 
     (void)state;
     start(&balloon_class, "256K,stats=1", 1u << 1, 3);
-    assert_int_equal(virtio_balloon_set_target(virtio_mmio_device(driver.device), 0x20000,
+    assert_int_equal(virtio_balloon_set_target(virtio_device_of(driver.device), 0x20000,
                                                &error), 0);
     fake_driver_write(&driver, VIRTIO_MMIO_CONFIG + 4, actual);
     memcpy(fake_memory(&driver, 0x40000, sizeof(record)), record, sizeof(record));
@@ -273,7 +273,7 @@ static void test_a_balloon_goes_on(void **state)
         fake_driver_move(&driver, &balloon_class, options);
         fake_driver_run(&driver);
         assert_false(fake_driver_used(&driver, 2, &used));
-        virtio_balloon_state(virtio_mmio_device(driver.device), &account);
+        virtio_balloon_state(virtio_device_of(driver.device), &account);
         assert_int_equal(account.target, 0x20000);
         assert_int_equal(account.actual, 17 * 4096);
         assert_int_equal(account.stats[BALLOON_TOTAL], 0x7788);

@@ -172,7 +172,7 @@ static void test_resize(void **state)
     assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
     for (unsigned int i = 0; i < 2; i++) { /* one interrupt for one change */
         pthread_mutex_lock(&world->driver.device->lock);
-        virtio_console_class.refresh(virtio_mmio_device(world->driver.device));
+        virtio_console_class.refresh(virtio_device_of(world->driver.device));
         pthread_mutex_unlock(&world->driver.device->lock);
     }
     assert_int_equal(fake_driver_interrupts(&world->driver), 1);

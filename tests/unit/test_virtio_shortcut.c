@@ -16,7 +16,7 @@ static int set_up_started(void **state)
 
 static struct virtio_device *device(void)
 {
-    return virtio_mmio_device(driver.device);
+    return virtio_device_of(driver.device);
 }
 
 /* A chain through the device, and what a driver's handler does: 1 for each interrupt that it took. */

@@ -186,7 +186,7 @@ static void test_silent_clients_keep_nobody_out(void **state)
 static void test_a_silent_client_has_its_time(void **state)
 {
     struct world *world = *state;
-    struct vsock *vsock = (struct vsock *)virtio_mmio_device(world->driver.device);
+    struct vsock *vsock = (struct vsock *)virtio_device_of(world->driver.device);
     int silent, named, late;
     char byte;
 

@@ -112,10 +112,12 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
     for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
         const struct device_request *request = &vm->config->devices[i];
         struct virtio_mmio_options options = {
-            .class = request->row->class,
-            .device_options = request->options,
-            .index = (uint32_t)i,
-            .doorbell = {
+            .virtio = {
+                .class = request->row->class,
+                .device_options = request->options,
+                .index = (uint32_t)i,
+            },
+            .window = {
                 .attach = attach_doorbell, .detach = detach_doorbell,
                 .show = show_window, .hide = hide_window, .context = vm,
             },
@@ -154,7 +156,7 @@ void vm_refresh(struct vm *vm)
 
         if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
             continue;
-        virtio = virtio_mmio_device(device);
+        virtio = virtio_device_of(device);
         if (!virtio->class->refresh)
             continue;
         pthread_mutex_lock(&device->lock);
@@ -171,7 +173,7 @@ bool vm_console_is_driven(struct vm *vm)
         bool driven;
 
         if (kind != DEVICE_SERIAL &&
-            (kind != DEVICE_VIRTIO_MMIO || virtio_mmio_device(device)->class->id != VIRTIO_ID_CONSOLE))
+            (kind != DEVICE_VIRTIO_MMIO || virtio_device_of(device)->class->id != VIRTIO_ID_CONSOLE))
             continue;
         pthread_mutex_lock(&device->lock);
         driven = device->written;
@@ -191,7 +193,7 @@ int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
 
         if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
             continue;
-        virtio = virtio_mmio_device(device);
+        virtio = virtio_device_of(device);
         if (virtio->class != &balloon_class)
             continue;
         pthread_mutex_lock(&device->lock);
