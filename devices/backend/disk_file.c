@@ -110,7 +110,7 @@ static int open_file(struct disk_file *file, const struct disk_file_options *opt
     if ((result = check_kind(options->path, &status, error)) < 0)
         return result;
     file->block_device = S_ISBLK(status.st_mode);
-    file->physical_size = status.st_blksize >= DISK_SECTOR && status.st_blksize <= 1 << 20
+    file->physical_size = status.st_blksize >= (blksize_t)DISK_SECTOR && status.st_blksize <= 1 << 20
                               ? (uint32_t)status.st_blksize : DISK_SECTOR;
     return 0;
 }

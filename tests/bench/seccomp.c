@@ -40,7 +40,16 @@ static size_t by_mote(const struct filter_list *list)
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
 
-    return filter_translate(list->rules, list->count, NULL, arch_audit_number, SECCOMP_RET_TRAP, code);
+    return filter_translate(list, NULL, arch_audit_number, SECCOMP_RET_TRAP, code);
+}
+
+static size_t count_rules(const struct filter_list *list)
+{
+    size_t count = 0;
+
+    while (filter_rule_at(list, count))
+        count++;
+    return count;
 }
 
 static void add_rule(scmp_filter_ctx context, const struct filter_rule *rule)
@@ -66,8 +75,8 @@ static size_t by_libseccomp(const struct filter_list *list)
     int fd = memfd_create("program", 0);
     off_t length;
 
-    for (size_t i = 0; i < list->count; i++)
-        add_rule(context, &list->rules[i]);
+    for (size_t i = 0; i < count_rules(list); i++)
+        add_rule(context, filter_rule_at(list, i));
     seccomp_export_bpf(context, fd);
     length = lseek(fd, 0, SEEK_END);
     close(fd);
@@ -80,8 +89,7 @@ static size_t install(const struct filter_list *list)
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
 
-    program.len = (unsigned short)filter_translate(list->rules, list->count, NULL, arch_audit_number,
-                                                   SECCOMP_RET_ALLOW, code);
+    program.len = (unsigned short)filter_translate(list, NULL, arch_audit_number, SECCOMP_RET_ALLOW, code);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? program.len : 0;
 }
@@ -124,7 +132,7 @@ int main(int argc, char **argv)
     for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++) {
         const struct filter_list *list = &filter_lists[kind];
 
-        printf("%-10s %10zu %10.1f %12.1f %10.1f   (%zu and %zu instructions)\n", list->name, list->count,
+        printf("%-10s %10zu %10.1f %12.1f %10.1f   (%zu and %zu instructions)\n", list->name, count_rules(list),
                median(by_mote, list, rounds), median(by_libseccomp, list, rounds),
                median(install, list, rounds), by_mote(list), by_libseccomp(list));
     }

@@ -45,8 +45,8 @@ static void note(const char *kind, const char *name, const unsigned long *argume
     for (size_t k = 0; k < SANDBOX_THREAD_COUNT; k++) {
         if (strcmp(kinds[k], kind) != 0)
             continue;
-        for (size_t i = 0; i < filter_lists[k].count; i++)
-            if (matches(&filter_lists[k].rules[i], name, arguments)) {
+        for (size_t i = 0; filter_rule_at(&filter_lists[k], i); i++)
+            if (matches(filter_rule_at(&filter_lists[k], i), name, arguments)) {
                 used[k][i] = true;
                 return;
             }
@@ -55,7 +55,7 @@ static void note(const char *kind, const char *name, const unsigned long *argume
 
 static void tell(size_t kind, size_t index)
 {
-    const struct filter_rule *rule = &filter_lists[kind].rules[index];
+    const struct filter_rule *rule = filter_rule_at(&filter_lists[kind], index);
 
     printf("%s %s: %s", used[kind][index] ? "used" : rule->rare ? "rare" : "unused",
            filter_lists[kind].name, call_names[rule->call]);
@@ -76,7 +76,7 @@ int main(void)
             note(kind, name, a);
     }
     for (size_t k = 0; k < SANDBOX_THREAD_COUNT; k++)
-        for (size_t i = 0; i < filter_lists[k].count; i++)
+        for (size_t i = 0; filter_rule_at(&filter_lists[k], i); i++)
             tell(k, i);
     return 0;
 }

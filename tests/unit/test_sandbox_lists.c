@@ -30,9 +30,9 @@
 
 /* ---- the translation of lists --------------------------------------------- */
 
-/* What a child makes of CHECK with RULES in force; OTHERWISE is for all else. */
-static int in_filter(const struct filter_rule *rules, size_t count,
-                     const struct filter_descriptors *descriptors, uint32_t otherwise, int (*check)(void))
+/* What a child makes of CHECK with LIST in force; OTHERWISE is for all else. */
+static int in_list(const struct filter_list *list, const struct filter_descriptors *descriptors, uint32_t otherwise,
+                   int (*check)(void))
 {
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
@@ -40,8 +40,7 @@ static int in_filter(const struct filter_rule *rules, size_t count,
     pid_t pid = fork();
 
     if (pid == 0) {
-        program.len = (unsigned short)filter_translate(rules, count, descriptors, arch_audit_number, otherwise,
-                                                       code);
+        program.len = (unsigned short)filter_translate(list, descriptors, arch_audit_number, otherwise, code);
         if (program.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
             _exit(99);
@@ -50,6 +49,14 @@ static int in_filter(const struct filter_rule *rules, size_t count,
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+static int in_filter(const struct filter_rule *rules, size_t count,
+                     const struct filter_descriptors *descriptors, uint32_t otherwise, int (*check)(void))
+{
+    struct filter_list list = { .rules = rules, .count = count };
+
+    return in_list(&list, descriptors, otherwise, check);
 }
 
 static int with_rules(const struct filter_rule *rules, size_t count, int (*check)(void))
@@ -205,8 +212,8 @@ static void test_lists_have_room(void **state)
 
     (void)state;
     for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
-        assert_int_not_equal(filter_translate(filter_lists[kind].rules, filter_lists[kind].count, &descriptors,
-                                              arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+        assert_int_not_equal(filter_translate(&filter_lists[kind], &descriptors, arch_audit_number, SECCOMP_RET_TRAP,
+                                              code), 0);
 }
 
 static int check_error_is_unread(void)
@@ -245,7 +252,7 @@ static void test_error_is_not_read(void **state)
         assert_int_equal(pwrite(fileno(file), "secret", 6, 0), 6);
         lseek(fileno(file), 0, SEEK_SET);
         dup2(is_socket ? ends[0] : fileno(file), STDERR_FILENO);
-        results[i] = in_filter(list->rules, list->count, NULL, SECCOMP_RET_ERRNO | EDOM, check_error_is_unread);
+        results[i] = in_list(list, NULL, SECCOMP_RET_ERRNO | EDOM, check_error_is_unread);
         dup2(saved, STDERR_FILENO);
     }
     close(saved);
@@ -274,25 +281,26 @@ static int check_denied(void)
 static void test_what_images_are_denied(void **state)
 {
     (void)state;
-    assert_int_equal(in_filter(filter_denied.rules, filter_denied.count, NULL, SECCOMP_RET_ALLOW,
-                               check_denied), 0);
+    assert_int_equal(in_list(&filter_denied, NULL, SECCOMP_RET_ALLOW, check_denied), 0);
 }
 
 static void test_too_long_a_list(void **state)
 {
     static struct filter_rule rules[400];
+    struct filter_list list = { .rules = rules, .count = ARRAY_LENGTH(rules) };
     struct sock_filter code[FILTER_LENGTH_MAX];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
         rules[i] = (struct filter_rule){ .call = (int)i };
-    assert_int_equal(filter_translate(rules, ARRAY_LENGTH(rules), NULL, arch_audit_number,
-                                      SECCOMP_RET_TRAP, code), 0);
+    assert_int_equal(filter_translate(&list, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
     /* Of one call: its jump would not reach. */
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
         rules[i] = (struct filter_rule){ .call = 1, .conditions = { IS(1, i) } };
-    assert_int_equal(filter_translate(rules, 100, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
-    assert_int_not_equal(filter_translate(rules, 60, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    list.count = 100;
+    assert_int_equal(filter_translate(&list, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
+    list.count = 60;
+    assert_int_not_equal(filter_translate(&list, NULL, arch_audit_number, SECCOMP_RET_TRAP, code), 0);
 }
 
 /* ---- the lists themselves ------------------------------------------------- */
@@ -316,8 +324,8 @@ static void test_lists_have_nothing_dangerous(void **state)
 
     (void)state;
     for (size_t kind = 0; kind < SANDBOX_THREAD_COUNT; kind++)
-        for (size_t i = 0; i < filter_lists[kind].count; i++) {
-            const struct filter_rule *rule = &filter_lists[kind].rules[i];
+        for (size_t i = 0; filter_rule_at(&filter_lists[kind], i); i++) {
+            const struct filter_rule *rule = filter_rule_at(&filter_lists[kind], i);
 
             if (rule->refusal)
                 continue;

@@ -68,6 +68,7 @@ static void finished_or_absent(void **state)
 static int finish_without_sync(struct snapshot_folder *folder, int fd)
 {
     const struct filter_rule rules[] = { REFUSE_IF(fsync, EIO, IS(1, fd)) };
+    const struct filter_list list = { .rules = rules, .count = 1 };
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
     struct error error = ERROR_INIT;
@@ -75,7 +76,7 @@ static int finish_without_sync(struct snapshot_folder *folder, int fd)
     int status;
 
     if (pid == 0) {
-        program.len = (unsigned short)filter_translate(rules, 1, NULL, arch_audit_number, SECCOMP_RET_ALLOW, code);
+        program.len = (unsigned short)filter_translate(&list, NULL, arch_audit_number, SECCOMP_RET_ALLOW, code);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
             _exit(99);

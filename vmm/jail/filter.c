@@ -140,11 +140,24 @@ static bool add_call(struct calls *calls, int number)
 
 struct translation {
     struct program program;
-    const struct filter_rule *rules;
-    size_t count;
+    const struct filter_list *list;
     const struct filter_descriptors *descriptors;
     uint32_t otherwise;
 };
+
+static void translate_rules_of(struct translation *translation, const struct filter_list *list, int call)
+{
+    struct program *program = &translation->program;
+
+    for (size_t i = 0; i < list->count && !program->full; i++) {
+        const struct filter_rule *rule = &list->rules[i];
+
+        if (rule->call == call && rule->descriptor == FILTER_OUTPUT)
+            translate_outputs(program, rule, translation->descriptors);
+        else if (rule->call == call)
+            translate_rule(program, rule, translation->descriptors);
+    }
+}
 
 static void translate_leaf(struct translation *translation, int call)
 {
@@ -152,14 +165,8 @@ static void translate_leaf(struct translation *translation, int call)
     size_t jump = program->length;
 
     add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 0);
-    for (size_t i = 0; i < translation->count && !program->full; i++) {
-        const struct filter_rule *rule = &translation->rules[i];
-
-        if (rule->call == call && rule->descriptor == FILTER_OUTPUT)
-            translate_outputs(program, rule, translation->descriptors);
-        else if (rule->call == call)
-            translate_rule(program, rule, translation->descriptors);
-    }
+    for (const struct filter_list *list = translation->list; list; list = list->more)
+        translate_rules_of(translation, list, call);
     if (!program->full)
         jump_here(program, jump);
     answer(program, translation->otherwise);
@@ -184,19 +191,18 @@ static void translate_tree(struct translation *translation, const int *numbers, 
     translate_tree(translation, numbers + half, count - half);
 }
 
-size_t filter_translate(const struct filter_rule *rules, size_t count,
-                        const struct filter_descriptors *descriptors, uint32_t architecture,
-                        uint32_t otherwise, struct sock_filter *code)
+size_t filter_translate(const struct filter_list *list, const struct filter_descriptors *descriptors,
+                        uint32_t architecture, uint32_t otherwise, struct sock_filter *code)
 {
     struct translation translation = {
-        .program = { .code = code }, .rules = rules, .count = count, .descriptors = descriptors,
-        .otherwise = otherwise,
+        .program = { .code = code }, .list = list, .descriptors = descriptors, .otherwise = otherwise,
     };
     struct program *program = &translation.program;
+    const struct filter_rule *rule;
     struct calls calls = { .count = 0 };
 
-    for (size_t i = 0; i < count; i++)
-        if (!add_call(&calls, rules[i].call))
+    for (size_t i = 0; (rule = filter_rule_at(list, i)); i++)
+        if (!add_call(&calls, rule->call))
             return 0;
     load(program, offsetof(struct seccomp_data, arch));
     add(program, BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0);

@@ -38,6 +38,22 @@ struct filter_rule {
     struct filter_condition conditions[FILTER_CONDITIONS_MAX];
 };
 
+struct filter_list {
+    const char *name; /* of the kind of thread */
+    const struct filter_rule *rules;
+    size_t count;
+    const struct filter_list *more; /* rules that follow these; NULL: none */
+};
+
+/* Rule INDEX of LIST and what follows it; NULL beyond the last. */
+static inline const struct filter_rule *filter_rule_at(const struct filter_list *list, size_t index)
+{
+    for (; list; index -= list->count, list = list->more)
+        if (index < list->count)
+            return &list->rules[index];
+    return NULL;
+}
+
 /* ARGUMENT is VALUE; or is VALUE in the bits of MASK. */
 #define IS(argument, value) { argument, UINT32_MAX, (uint32_t)(value) }
 #define MASKED(argument, mask, value) { argument, mask, value }
@@ -71,14 +87,13 @@ struct filter_descriptors {
 };
 
 /*
- * Translates RULES, with DESCRIPTORS (NULL for none), for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
+ * Translates LIST, with DESCRIPTORS (NULL for none), for processors of ARCHITECTURE (AUDIT_ARCH_…) into PROGRAM,
  * which has room for FILTER_LENGTH_MAX instructions.  Returns their number, or 0
  * if they have no room.  OTHERWISE is the kernel's answer (SECCOMP_RET_…) to a
  * call that no rule matches; if that allows it, calls that are younger than the
  * lists, and other numbers for the same calls (x32), are not there: ENOSYS.
  */
-size_t filter_translate(const struct filter_rule *rules, size_t count,
-                        const struct filter_descriptors *descriptors, uint32_t architecture,
-                        uint32_t otherwise, struct sock_filter *program);
+size_t filter_translate(const struct filter_list *list, const struct filter_descriptors *descriptors,
+                        uint32_t architecture, uint32_t otherwise, struct sock_filter *program);
 
 #endif

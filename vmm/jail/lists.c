@@ -46,7 +46,7 @@
  * Calls that the C library makes on some hosts alone, or from some version on.  Each kind of thread that reads a clock, asks for
  * random numbers or makes threads has them; tests/sandbox/run tries them on it, whatever this host's library does.
  *
- *   clock_gettime    the vDSO where the kernel's clock is not the TSC (hpet, acpi_pm, an unstable TSC), or there is no vDSO
+ *   clock_gettime    the vDSO where it cannot read the kernel's clock source (arch_filter_lists), or there is no vDSO
  *   restart_syscall  the kernel itself: a wait with a time limit that SIGSTOP and SIGCONT, or a freezer, came across
  *   fstat            from glibc 2.39 on; before, newfstatat
  *   MAP_DROPPABLE    getrandom() of glibc 2.41 on Linux 6.11: the state that the vDSO keeps for it, and a seed without flags
@@ -132,8 +132,6 @@ static const struct filter_rule vcpu_rules[] = {
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SET_USER_MEMORY_REGION)),
     ALLOW_IF(ioctl, IS(2, TUNSETOFFLOAD)), /* the driver chose */
     RARE_IF(ioctl, BOOT_TESTS, IS(2, TUNSETQUEUE)),
-    ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)), /* a vCPU's last words */
-    ALLOW_IF(ioctl, IS(2, KVM_GET_SREGS)),
     FUTEX,
     ALLOW(write), /* event descriptors, the log */
     ALLOW_IF(timerfd_settime, TIMER),
@@ -151,7 +149,6 @@ static const struct filter_rule vcpu_rules[] = {
 };
 
 static const struct filter_rule io_rules[] = {
-    ALLOW(epoll_wait),
     ALLOW_IF(io_uring_enter, URING),
     WRITE_ONLY_ERROR(read),
     ALLOW(read),
@@ -186,7 +183,6 @@ static const struct filter_rule io_rules[] = {
     ALLOW_IF(fcntl, IS(2, F_DUPFD_CLOEXEC)),
     RARE_IF(newfstatat, OTHER_C_LIBRARY, IS(4, AT_EMPTY_PATH)), /* a descriptor's: fstat() */
     RARE(fstat, OTHER_C_LIBRARY),
-    RARE(poll, "a port's descriptor that cannot be opened anew"),
     RARE_IF(pidfd_open, BOOT_TESTS, IS(2, 0)), /* how passt ended: looked at, and left to its parent */
     RARE_IF(waitid, BOOT_TESTS, IS(1, P_PID), IS(4, WEXITED | WNOHANG | WNOWAIT)),
     /* The guest's entropy; without that flag it is the vDSO that asks for a seed. */
@@ -217,22 +213,7 @@ static const struct filter_rule io_rules[] = {
     ENDING,
 };
 
-/* What KVM tells of a vCPU and its VM: a snapshot asks for all of it, and changes nothing. */
-#define ASKING                                                                             \
-    ALLOW_IF(ioctl, IS(2, KVM_CHECK_EXTENSION)), ALLOW_IF(ioctl, IS(2, KVM_GET_TSC_KHZ)),  \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_MP_STATE)), ALLOW_IF(ioctl, IS(2, KVM_GET_REGS)),        \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_SREGS)), ALLOW_IF(ioctl, IS(2, KVM_GET_XCRS)),           \
-    RARE_IF(ioctl, "processors with little extended state", IS(2, KVM_GET_XSAVE)),         \
-    RARE_IF(ioctl, "processors with much extended state", IS(2, KVM_GET_XSAVE2)),          \
-    RARE_IF(ioctl, "a host that nests VMs", IS(2, KVM_GET_NESTED_STATE)),                  \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_DEBUGREGS)),                                             \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_MSR_INDEX_LIST)), ALLOW_IF(ioctl, IS(2, KVM_GET_MSRS)),  \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_LAPIC)), ALLOW_IF(ioctl, IS(2, KVM_GET_VCPU_EVENTS)),    \
-    ALLOW_IF(ioctl, IS(2, KVM_GET_CLOCK)),                                                 \
-    ALLOW_IF(ioctl, IS(2, KVM_KVMCLOCK_CTRL)) /* the guest's watchdogs: time has passed */
-
 static const struct filter_rule control_rules[] = {
-    ALLOW(epoll_wait),
     WRITE_ONLY_ERROR(read),
     ALLOW(read),
     ALLOW(write),
@@ -243,7 +224,6 @@ static const struct filter_rule control_rules[] = {
     ALLOW(pwrite64), /* into them */
     WRITE_ONLY_ERROR(pread64),
     ALLOW(pread64),  /* of /proc/self/pagemap: what the guest touched */
-    ASKING,
     WRITE_ONLY_ERROR(recvfrom),
     RARE_IF(recvfrom, "a console that is a socket", ONLY(4, RECEIVING)),
     RARE_IF(ioctl, BOOT_TESTS, IS(2, KVM_SIGNAL_MSI)),
@@ -254,7 +234,6 @@ static const struct filter_rule control_rules[] = {
     FUTEX,
     ALLOW(epoll_ctl),
     ALLOW_IF(timerfd_settime, TIMER),
-    RARE(poll, "output or input that cannot be opened anew"),
     MONOTONIC,
     ALLOW_IF(clock_gettime, IS(1, CLOCK_REALTIME)), /* a snapshot's date */
     RARE(restart_syscall, STOPPED),
@@ -352,27 +331,28 @@ static const struct filter_rule denied_rules[] = {
     DENY(io_uring_register), DENY(add_key), DENY(request_key), DENY(keyctl), DENY(memfd_secret),
     DENY(open_by_handle_at), DENY(name_to_handle_at), DENY(fanotify_init), DENY(vmsplice),
     /* the owner's say over files, which Landlock does not see; an image's are told to fakeroot */
-    DENY(chmod), DENY(fchmodat), DENY(chown), DENY(lchown), DENY(fchown), DENY(fchownat),
+    DENY(fchmodat), DENY(fchown), DENY(fchownat),
     DENY(setxattr), DENY(lsetxattr), DENY(fsetxattr), DENY(removexattr), DENY(lremovexattr), DENY(fremovexattr),
-    DENY(mknod), DENY(mknodat),
+    DENY(mknodat),
     /* a terminal's input, which its shell would read */
     REFUSE_IF(ioctl, EPERM, IS(2, TIOCSTI)), REFUSE_IF(ioctl, EPERM, IS(2, TIOCLINUX)), ALLOW(ioctl),
     /* the machine */
     DENY(init_module), DENY(finit_module), DENY(delete_module), DENY(kexec_load), DENY(kexec_file_load),
-    DENY(reboot), DENY(swapon), DENY(swapoff), DENY(iopl), DENY(ioperm), DENY(modify_ldt), DENY(acct), DENY(quotactl),
+    DENY(reboot), DENY(swapon), DENY(swapoff), DENY(acct), DENY(quotactl),
     DENY(quotactl_fd), DENY(syslog), DENY(settimeofday), DENY(clock_settime), DENY(clock_adjtime), DENY(adjtimex),
     DENY(sethostname), DENY(setdomainname), DENY(vhangup), DENY(personality), DENY(lookup_dcookie),
 };
 
 const struct filter_list filter_denied = {
-    .name = "image", .rules = denied_rules, .count = ARRAY_LENGTH(denied_rules),
+    .name = "image", .rules = denied_rules, .count = ARRAY_LENGTH(denied_rules), .more = &arch_filter_denied,
 };
 
-#define LIST(text, table) { .name = text, .rules = table, .count = ARRAY_LENGTH(table) }
+#define LIST(text, table, kind)                                                                       \
+    { .name = text, .rules = table, .count = ARRAY_LENGTH(table), .more = &arch_filter_lists[kind] }
 
 const struct filter_list filter_lists[SANDBOX_THREAD_COUNT] = {
-    [SANDBOX_VCPU] = LIST("vCPU", vcpu_rules),
-    [SANDBOX_IO] = LIST("I/O", io_rules),
-    [SANDBOX_CONTROL] = LIST("control", control_rules),
-    [SANDBOX_UNPACK] = LIST("unpacking", unpack_rules),
+    [SANDBOX_VCPU] = LIST("vCPU", vcpu_rules, SANDBOX_VCPU),
+    [SANDBOX_IO] = LIST("I/O", io_rules, SANDBOX_IO),
+    [SANDBOX_CONTROL] = LIST("control", control_rules, SANDBOX_CONTROL),
+    [SANDBOX_UNPACK] = LIST("unpacking", unpack_rules, SANDBOX_UNPACK),
 };

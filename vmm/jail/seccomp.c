@@ -32,8 +32,7 @@ static int install(const struct filter_list *list, const struct filter_descripto
     struct sock_filter code[FILTER_LENGTH_MAX];
     struct sock_fprog program = { .filter = code };
 
-    program.len = (unsigned short)filter_translate(list->rules, list->count, descriptors,
-                                                   arch_audit_number, otherwise, code);
+    program.len = (unsigned short)filter_translate(list, descriptors, arch_audit_number, otherwise, code);
     if (program.len == 0)
         return E2BIG;
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? errno : 0;
