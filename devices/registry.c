@@ -11,13 +11,12 @@
 
 static const struct device_ops *const registry[] = {
     [DEVICE_SERIAL] = &serial_ops,
-    [DEVICE_I8042] = &i8042_ops,
     [DEVICE_POWER] = &power_ops,
     [DEVICE_PVPANIC] = &pvpanic_ops,
     [DEVICE_BOOT_MARK] = &boot_mark_ops,
     [DEVICE_VIRTIO_MMIO] = &virtio_mmio_ops,
 };
-static_assert(ARRAY_LENGTH(registry) == DEVICE_KIND_COUNT, "every kind of device has its line");
+static_assert(ARRAY_LENGTH(registry) == DEVICE_ARCH, "every kind of device but the architecture's own has its line");
 
 const struct device_ops *device_registry_find(enum device_kind kind)
 {

@@ -9,7 +9,6 @@
 #include "vmm/machine/machine.h"
 
 extern const struct device_ops serial_ops;    /* none of these takes options */
-extern const struct device_ops i8042_ops;
 extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
@@ -34,7 +33,7 @@ const struct virtio_row *virtio_registry(size_t *count);
 /* The row of an option; NULL: there is none of that name. */
 const struct virtio_row *virtio_registry_find(const char *option);
 
-/* NULL for a kind that has no code. */
+/* NULL for a kind that has no code here. */
 const struct device_ops *device_registry_find(enum device_kind kind);
 
 #endif

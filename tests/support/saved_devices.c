@@ -14,6 +14,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/vsock.h"
 #include "tests/support/fake_uplink.h"
+#include "vmm/monitor/arch/x86_64/i8042.h"
 #include "vmm/monitor/arch/x86_64/ioapic.h"
 #include "vmm/base/cleanup.h"
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "devices/registry.h"
+#include "vmm/monitor/arch/x86_64/i8042.h"
 
 static struct fixture fixture;
 static struct device *device;

@@ -60,6 +60,7 @@ static void devices_share_neither_address_nor_interrupt(void **state)
     assert_int_equal(count, 6 + LAYOUT_VIRTIO_WINDOWS);
     for (size_t i = 0; i < count; i++) {
         assert_true(devices[i].size > 0);
+        assert_true((devices[i].kind == DEVICE_ARCH) == (devices[i].ops != NULL));
         assert_true(devices[i].irq == MACHINE_NO_IRQ || devices[i].irq < LAYOUT_IOAPIC_PINS);
         if (devices[i].space == ADDRESS_MMIO)
             assert_true(devices[i].base >= LAYOUT_MMIO &&

@@ -9,6 +9,7 @@
 #include "devices/registry.h"
 #include "devices/serial_registers.h"
 #include "tests/support/saved.h"
+#include "vmm/monitor/arch/x86_64/i8042.h"
 #include "vmm/monitor/arch/x86_64/ioapic.h"
 
 /* A port on a console whose far end is HOST, a non-blocking socket. */

@@ -18,15 +18,17 @@
 
 enum device_kind {
     DEVICE_SERIAL,      /* 16550A */
-    DEVICE_I8042,       /* keyboard controller, for its reset pulse alone */
     DEVICE_POWER,       /* ACPI sleep control, sleep status and reset registers */
     DEVICE_PVPANIC,     /* tells of a guest panic */
     DEVICE_BOOT_MARK,   /* puts the guest's marks on the timeline */
     DEVICE_VIRTIO_MMIO, /* one virtio-mmio window */
+    DEVICE_ARCH,        /* one that this architecture alone has: its record names the code */
     DEVICE_KIND_COUNT,
 };
 
 enum address_space { ADDRESS_MMIO, ADDRESS_PORT };
+
+struct device_ops;
 
 /* The irq of a device that interrupts nobody. */
 #define MACHINE_NO_IRQ UINT32_MAX
@@ -36,7 +38,8 @@ struct machine_device {
     enum address_space space;
     uint64_t base;
     uint64_t size;
-    uint32_t irq; /* the interrupt controller's input (a GSI on x86) */
+    uint32_t irq; /* the interrupt controller's input */
+    const struct device_ops *ops; /* of a DEVICE_ARCH; the others' are the registry's */
 };
 
 /* How the guest kernel learns of the machine.  AUTO: as the architecture sees fit by the kernel's

@@ -19,7 +19,7 @@ static struct console *console_for(const struct vm *vm, enum device_kind kind)
 static int create_device(struct vm *vm, const struct machine_device *record, const void *options,
                          struct error *error)
 {
-    const struct device_ops *ops = device_registry_find(record->kind);
+    const struct device_ops *ops = record->ops ? record->ops : device_registry_find(record->kind);
     struct bus *bus = record->space == ADDRESS_PORT ? &vm->ports : &vm->mmio;
     struct device_env env = {
         .memory = vm->memory,

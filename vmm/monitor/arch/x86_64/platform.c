@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <linux/audit.h>
 
+#include "i8042.h"
 #include "layout.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/base/cleanup.h"
@@ -17,7 +18,8 @@ static const struct machine_device platform_devices[] = {
         .irq = LAYOUT_SERIAL_GSI,
     },
     {
-        .kind = DEVICE_I8042,
+        .kind = DEVICE_ARCH,
+        .ops = &i8042_ops,
         .space = ADDRESS_PORT,
         .base = LAYOUT_I8042_PORT,
         .size = 5,

@@ -17,10 +17,12 @@
  * loops wait; it reads as 1, so that no guest waits for a timer that is not
  * there.
  */
+
+#include "i8042.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "devices/registry.h"
 #include "vmm/machine/state.h"
 
 #define PORT_DATA 0    /* 0x60 */
