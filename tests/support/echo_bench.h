@@ -6,6 +6,7 @@
 
 #include "tests/support/echo_device.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/vector_transport.h"
 
 #include <string.h>
 
@@ -20,6 +21,14 @@ static inline int set_up(void **state)
     return 0;
 }
 
+static inline int set_up_vectors(void **state)
+{
+    (void)state;
+    fixture_init(&fixture);
+    fake_driver_create_on(&driver, &fake_vectors, &fixture, &echo_class, NULL);
+    return 0;
+}
+
 static inline int tear_down(void **state)
 {
     (void)state;
@@ -27,6 +36,13 @@ static inline int tear_down(void **state)
     fixture_release(&fixture);
     return 0;
 }
+
+/* What is the same for every transport is tested over each: virtio-mmio, and one with vectors. */
+#define OVER_MMIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define OVER_VECTORS(test) cmocka_unit_test_setup_teardown(test, set_up_vectors, tear_down)
+#define OVER_EACH(test)                                                                            \
+    { #test " (mmio)", test, set_up, tear_down, NULL },                                            \
+    { #test " (vectors)", test, set_up_vectors, tear_down, NULL }
 
 static inline struct echo_device *echo(void)
 {

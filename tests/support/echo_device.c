@@ -9,12 +9,12 @@ static int echo_create(struct virtio_device **device, const struct virtio_env *e
 {
     struct echo_device *echo = calloc(1, sizeof(*echo));
 
-    (void)options;
     if (!echo)
         return error_system(error, 12, "echo");
     for (size_t i = 0; i < sizeof(echo->config); i++)
         echo->config[i] = (uint8_t)(0xc0 + i);
     virtio_device_init(&echo->virtio, &echo_class, env, ECHO_QUEUES, ECHO_FEATURES, echo->config);
+    echo->options = options;
     *device = &echo->virtio;
     return 0;
 }
@@ -26,7 +26,11 @@ static void echo_destroy(struct virtio_device *device)
 
 static void echo_activate(struct virtio_device *device)
 {
-    ((struct echo_device *)device)->activations++;
+    struct echo_device *echo = (struct echo_device *)device;
+
+    echo->activations++;
+    for (unsigned int i = 0; echo->options && echo->options->notifies_at_once && i < ECHO_QUEUES; i++)
+        virtio_notify(device, i);
 }
 
 static void echo_reset(struct virtio_device *device)
@@ -69,7 +73,8 @@ static void echo_kick(struct virtio_device *device, unsigned int queue)
     }
     if (virtqueue_enable_notify(&device->queues[queue]))
         virtio_kick_again(device, queue);
-    virtio_notify(device, queue);
+    if (!echo->silent)
+        virtio_notify(device, queue);
 }
 
 static void echo_config_write(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,

@@ -14,8 +14,13 @@
 #define ECHO_CONFIG_SIZE 10
 #define ECHO_FEATURES 0x0000001400000005ull /* bits 0, 2, 34 and 36 */
 
+struct echo_options { /* NULL: none of it */
+    bool notifies_at_once; /* the driver, of all queues, when it is activated */
+};
+
 struct echo_device {
     struct virtio_device virtio;
+    const struct echo_options *options;
     uint8_t config[ECHO_CONFIG_SIZE];
     unsigned int activations, resets, config_writes;
     unsigned int kicks[ECHO_QUEUES];
@@ -23,6 +28,7 @@ struct echo_device {
     uint32_t config_offset; /* of the last config_write() */
     size_t config_length;
     bool hold; /* kicks are counted and nothing is popped */
+    bool silent; /* what is pushed is not notified of */
     unsigned int cap; /* chains in one kick; 0: the queue's size */
 };
 

@@ -9,8 +9,8 @@
 #define ROUNDS 8
 #define WAIT_MS 2000
 
-static int attach_doorbell(struct fake_doorbell *doorbell, uint64_t address, uint32_t value,
-                           int event_fd)
+int fake_doorbell_attach(struct fake_doorbell *doorbell, uint64_t address, uint32_t value,
+                         int event_fd)
 {
     if (doorbell->refuse) {
         doorbell->refusals++;
@@ -28,7 +28,7 @@ static int attach(void *context, uint64_t address, uint32_t value, int event_fd)
 {
     struct fake_driver *driver = context;
 
-    return attach_doorbell(&driver->doorbell, address, value, event_fd);
+    return fake_doorbell_attach(&driver->doorbell, address, value, event_fd);
 }
 
 static void detach(void *context, uint64_t address, uint32_t value, int event_fd)
@@ -65,25 +65,65 @@ static void hide(void *context, uint64_t address)
     driver->shortcut.page = NULL;
 }
 
-void fake_driver_make(struct fake_driver *driver, const struct virtio_device_class *class,
-                      const void *options)
+static struct device *make_mmio(struct fake_driver *driver,
+                                const struct virtio_transport_options *virtio)
 {
-    struct virtio_mmio_options mmio = {
-        .virtio = { .class = class, .device_options = options },
+    const struct virtio_mmio_options options = {
+        .virtio = *virtio,
         .base = FAKE_WINDOW_BASE,
         .window = {
             .attach = attach, .detach = detach, .show = show, .hide = hide, .context = driver,
         },
     };
 
-    driver->device = device_make(driver->fixture, &virtio_mmio_ops, &mmio);
+    return device_make(driver->fixture, &virtio_mmio_ops, &options);
+}
+
+static uint64_t mmio_place(uint64_t offset)
+{
+    return offset;
+}
+
+static bool mmio_heard(struct fake_driver *driver, unsigned int source)
+{
+    uint32_t reason = source == FAKE_CONFIG ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
+    uint32_t reasons = fake_driver_read(driver, VIRTIO_MMIO_INTERRUPT_STATUS);
+
+    fake_driver_write(driver, VIRTIO_MMIO_INTERRUPT_ACK, reason);
+    return reasons & reason;
+}
+
+const struct fake_transport fake_mmio = {
+    .name = "mmio", .make = make_mmio, .place = mmio_place, .heard = mmio_heard,
+};
+
+static const struct fake_transport *transport_of(const struct fake_driver *driver)
+{
+    return driver->transport ? driver->transport : &fake_mmio;
+}
+
+void fake_driver_make(struct fake_driver *driver, const struct virtio_device_class *class,
+                      const void *options)
+{
+    const struct virtio_transport_options virtio = { .class = class, .device_options = options };
+
+    driver->device = transport_of(driver)->make(driver, &virtio);
+}
+
+void fake_driver_create_on(struct fake_driver *driver, const struct fake_transport *transport,
+                           struct fixture *fixture, const struct virtio_device_class *class,
+                           const void *options)
+{
+    *driver = (struct fake_driver){
+        .fixture = fixture, .transport = transport, .next = FAKE_ALLOC_BASE,
+    };
+    fake_driver_make(driver, class, options);
 }
 
 void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
                         const struct virtio_device_class *class, const void *options)
 {
-    *driver = (struct fake_driver){ .fixture = fixture, .next = FAKE_ALLOC_BASE };
-    fake_driver_make(driver, class, options);
+    fake_driver_create_on(driver, &fake_mmio, fixture, class, options);
 }
 
 void fake_driver_destroy(struct fake_driver *driver)
@@ -95,6 +135,11 @@ void fake_driver_destroy(struct fake_driver *driver)
 
 /* ---- registers ---------------------------------------------------------- */
 
+uint64_t fake_driver_place(const struct fake_driver *driver, uint64_t offset)
+{
+    return transport_of(driver)->place(offset);
+}
+
 uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset)
 {
     uint32_t value;
@@ -102,19 +147,20 @@ uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset)
     if (driver->shortcut.page)
         memcpy(&value, driver->shortcut.page + offset, sizeof(value));
     else
-        device_read(driver->device, offset, (uint8_t *)&value, sizeof(value));
+        device_read(driver->device, fake_driver_place(driver, offset), (uint8_t *)&value, sizeof(value));
     return value;
 }
 
 void fake_driver_write(struct fake_driver *driver, uint64_t offset, uint32_t value)
 {
-    device_write(driver->device, offset, (const uint8_t *)&value, sizeof(value));
+    device_write(driver->device, fake_driver_place(driver, offset), (const uint8_t *)&value, sizeof(value));
 }
 
 void fake_driver_config(struct fake_driver *driver, uint64_t offset, void *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        device_read(driver->device, VIRTIO_MMIO_CONFIG + offset + i, (uint8_t *)bytes + i, 1);
+        device_read(driver->device, fake_driver_place(driver, VIRTIO_MMIO_CONFIG + offset + i),
+                    (uint8_t *)bytes + i, 1);
 }
 
 bool fake_driver_needs_reset(struct fake_driver *driver)
@@ -123,6 +169,12 @@ bool fake_driver_needs_reset(struct fake_driver *driver)
 }
 
 /* ---- bringing it up ----------------------------------------------------- */
+
+static void prepare_interrupt(struct fake_driver *driver, unsigned int source)
+{
+    if (transport_of(driver)->prepare_interrupt)
+        transport_of(driver)->prepare_interrupt(driver, source);
+}
 
 uint64_t fake_driver_reset(struct fake_driver *driver)
 {
@@ -133,6 +185,7 @@ uint64_t fake_driver_reset(struct fake_driver *driver)
     memset(driver->queues, 0, sizeof(driver->queues));
     driver->next = FAKE_ALLOC_BASE;
     driver->features = 0;
+    prepare_interrupt(driver, FAKE_CONFIG);
     fake_driver_write(driver, VIRTIO_MMIO_STATUS, FAKE_ACKNOWLEDGE);
     fake_driver_write(driver, VIRTIO_MMIO_STATUS, FAKE_ACKNOWLEDGE | FAKE_DRIVER);
     fake_driver_write(driver, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
@@ -173,6 +226,7 @@ void fake_driver_queue(struct fake_driver *driver, unsigned int index, uint16_t 
     queue->desc = fake_alloc(driver, sizeof(struct virtq_desc) * queue->size, 16);
     queue->avail = fake_alloc(driver, 6 + 2ul * queue->size, 2);
     queue->used = fake_alloc(driver, 6 + 8ul * queue->size, 4);
+    prepare_interrupt(driver, index);
     fake_driver_write(driver, VIRTIO_MMIO_QUEUE_NUM, queue->size);
     write_address(driver, VIRTIO_MMIO_QUEUE_DESC_LOW, queue->desc);
     write_address(driver, VIRTIO_MMIO_QUEUE_AVAIL_LOW, queue->avail);
@@ -426,8 +480,14 @@ bool fake_driver_wait(struct fake_driver *driver, unsigned int queue,
 
 unsigned int fake_driver_interrupts(struct fake_driver *driver)
 {
-    unsigned int edges = driver->fixture->irq.edges, seen = driver->edges_seen;
+    unsigned int all = driver->fixture->irq.edges + driver->messages;
+    unsigned int seen = driver->interrupts_seen;
 
-    driver->edges_seen = edges;
-    return edges - seen;
+    driver->interrupts_seen = all;
+    return all - seen;
+}
+
+bool fake_driver_heard(struct fake_driver *driver, unsigned int source)
+{
+    return transport_of(driver)->heard(driver, source);
 }

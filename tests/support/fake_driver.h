@@ -75,6 +75,10 @@ struct fake_doorbell {
     int event_fd;
 };
 
+/* The same for each kind of transport. */
+int fake_doorbell_attach(struct fake_doorbell *doorbell, uint64_t address, uint32_t value,
+                         int event_fd);
+
 /* The shortcut of a busy device: the page that is shown. */
 struct fake_shortcut {
     const uint8_t *page; /* NULL while there is none */
@@ -82,19 +86,44 @@ struct fake_shortcut {
     int refuse_page;     /* what the call returns, when not 0 */
 };
 
+struct fake_driver;
+
+/* For a queue's number: the configuration and DEVICE_NEEDS_RESET. */
+#define FAKE_CONFIG UINT32_MAX
+
+/* What a driver has to know of a transport; its registers go by virtio-mmio's names in all tests. */
+struct fake_transport {
+    const char *name;
+    struct device *(*make)(struct fake_driver *driver,
+                           const struct virtio_transport_options *virtio);
+    /* Where the register is that virtio-mmio has at OFFSET; the configuration space, too. */
+    uint64_t (*place)(uint64_t offset);
+    /* The queue SOURCE, which is selected, or FAKE_CONFIG is about to be set up.  Optional. */
+    void (*prepare_interrupt)(struct fake_driver *driver, unsigned int source);
+    bool (*heard)(struct fake_driver *driver, unsigned int source);
+};
+
+extern const struct fake_transport fake_mmio;
+
 struct fake_driver {
     struct fixture *fixture;
+    const struct fake_transport *transport; /* NULL: fake_mmio */
     struct device *device;
     struct fake_doorbell doorbell;
     struct fake_shortcut shortcut;
     uint64_t features; /* negotiated */
     uint64_t next;     /* of fake_alloc() */
-    unsigned int edges_seen;
+    unsigned int interrupts_seen;
+    unsigned int vectors[VIRTIO_QUEUES_MAX + 1]; /* not heard of yet; of a transport that has some */
+    unsigned int messages; /* of all vectors, ever */
     struct fake_queue queues[VIRTIO_QUEUES_MAX];
 };
 
 void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
                         const struct virtio_device_class *class, const void *options);
+void fake_driver_create_on(struct fake_driver *driver, const struct fake_transport *transport,
+                           struct fixture *fixture, const struct virtio_device_class *class,
+                           const void *options);
 /* Gives a driver that has lost its device another, as new, and knows nothing of that. */
 void fake_driver_make(struct fake_driver *driver, const struct virtio_device_class *class,
                       const void *options);
@@ -102,9 +131,11 @@ void fake_driver_destroy(struct fake_driver *driver);
 
 /* ---- registers and configuration space ---- */
 
-/* As a guest: from the page that is shown, else by the device. */
+/* OFFSET is virtio-mmio's, whatever the transport.  As a guest: from the page that is shown, else by the device. */
 uint32_t fake_driver_read(struct fake_driver *driver, uint64_t offset);
 void fake_driver_write(struct fake_driver *driver, uint64_t offset, uint32_t value);
+/* Where the transport has that register. */
+uint64_t fake_driver_place(const struct fake_driver *driver, uint64_t offset);
 void fake_driver_config(struct fake_driver *driver, uint64_t offset, void *bytes, size_t length);
 bool fake_driver_needs_reset(struct fake_driver *driver);
 
@@ -147,6 +178,11 @@ bool fake_driver_wait(struct fake_driver *driver, unsigned int queue,
                       struct virtq_used_element *used);
 /* Interrupts since the last time it was asked. */
 unsigned int fake_driver_interrupts(struct fake_driver *driver);
+/*
+ * Whether one came for the queue SOURCE, or for FAKE_CONFIG, which is acknowledged.  With
+ * one line for all queues, for any queue.
+ */
+bool fake_driver_heard(struct fake_driver *driver, unsigned int source);
 
 /* ---- raw rings: nothing is checked but that they lie in RAM ---- */
 
