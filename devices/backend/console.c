@@ -87,6 +87,7 @@ int console_create(struct console **console, const struct console_options *optio
         return error_system(error, ENOMEM, "console");
     created->log = options->log;
     created->output_room = room_of(options);
+    created->on_terminal = options->output_fd >= 0 && isatty(options->output_fd);
     created->filter = options->filter;
     created->filter_context = options->filter_context;
     created->in = (struct byte_ring){ .bytes = created->in_bytes, .size = CONSOLE_INPUT_RING };
@@ -159,6 +160,7 @@ void console_detach(struct console *console)
     console->loop = NULL;
 }
 
+/* A terminal that went away answers EIO: no error, as nobody reads there any more, and SIGHUP ends the VM. */
 static int drain_failed(struct console *console, struct error *error)
 {
     int number;
@@ -166,6 +168,8 @@ static int drain_failed(struct console *console, struct error *error)
     pthread_mutex_lock(&console->lock);
     number = console->failed;
     pthread_mutex_unlock(&console->lock);
+    if (number == EIO && console->on_terminal)
+        return 0;
     return number && console->output_room > 0 ? error_system(error, number, "console output") : 0;
 }
 

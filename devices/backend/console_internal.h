@@ -30,6 +30,7 @@ struct console {
     struct host_stream input;
     struct host_stream output;
     uint64_t output_room; /* bytes until its limit */
+    bool on_terminal;     /* the output is one, which may go away */
     int wake_fd;
     bool input_polled;
     bool output_polled;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,6 +52,22 @@ static void test_full_pipe(void **state)
     assert_int_equal(console_drain(channel->console, 0, &error), 0);
     close(out[0]);
     close(out[1]);
+}
+
+/* Its master's end closes, as a window does: SIGHUP says so, and what cannot be written then is no error. */
+static void test_terminal_went_away(void **state)
+{
+    struct channel *channel = *state;
+    struct error error = ERROR_INIT;
+    int master, slave;
+
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    open_console(channel, -1, slave);
+    close(master);
+    put(channel, (const uint8_t *)"lost", 4);
+    assert_int_equal(console_drain(channel->console, 20, &error), 0);
+    assert_int_equal(error.number, 0);
+    close(slave);
 }
 
 static void test_closed_pipe(void **state)
@@ -231,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONSOLE_TEST(test_full_pipe),
+        CONSOLE_TEST(test_terminal_went_away),
         CONSOLE_TEST(test_closed_pipe),
         CONSOLE_TEST(test_pipe_closes_while_full),
         CONSOLE_TEST(test_full_disk),
