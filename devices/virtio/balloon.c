@@ -223,11 +223,12 @@ static void balloon_kick(struct virtio_device *device, unsigned int queue)
         serve(balloon, queue, report);
 }
 
-static void balloon_activate(struct virtio_device *device)
+static void balloon_activate(struct virtio_device *device, bool loaded)
 {
     struct balloon *balloon = (struct balloon *)device;
     unsigned int next = FIRST_OPTIONAL;
 
+    (void)loaded;
     if (virtio_has(device, F_STATS_VQ)) {
         balloon->stats_queue = next++;
         balloon_stats_timer(balloon, balloon->stats_period);

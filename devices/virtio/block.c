@@ -187,18 +187,13 @@ static void block_drain(struct virtio_device *virtio)
 
 /* ---- life --------------------------------------------------------------- */
 
-static void block_activate(struct virtio_device *virtio)
+static void block_activate(struct virtio_device *virtio, bool loaded)
 {
     struct block *block = of_virtio(virtio);
 
-    /* 5.2.5.2: without FLUSH there is no cache to write back. */
-    block->config.writeback = virtio_has(virtio, VIRTIO_BLK_F_FLUSH);
-}
-
-/* All is loaded: activation would choose the cache's mode anew. */
-static void block_resume(struct virtio_device *virtio)
-{
-    (void)virtio;
+    /* 5.2.5.2: without FLUSH there is no cache to write back.  A loaded disk keeps the driver's choice. */
+    if (!loaded)
+        block->config.writeback = virtio_has(virtio, VIRTIO_BLK_F_FLUSH);
 }
 
 static void block_reset(struct virtio_device *virtio)
@@ -307,7 +302,6 @@ const struct virtio_device_class block_class = {
     .config_write = block_config_write,
     .state = block_state,
     .state_version = BLOCK_STATE_VERSION,
-    .resume = block_resume,
     .drain = block_drain,
     .refresh = block_refresh,
 };

@@ -12,11 +12,13 @@
  * The life of a device, all of it under its lock:
  *
  *   create     options checked, back end open; no queue is there yet
- *   activate   the driver said DRIVER_OK: features are final, the queues that
+ *   activate   the driver set DRIVER_OK: features are final, the queues that
  *              it wants are ready
  *   kick       the driver put chains into queue N (or may have)
- *   reset      no queue any more: when it returns, nothing that the device
- *              started touches guest memory, whatever was in flight
+ *   drain      the VM is saved: nothing may be in flight
+ *   state      saves; or loads into a device that was just created, which is
+ *              activated right after if it was active
+ *   reset      no queue any more
  *   destroy    after a reset
  *
  * Kicks and back-end events come on the I/O loop's thread, never on a vCPU's.
@@ -70,11 +72,23 @@ struct virtio_feature_need {
     uint64_t one_of;
 };
 
+/*
+ * What is the same for all devices of a kind: constants, and what the transport calls.
+ *
+ * A callback is about a driver that runs the device, or about its saved state.  What the user
+ * chose comes to create() as options that have been checked; what the host opens comes in them.
+ * A request to one kind of device (the balloon's target) is a function in that device's header.
+ */
 struct virtio_device_class {
     const char *name;       /* as the user knows it: "disk" */
     uint32_t id;            /* VIRTIO_ID_… */
     uint16_t queue_size;    /* the most that a driver may choose, a power of two */
+    uint16_t state_version; /* of the section that the fields of state() make up */
     uint32_t config_size;   /* bytes of configuration space */
+    /* Features that a driver may keep although the device that it now meets does not offer them. */
+    uint64_t dispensable;
+    /* Features that need another one: up to one whose FEATURE is 0.  Optional. */
+    const struct virtio_feature_need *needs;
 
     bool single;            /* a VM has at most one of it */
 
@@ -115,44 +129,42 @@ struct virtio_device_class {
     int (*open_host)(void *options, struct event_loop *loop, struct error *error);
     void (*close_host)(void *options);
 
-    /* Fills *DEVICE, whose first member is a struct virtio_device that
-     * virtio_device_init() prepared.  OPTIONS are parse()'s and outlive it. */
+    /*
+     * Makes *DEVICE, whose first member is a struct virtio_device that
+     * virtio_device_init() prepared.  OPTIONS outlive it.
+     */
     int (*create)(struct virtio_device **device, const struct virtio_env *env,
                   const void *options, struct error *error);
+    /* After reset(). */
     void (*destroy)(struct virtio_device *device);
-    void (*activate)(struct virtio_device *device);
-    void (*reset)(struct virtio_device *device);
-    void (*kick)(struct virtio_device *device, unsigned int queue);
-
     /*
-     * The host's side may have changed (the terminal's size, a disk's): have a
-     * look.  Comes after a signal, on the main thread.  Optional.
+     * The driver runs the device from now on.  LOADED: it has done so before the device was
+     * saved, state() has loaded what was, and the driver knows of nothing.  Optional.
      */
-    void (*refresh)(struct virtio_device *device);
-
-    /* CONFIG is the device's current space, config_size bytes.  Optional. */
+    void (*activate)(struct virtio_device *device, bool loaded);
+    /* The driver resets the device, active or not: when it returns, nothing that the device started
+     * touches guest memory, whatever was in flight.  Optional. */
+    void (*reset)(struct virtio_device *device);
+    /* The driver put chains into QUEUE, which is ready, or may have. */
+    void (*kick)(struct virtio_device *device, unsigned int queue);
+    /* The driver writes to the configuration space; OFFSET and LENGTH lie inside.  Optional. */
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
-
+    /* Something on the host's side may have changed (the terminal's size, a disk's): the device
+     * looks, and tells its driver.  On the main thread.  Optional. */
+    void (*refresh)(struct virtio_device *device);
     /*
-     * Saves or loads what is the device's own (vmm/machine/state.h); the transport has
-     * the features, the queues and their indices, and calls it after them, with the
-     * lock held, between drain and whatever comes next.  A loaded device that was
-     * active is activated right after, by resume() in place of activate() where
-     * that is given: the driver does not know that anything happened.  Neither
-     * touches guest memory, which may come later: each ready queue is kicked once
-     * the loop runs, and interrupts wait until then too.
+     * Before saving: what is in flight is finished and pushed, or taken back by
+     * virtqueue_unpop().  Optional, for a device that never keeps a chain.
+     */
+    void (*drain)(struct virtio_device *device);
+    /*
+     * Saves or loads what is the device's own (vmm/machine/state.h), after the transport's
+     * part: features, queues and their indices.  Touches no guest memory, which may come
+     * later: each ready queue is kicked once the loop runs, and interrupts wait until then.
+     * Optional.
      */
     void (*state)(struct virtio_device *device, struct state *state);
-    /* Of its features, those that need another one: up to one whose FEATURE is 0.  Optional. */
-    const struct virtio_feature_need *needs;
-    uint16_t state_version; /* of the section that the fields of state() make up */
-    /* Features that a driver may keep although the device that it now meets does not offer them. */
-    uint64_t dispensable;
-    void (*resume)(struct virtio_device *device);
-    /* Before saving: what is in flight is finished and pushed, or taken back by
-     * virtqueue_unpop().  Optional, for a device that never keeps a chain. */
-    void (*drain)(struct virtio_device *device);
 };
 
 /* The first member of every virtio device. */

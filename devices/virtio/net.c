@@ -214,10 +214,12 @@ void net_run(struct net *net, unsigned int pairs)
         virtio_needs_reset(&net->virtio, "the tap's queues cannot be switched");
 }
 
-static void net_activate(struct virtio_device *device)
+static void net_activate(struct virtio_device *device, bool loaded)
 {
-    /* 5.1.6.5.6: one pair until the driver asks for more. */
-    net_run((struct net *)device, 1);
+    struct net *net = (struct net *)device;
+
+    /* 5.1.6.5.6: one pair until the driver asks for more, which it may have done before it was saved. */
+    net_run(net, loaded && net->active > 0 ? net->active : 1);
 }
 
 static void net_reset(struct virtio_device *device)
@@ -404,6 +406,5 @@ const struct virtio_device_class net_class = {
     .needs = needs,
     /* The guest takes such frames, and need not get any. */
     .dispensable = LARGE_FRAMES | NET_F_GUEST_CSUM | NET_F_GUEST_ECN | NET_F_MTU,
-    .resume = net_resume,
     .drain = net_drain,
 };

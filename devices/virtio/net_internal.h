@@ -172,7 +172,6 @@ void net_control(struct net *net, unsigned int queue);
 #define NET_STATE_VERSION 1
 void net_state(struct virtio_device *device, struct state *state);
 void net_drain(struct virtio_device *device);
-void net_resume(struct virtio_device *device);
 void net_close_link_timer(struct net *net);
 
 /* From activate on: offloads and PAIRS are as the driver wants them. */

@@ -110,10 +110,3 @@ void net_state(struct virtio_device *device, struct state *state)
     if (!net->mac_given)
         memcpy(net->config.mac, mac, sizeof(mac));
 }
-
-void net_resume(struct virtio_device *device)
-{
-    struct net *net = (struct net *)device;
-
-    net_run(net, net->active > 0 ? net->active : 1);
-}

@@ -170,7 +170,7 @@ static void activate(struct virtio_transport *transport)
     }
     transport->status |= VIRTIO_STATUS_DRIVER_OK;
     if (virtio->class->activate)
-        virtio->class->activate(virtio);
+        virtio->class->activate(virtio, false);
 }
 
 /* 3.1.1: what each step needs, and the device's answer to FEATURES_OK. */

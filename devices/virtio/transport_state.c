@@ -131,14 +131,11 @@ static void open_queues(struct virtio_transport *transport, struct state *state)
 static void resume(struct virtio_transport *transport)
 {
     struct virtio_device *virtio = transport->virtio;
-    bool needs_reset = transport->status & VIRTIO_STATUS_NEEDS_RESET;
 
     if (!(transport->status & VIRTIO_STATUS_DRIVER_OK))
         return;
-    if (virtio->class->resume && !needs_reset)
-        virtio->class->resume(virtio);
-    else if (virtio->class->activate && !needs_reset)
-        virtio->class->activate(virtio);
+    if (virtio->class->activate && !(transport->status & VIRTIO_STATUS_NEEDS_RESET))
+        virtio->class->activate(virtio, true);
     for (unsigned int i = 0; i < virtio->queue_count; i++)
         if (virtio->queues[i].ready)
             doorbell_ring(transport, i);

@@ -293,22 +293,18 @@ static int vsock_create(struct virtio_device **device, const struct virtio_env *
     return 0;
 }
 
-static void vsock_activate(struct virtio_device *device)
-{
-    struct vsock *vsock = (struct vsock *)device;
-
-    vsock->active = true;
-    accept_clients(vsock, true);
-}
-
 /*
  * A loaded device has none of the saved one's connections, and perhaps another
  * CID: the transport reset tells the driver of both (5.10.6.7).
  */
-static void vsock_resume(struct virtio_device *device)
+static void vsock_activate(struct virtio_device *device, bool loaded)
 {
-    ((struct vsock *)device)->event_owed = true;
-    vsock_activate(device);
+    struct vsock *vsock = (struct vsock *)device;
+
+    if (loaded)
+        vsock->event_owed = true;
+    vsock->active = true;
+    accept_clients(vsock, true);
 }
 
 static void vsock_state(struct virtio_device *device, struct state *state)
@@ -358,5 +354,4 @@ const struct virtio_device_class virtio_vsock_class = {
     .kick = vsock_kick,
     .state = vsock_state,
     .state_version = 1,
-    .resume = vsock_resume,
 };

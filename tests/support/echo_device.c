@@ -24,10 +24,11 @@ static void echo_destroy(struct virtio_device *device)
     free(device);
 }
 
-static void echo_activate(struct virtio_device *device)
+static void echo_activate(struct virtio_device *device, bool loaded)
 {
     struct echo_device *echo = (struct echo_device *)device;
 
+    (void)loaded;
     echo->activations++;
     for (unsigned int i = 0; echo->options && echo->options->notifies_at_once && i < ECHO_QUEUES; i++)
         virtio_notify(device, i);
