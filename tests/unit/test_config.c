@@ -28,6 +28,7 @@ static void defaults_lack_only_the_kernel(void **state)
                          "--kernel: is missing; name a bzImage or vmlinux");
     config.kernel = "bzImage";
     assert_int_equal(vm_config_check(&config, &error), 0);
+    vm_config_release(&config);
 }
 
 static const struct config_case {

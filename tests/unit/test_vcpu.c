@@ -243,7 +243,7 @@ static void test_unknown_exits(void **state)
 static void test_shutdown(void **state)
 {
     (void)state;
-    run_one((struct kvm_run){ .exit_reason = KVM_EXIT_SHUTDOWN }, VCPU_TRIPLE_FAULT, NULL);
+    run_one((struct kvm_run){ .exit_reason = KVM_EXIT_SHUTDOWN }, VCPU_SHUTDOWN, NULL);
 }
 
 static void test_system_events(void **state)
@@ -350,7 +350,7 @@ static void test_interruptions_go_on(void **state)
     };
 
     (void)state;
-    run_steps(steps, 5, VCPU_TRIPLE_FAULT, NULL);
+    run_steps(steps, 5, VCPU_SHUTDOWN, NULL);
 }
 
 static void test_run_fails(void **state)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/machine/image.h"
 #include "vmm/job/initramfs.h"
 #include "vmm/base/whole_io.h"
@@ -34,15 +35,14 @@ void workshop_bundle(const struct workshop *workshop, enum job_mode mode, char p
     snprintf(path, PATH_MAX, "%s/bundle-%s", workshop->folder, mode_names[mode]);
 }
 
-/* A triple fault ends a VM under every monitor, whatever hardware it has. */
 void workshop_command_line(const struct workshop *workshop, enum job_mode mode,
                            char line[PATH_MAX])
 {
     char word[PATH_MAX];
 
     workshop_mode_word(workshop, mode, word);
-    snprintf(line, PATH_MAX, "console=ttyS0 reboot=t panic=-1 quiet loglevel=1 %.64s",
-             mode == JOB_IDLE ? "rest" : word);
+    snprintf(line, PATH_MAX, "console=%s %s panic=-1 quiet loglevel=1 %.64s",
+             arch_serial_console, arch_reset_kernel_option, mode == JOB_IDLE ? "rest" : word);
     if (mode != JOB_IDLE)
         strcat(line, " reset");
 }

@@ -14,6 +14,7 @@
 #include "vmm/config/config_file.h"
 #include "vmm/base/options.h"
 #include "vmm/jail/sandbox_options.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/supervisor/store.h"
 #include "vmm/base/timeline.h"
 
@@ -69,12 +70,12 @@ static const struct option_row machine_rows[] = {
     { "Configuration", "config-file", "FILE",
       "read the VM's configuration from a JSON file;\noptions replace its values, devices add to "
       "its own", set_config_file },
-    { "Kernel", "kernel", "FILE", "bzImage or ELF vmlinux to boot (required)", option_set_text,
+    { "Kernel", "kernel", "FILE", arch_kernel_help, option_set_text,
       FIELD(boot.vm.kernel) },
     { NULL, "initrd", "FILE", "initial RAM disk", option_set_text, FIELD(boot.vm.initrd) },
-    { NULL, "cmdline", "TEXT", "the kernel's command line\n(default: console=ttyS0 panic=-1,\nor hvc0 with --console virtio)",
+    { NULL, "cmdline", "TEXT", "the kernel's command line (default: panic=-1\nand console= for the console that it has)",
       option_set_text, FIELD(boot.vm.command_line) },
-    { NULL, "boot-protocol", "P", "linux64, elf64 or pvh (default: detected)", option_set_text,
+    { NULL, "boot-protocol", "P", arch_boot_protocol_help, option_set_text,
       FIELD(boot.vm.boot_protocol) },
     { "Machine", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
     { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
@@ -131,9 +132,9 @@ static const struct option_table boot_table = {
     .usage = "mote boot --kernel FILE [OPTION]...",
     .summary = "Boots a kernel in a KVM microVM, with its console on this terminal.\n"
                "On the terminal, Ctrl-A x ends the VM and Ctrl-A h helps.",
-    .examples = "  mote boot --kernel bzImage --initrd initrd.img\n"
+    .examples = "  mote boot --kernel vmlinuz --initrd initrd.img\n"
                 "  mote boot --kernel vmlinux --cpus 4 --memory 2G --timeline\n"
-                "  mote boot --kernel bzImage --cmdline 'console=ttyS0 root=/dev/vda' | tee log\n",
+                "  mote boot --kernel vmlinuz --console virtio --cmdline 'console=hvc0 root=/dev/vda' | tee log\n",
 };
 
 static int add_file_device(void *context, const char *option, const char *text,

@@ -95,8 +95,8 @@ static void check_permissions(const struct doctor *doctor)
     char group[64];
 
     if (stat(doctor->kvm_path, &status) < 0) {
-        say(doctor, VERDICT_BAD, "permissions", "%s: %s; run: sudo modprobe kvm-intel || "
-            "sudo modprobe kvm-amd", doctor->kvm_path, strerror(errno));
+        say(doctor, VERDICT_BAD, "permissions", "%s: %s; run: %s", doctor->kvm_path, strerror(errno),
+            arch_kvm_load_command);
         return;
     }
     if (access(doctor->kvm_path, R_OK | W_OK) == 0) {
@@ -131,7 +131,7 @@ static void check_kvm(struct doctor *doctor)
     else
         say(doctor, VERDICT_BAD, "back end", "emulates supervisor code (%.0f ns an instruction%s): "
             "tiny guests run, stock Linux does not; use scripts/lab", nanoseconds,
-            flags ? "" : ", and the processor shows neither vmx nor svm");
+            flags ? "" : ", and the processor does not say that it can virtualize");
 }
 
 static void check_huge_pages(const struct doctor *doctor)

@@ -32,7 +32,7 @@ static const struct program mote = {
     .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
     .examples = "; 'man mote' tells all.\n\nExamples:\n"
                 "  mote doctor\n"
-                "  mote boot --kernel bzImage --initrd initrd.img\n"
+                "  mote boot --kernel vmlinuz --initrd initrd.img\n"
                 "  mote run --rootfs ./debian -- sh -c 'echo hello'\n",
     .width = 10,
     .commands = commands,

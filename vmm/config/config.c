@@ -109,13 +109,13 @@ static const struct virtio_row *row_of(uint32_t id)
 /* The default, and which disk is the root where the configuration knows it. */
 static int choose_command_line(struct vm_config *config, struct error *error)
 {
-    config->command_line = config->console == CONSOLE_VIRTIO ? "console=hvc0 panic=-1"
-                                                             : "console=ttyS0 panic=-1";
-    if (!config->root)
-        return 0;
-    config->made_command_line = command_line_add(config->command_line, config->root);
-    if (!config->made_command_line)
+    const char *console = config->console == CONSOLE_VIRTIO ? "hvc0" : arch_serial_console;
+
+    if (asprintf(&config->made_command_line, "console=%s panic=-1%s%s", console, config->root ? " " : "",
+                 config->root ? config->root : "") < 0) {
+        config->made_command_line = NULL;
         return error_system(error, ENOMEM, "the kernel's command line");
+    }
     config->command_line = config->made_command_line;
     return 0;
 }
@@ -223,8 +223,8 @@ int vm_config_check(const struct vm_config *config, struct error *error)
 
     if (!config->kernel && !config->snapshot)
         return error_set(error, EINVAL,
-                         "--kernel: is missing; name a bzImage or vmlinux, "
-                         "such as --kernel /boot/vmlinuz");
+                         "--kernel: is missing; name %s, such as --kernel /boot/vmlinuz",
+                         arch_kernel_formats);
     if (config->boot_protocol && !arch_boot_protocol_known(config->boot_protocol))
         return error_set(error, EINVAL, "--boot-protocol %s: is unknown; use one of %s",
                          config->boot_protocol, arch_boot_protocol_names());

@@ -16,25 +16,17 @@
 #include "vmm/job/output.h"
 #include "vmm/job/scratch.h"
 #include "vmm/job/verdict.h"
+#include "vmm/machine/arch_facts.h"
 
 /*
  * Besides where to speak and that a panic ends the guest: without
  *
  * - the BSD terminals that nobody opens, of which some kernels make 512;
  * - the tests of every cipher, a third of a stock kernel's start;
- * - taking the lock prefixes out of the code where there is one CPU: 6,000
- *   writes, each through a mapping of its own, into 735 of 2,230 pages that VMs
- *   share as long as nobody writes there;
- * - a search for PCI devices, of which there are none: two thirds of the exits
- *   for ports until the init;
- * - 2 MiB, zeroed first, for one CPU's 172 KiB of variables;
  * - 64 MiB of bounce buffers in a guest that has memory above 4 GiB;
- * - a look twice a second whether the TSC goes as KVM's clock does, for which an
- *   idle guest wakes.
+ * - what arch_job_kernel_options names.
  */
-#define COMMAND_LINE                                                                               \
-    "console=ttyS0 panic=-1 pty.legacy_count=0 cryptomgr.notests noreplace-smp pci=off "           \
-    "percpu_alloc=page swiotlb=noforce tsc=nowatchdog"
+#define KERNEL_OPTIONS "panic=-1 pty.legacy_count=0 cryptomgr.notests swiotlb=noforce"
 
 /* ---- the VM --------------------------------------------------------------- */
 
@@ -219,14 +211,28 @@ static bool find_template(struct job_session *session)
     return found > 0;
 }
 
+static int make_command_line(struct job_session *session, struct error *error)
+{
+    struct vm_config *config = &session->options.vm;
+
+    if (asprintf(&config->made_command_line, "%sconsole=%s " KERNEL_OPTIONS " %s",
+                 session->options.verbose ? "" : "loglevel=1 ", arch_serial_console, arch_job_kernel_options) < 0) {
+        config->made_command_line = NULL;
+        return error_system(error, ENOMEM, "the kernel's command line");
+    }
+    config->command_line = config->made_command_line;
+    return 0;
+}
+
 static int configure_vm(struct job_session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
     int result = kernel_choose(session->options.kernel, &session->kernel, error);
 
+    if (result == 0)
+        result = make_command_line(session, error);
     if (result < 0)
         return result;
-    config->command_line = session->options.verbose ? COMMAND_LINE : "loglevel=1 " COMMAND_LINE;
     if (!find_template(session))
         result = job_session_go_cold(session, error);
     if (result == 0)

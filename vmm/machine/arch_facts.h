@@ -27,8 +27,26 @@ bool arch_has_virtualization(void);
 #define ARCH_HYPERVISOR_SIZE 13
 bool arch_hypervisor(char name[ARCH_HYPERVISOR_SIZE]);
 
-/* The names that --boot-protocol takes, as "linux64, elf64, pvh". */
+/* The names that --boot-protocol takes, as "linux64, elf64, pvh"; and the option's help. */
 const char *arch_boot_protocol_names(void);
 bool arch_boot_protocol_known(const char *name);
+extern const char arch_boot_protocol_help[];
+
+/* What --kernel takes, as "a bzImage or vmlinux"; and the option's help. */
+extern const char arch_kernel_formats[];
+extern const char arch_kernel_help[];
+
+/* What a Linux guest calls its console on DEVICE_SERIAL: "ttyS0". */
+extern const char arch_serial_console[];
+
+/* What saves a job's kernel time on this architecture alone: options, by blanks (job_session.c has the others). */
+extern const char arch_job_kernel_options[];
+
+/* The kernel's option for a reboot that ends any monitor's VM at once. */
+extern const char arch_reset_kernel_option[];
+
+/* What a host without /dev/kvm lacks, as "the kvm-intel or kvm-amd module"; and the shell's command for it. */
+extern const char arch_kvm_modules[];
+extern const char arch_kvm_load_command[];
 
 #endif

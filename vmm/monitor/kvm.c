@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/machine/arch_facts.h"
 
 #define IOCTL_TRIES 100
 
@@ -48,9 +49,9 @@ static int open_failed(const char *path, int number, struct error *error)
     switch (number) {
     case ENOENT:
         return error_set(error, number,
-                         "%s: no such file; load the kvm-intel or kvm-amd module, or turn on "
+                         "%s: no such file; load %s, or turn on "
                          "virtualization in the firmware ('mote doctor' tells more)",
-                         path);
+                         path, arch_kvm_modules);
     case EACCES:
     case EPERM:
         return error_set(error, number,
@@ -60,7 +61,7 @@ static int open_failed(const char *path, int number, struct error *error)
     case ENXIO:
     case ENODEV:
         return error_set(error, number,
-                         "%s: the device has no driver; load the kvm-intel or kvm-amd module", path);
+                         "%s: the device has no driver; load %s", path, arch_kvm_modules);
     case ENOTDIR:
     case EISDIR:
     case ENAMETOOLONG:

@@ -157,7 +157,7 @@ static bool handle_exit(struct vcpu *vcpu)
     case KVM_EXIT_INTR:
         return true;
     case KVM_EXIT_SHUTDOWN:
-        return ended(vcpu, VCPU_TRIPLE_FAULT);
+        return ended(vcpu, VCPU_SHUTDOWN);
     case KVM_EXIT_SYSTEM_EVENT:
         return system_event(vcpu);
     case KVM_EXIT_FAIL_ENTRY:

@@ -68,7 +68,7 @@ static void guest_reported(void *context, enum guest_event event, const char *so
 static void vcpu_ended(void *context, enum vcpu_end end)
 {
     static const struct vm_end ends[] = {
-        [VCPU_TRIPLE_FAULT] = { VM_RESET, "triple fault" },
+        [VCPU_SHUTDOWN] = { VM_RESET, arch_shutdown_cause },
         [VCPU_SYSTEM_OFF] = { VM_POWERED_OFF, "firmware power-off" },
         [VCPU_SYSTEM_RESET] = { VM_RESET, "firmware reset" },
         [VCPU_SYSTEM_CRASH] = { VM_PANICKED, "firmware crash report" },

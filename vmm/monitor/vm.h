@@ -40,7 +40,7 @@ enum vm_end_kind {
 
 struct vm_end {
     enum vm_end_kind kind;
-    const char *how; /* a literal: "ACPI power-off", "triple fault" */
+    const char *how; /* a literal, as "ACPI power-off" */
 };
 
 /*

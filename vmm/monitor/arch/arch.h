@@ -80,9 +80,12 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
 int arch_vcpu_setup(struct arch_vm *arch, int vcpu_fd, unsigned int index,
                     const struct machine *machine, struct error *error);
 
+/* What ends a vCPU by KVM_EXIT_SHUTDOWN, as a VM's end is told: "triple fault". */
+extern const char arch_shutdown_cause[];
+
 /*
  * An exit that vcpu.c does not know: returns true when the architecture dealt
- * with it (port I/O and EOI on x86).
+ * with it (port I/O, on x86).
  */
 bool arch_vcpu_exit(struct arch_vm *arch, struct kvm_run *run, size_t run_size, struct bus *ports);
 

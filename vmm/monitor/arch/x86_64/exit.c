@@ -5,6 +5,8 @@
 
 #include "vmm/monitor/arch/arch.h"
 
+const char arch_shutdown_cause[] = "triple fault";
+
 /*
  * KVM gives COUNT values of SIZE bytes at DATA_OFFSET of the kvm_run area, all
  * for one port (INS and OUTS repeat it).

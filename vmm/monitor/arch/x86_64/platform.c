@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <linux/audit.h>
 
 #include "i8042.h"
 #include "layout.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/base/cleanup.h"
-
-const uint32_t arch_audit_number = AUDIT_ARCH_X86_64;
 
 static const struct machine_device platform_devices[] = {
     {
