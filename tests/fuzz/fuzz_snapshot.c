@@ -11,6 +11,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/saved.h"
+#include "tests/support/guest_read.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/snapshot/memory_sum.h"
@@ -115,7 +116,7 @@ static void check_memory(struct memory_chain *chain, const int *fds, size_t coun
         uint8_t byte, wanted = expected(fds, count, page);
         const uint8_t *bytes;
 
-        fuzz_require(guest_memory_read(memory, address, &byte, 1) == 0 && byte == wanted);
+        fuzz_require(guest_read(memory, address, &byte, 1) == 0 && byte == wanted);
         fuzz_require(memory_chain_page(chain, page, &bytes, &error) == 0 && bytes[0] == wanted);
         fuzz_require(memory_chain_has_data(chain, page) || wanted == 0);
     }

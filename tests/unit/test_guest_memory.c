@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/support/guest_read.h"
 #include "vmm/base/cleanup.h"
 
 /* 64 KiB at 0, a hole, 16 KiB at 256 KiB, and 8 KiB up at 4 GiB. */
@@ -65,7 +66,7 @@ static void test_edges(void **state)
     assert_int_equal(guest_memory_slice(*state, 0x100002000, 0, &slice), -EFAULT);
     assert_int_equal(guest_memory_slice(*state, 5, 0, &slice), 0);
     assert_int_equal(slice.length, 0);
-    assert_int_equal(guest_memory_read(*state, 0xfff8, bytes, 16), -EFAULT);
+    assert_int_equal(guest_read(*state, 0xfff8, bytes, 16), -EFAULT);
 }
 
 /* A write that does not fit leaves all of memory as it was. */
@@ -75,7 +76,7 @@ static void test_failed_write_changes_nothing(void **state)
 
     memset(bytes, 0xee, sizeof(bytes));
     assert_int_equal(guest_memory_write(*state, 0xfff8, bytes, 16), -EFAULT);
-    assert_int_equal(guest_memory_read(*state, 0xfff8, back, 8), 0);
+    assert_int_equal(guest_read(*state, 0xfff8, back, 8), 0);
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(back[i], 0);
 }
@@ -228,7 +229,7 @@ static void test_against_a_model(void **state)
             if (held)
                 memcpy(model + model_index(address), bytes, length);
         } else {
-            assert_int_equal(guest_memory_read(*state, address, back, length), expected);
+            assert_int_equal(guest_read(*state, address, back, length), expected);
             if (held)
                 assert_memory_equal(back, model + model_index(address), length);
         }

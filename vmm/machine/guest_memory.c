@@ -229,17 +229,6 @@ int guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint
     return 0;
 }
 
-int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *bytes,
-                      size_t length)
-{
-    struct guest_slice slice;
-    int result = guest_memory_slice(memory, address, length, &slice);
-
-    if (result == 0)
-        memcpy(bytes, slice.bytes, slice.length);
-    return result;
-}
-
 int guest_memory_write(const struct guest_memory *memory, uint64_t address, const void *bytes,
                        size_t length)
 {

@@ -19,7 +19,7 @@
  * `length <= size - offset`, which cannot wrap.
  *
  * The bytes behind a slice may change at any time under the reader, since the
- * guest's other vCPUs run on: copy once with guest_memory_read(), check the
+ * guest's other vCPUs run on: copy what is to be checked out of it once, check the
  * copy, and use the copy.
  */
 
@@ -90,9 +90,7 @@ uint64_t guest_memory_size(const struct guest_memory *memory);
 int guest_memory_slice(const struct guest_memory *memory, uint64_t address, uint64_t length,
                        struct guest_slice *slice);
 
-/* Copy out of or into the guest; -EFAULT as above, and then nothing is copied. */
-int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *bytes,
-                      size_t length);
+/* Copies into the guest; -EFAULT as above, and then nothing is copied. */
 int guest_memory_write(const struct guest_memory *memory, uint64_t address, const void *bytes,
                        size_t length);
 
