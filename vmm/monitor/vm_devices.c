@@ -148,20 +148,22 @@ void vm_destroy_devices(struct vm *vm)
     io_thread_destroy(vm->io);
 }
 
+/* The virtio device behind the Ith one of the VM; NULL: it is another kind. */
+static struct virtio_device *virtio_at(const struct vm *vm, size_t i)
+{
+    return vm->records[i].kind == DEVICE_VIRTIO_MMIO ? virtio_device_of(vm->devices[i]) : NULL;
+}
+
 void vm_refresh(struct vm *vm)
 {
     for (size_t i = 0; i < vm->device_count; i++) {
-        struct device *device = vm->devices[i];
-        struct virtio_device *virtio;
+        struct virtio_device *virtio = virtio_at(vm, i);
 
-        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+        if (!virtio || !virtio->class->refresh)
             continue;
-        virtio = virtio_device_of(device);
-        if (!virtio->class->refresh)
-            continue;
-        pthread_mutex_lock(&device->lock);
+        pthread_mutex_lock(&vm->devices[i]->lock);
         virtio->class->refresh(virtio);
-        pthread_mutex_unlock(&device->lock);
+        pthread_mutex_unlock(&vm->devices[i]->lock);
     }
 }
 
@@ -169,11 +171,10 @@ bool vm_console_is_driven(struct vm *vm)
 {
     for (size_t i = 0; i < vm->device_count; i++) {
         struct device *device = vm->devices[i];
-        enum device_kind kind = vm->records[i].kind;
+        const struct virtio_device *virtio = virtio_at(vm, i);
         bool driven;
 
-        if (kind != DEVICE_SERIAL &&
-            (kind != DEVICE_VIRTIO_MMIO || virtio_device_of(device)->class->id != VIRTIO_ID_CONSOLE))
+        if (virtio ? virtio->class->id != VIRTIO_ID_CONSOLE : vm->records[i].kind != DEVICE_SERIAL)
             continue;
         pthread_mutex_lock(&device->lock);
         driven = device->written;
@@ -187,18 +188,14 @@ bool vm_console_is_driven(struct vm *vm)
 int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
 {
     for (size_t i = 0; i < vm->device_count; i++) {
-        struct device *device = vm->devices[i];
-        struct virtio_device *virtio;
+        struct virtio_device *virtio = virtio_at(vm, i);
         int result;
 
-        if (vm->records[i].kind != DEVICE_VIRTIO_MMIO)
+        if (!virtio || virtio->class != &balloon_class)
             continue;
-        virtio = virtio_device_of(device);
-        if (virtio->class != &balloon_class)
-            continue;
-        pthread_mutex_lock(&device->lock);
+        pthread_mutex_lock(&vm->devices[i]->lock);
         result = virtio_balloon_set_target(virtio, bytes, error);
-        pthread_mutex_unlock(&device->lock);
+        pthread_mutex_unlock(&vm->devices[i]->lock);
         return result;
     }
     return error_set(error, ENODEV, "balloon: the VM has none; boot it with --balloon");
