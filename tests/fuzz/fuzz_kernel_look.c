@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "vmm/machine/arch_facts.h"
 #include "vmm/monitor/arch/x86_64/kernel_look.h"
 
 /* Of the ways: how many MiB of hole; the file ends sooner than it said, or answers otherwise later. */
@@ -16,6 +17,17 @@ static bool holds(const struct fuzz_file *file, const char *text)
     return memmem(file->content.bytes, file->content.size, text, strlen(text)) != NULL;
 }
 
+/* Of any number of first bytes: the place is that of a packed kernel, and within what its fields can say. */
+static void look_for_payload(const uint8_t *bytes, size_t length)
+{
+    struct packed_kernel kernel = { .offset = 0 };
+
+    if (arch_kernel_payload(bytes, length, &kernel))
+        return;
+    fuzz_require(arch_kernel_is_packed(bytes, length));
+    fuzz_require(kernel.offset >= 1024 && kernel.offset <= 257 * 512 + 0xffffffffull && kernel.length <= UINT32_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = { data, size };
@@ -26,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (input.size == 0)
         return 0;
+    look_for_payload(input.bytes, input.size);
     file.size = file.true_size = input.size + ((uint64_t)WAY_HOLE(ways) << 20);
     /* So large that what is read of a hole would never end; the first read there does. */
     if (ways & WAY_HUGE)

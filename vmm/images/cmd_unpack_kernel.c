@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote-image unpack-kernel`: from a bzImage on standard input to a vmlinux on standard output. */
+/* `mote-image unpack-kernel`: from a packed kernel on standard input to what it unpacks on standard output. */
 #include <stddef.h>
 #include <unistd.h>
 
@@ -22,9 +22,9 @@ static const struct option_row rows[] = {
 
 static const struct option_table table = {
     .usage = "mote-image unpack-kernel [OPTION]...",
-    .summary = "Unpacks the kernel in the bzImage on standard input, which must be a file, to\n"
+    .summary = "Unpacks the kernel on standard input, which must be a file, to\n"
                "standard output. What a kernel unpacks once is not unpacked at every boot.",
-    .examples = "  mote-image unpack-kernel <bzImage >vmlinux\n",
+    .examples = "  mote-image unpack-kernel <vmlinuz >vmlinux\n",
     .rows = rows,
     .count = ARRAY_LENGTH(rows),
 };

@@ -3,7 +3,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -12,16 +11,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/whole_io.h"
-
-#define SECTOR 512u
-#define SETUP_SECTORS 0x1f1
-#define BOOT_FLAG 0x1fe
-#define MAGIC 0x202
-#define VERSION 0x206
-#define PAYLOAD_OFFSET 0x248
-#define PAYLOAD_LENGTH 0x24c
-#define HEADER_END 0x250
-#define VERSION_WITH_PAYLOAD 0x0208
+#include "vmm/machine/arch_facts.h"
 
 struct payload {
     int fd; /* at the next byte */
@@ -31,50 +21,39 @@ struct payload {
 
 static int damaged(const char *what, struct error *error)
 {
-    return error_set(error, EINVAL, "the bzImage cannot be unpacked (%s)", what);
+    return error_set(error, EINVAL, "the packed kernel cannot be unpacked (%s)", what);
 }
 
-static uint32_t word(const uint8_t *bytes, unsigned int size)
+/* By lseek(2) and read(2), as what unpacks may call no more than it needs.  Returns how much there is, or -1. */
+static ssize_t read_at(int fd, uint64_t offset, void *bytes, size_t length)
 {
-    uint32_t value = 0;
-
-    for (unsigned int i = 0; i < size; i++)
-        value |= (uint32_t)bytes[i] << 8 * i;
-    return value;
+    return lseek(fd, (off_t)offset, SEEK_SET) < 0 ? -1 : read(fd, bytes, length);
 }
 
-/* By lseek(2) and read(2), as what unpacks may call no more than it needs. */
-static bool read_at(int fd, uint64_t offset, void *bytes, size_t length)
-{
-    return lseek(fd, (off_t)offset, SEEK_SET) >= 0 && read(fd, bytes, length) == (ssize_t)length;
-}
-
-/* Where the payload lies, by the header's word, which may lie. */
+/* Where the payload lies: what the header says is checked against the file's size. */
 static int find_payload(struct payload *payload, struct error *error)
 {
-    uint8_t header[HEADER_END], magic[2];
-    uint64_t sectors, offset, length;
+    uint8_t start[ARCH_KERNEL_START], magic[2];
+    struct packed_kernel kernel;
     struct stat status;
+    const char *wrong;
+    ssize_t length;
 
     if (fstat(payload->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return damaged("it is no file", error);
-    if (!read_at(payload->fd, 0, header, sizeof(header)) ||
-        memcmp(header + MAGIC, "HdrS", 4) != 0 || word(header + BOOT_FLAG, 2) != 0xaa55)
-        return damaged("it has no boot header", error);
-    if (word(header + VERSION, 2) < VERSION_WITH_PAYLOAD)
-        return damaged("its boot protocol is too old", error);
-    sectors = header[SETUP_SECTORS] ? header[SETUP_SECTORS] : 4;
-    offset = (sectors + 1) * SECTOR + word(header + PAYLOAD_OFFSET, 4);
-    length = word(header + PAYLOAD_LENGTH, 4);
-    if (offset > (uint64_t)status.st_size || length > (uint64_t)status.st_size - offset ||
-        length < 8)
+    length = read_at(payload->fd, 0, start, sizeof(start));
+    wrong = arch_kernel_payload(start, length < 0 ? 0 : (size_t)length, &kernel);
+    if (wrong)
+        return damaged(wrong, error);
+    if (kernel.offset > (uint64_t)status.st_size || kernel.length > (uint64_t)status.st_size - kernel.offset ||
+        kernel.length < 8)
         return damaged("its payload lies outside of the file", error);
-    if (!read_at(payload->fd, offset, magic, sizeof(magic)) ||
-        lseek(payload->fd, (off_t)offset, SEEK_SET) < 0)
+    if (read_at(payload->fd, kernel.offset, magic, sizeof(magic)) != (ssize_t)sizeof(magic) ||
+        lseek(payload->fd, (off_t)kernel.offset, SEEK_SET) < 0)
         return damaged("it ends too early", error);
-    if (magic[0] != 0x1f || magic[1] != 0x8b)
-        length -= 4;
-    payload->left = length;
+    payload->left = kernel.length;
+    if (kernel.size_follows && (magic[0] != 0x1f || magic[1] != 0x8b))
+        payload->left -= 4;
     return 0;
 }
 
@@ -125,8 +104,8 @@ static int copy(struct archive *archive, int to, struct error *error)
     while ((state = archive_read_data_block(archive, &bytes, &length, &offset)) == ARCHIVE_OK) {
         if (length == 0)
             continue;
-        if (total == 0 && (length < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0))
-            return damaged("no ELF file is inside", error);
+        if (total == 0 && !arch_kernel_is_unpacked(bytes, length))
+            return damaged("no kernel is inside", error);
         if (length > KERNEL_PAYLOAD_MAX - total)
             return damaged("it unpacks to more than 512 MiB", error);
         result = whole_write(to, bytes, length);
@@ -150,7 +129,7 @@ int kernel_payload_unpack(int from, int to, struct error *error)
         return result;
     archive = archive_read_new();
     if (!archive)
-        return error_system(error, ENOMEM, "the bzImage");
+        return error_system(error, ENOMEM, "the packed kernel");
     if (open_payload(archive, &payload))
         result = copy(archive, to, error);
     else

@@ -3,10 +3,8 @@
 #define MOTE_IMAGES_KERNEL_PAYLOAD_H
 
 /*
- * The vmlinux inside of a bzImage (Documentation/arch/x86/boot.rst: setup_sects,
- * payload_offset, payload_length), which is an ELF file compressed by gzip, xz,
- * zstd, LZ4 and others.  Behind all but gzip's the kernel's build puts four bytes
- * with the unpacked size, which are none of the compressed format.
+ * The kernel inside of a packed one (arch_kernel_payload()), compressed by gzip, xz,
+ * zstd, LZ4 and others.
  */
 
 #include <stdint.h>
@@ -16,7 +14,7 @@
 /* Linux has some 60 MiB unpacked, and more only with debugging information. */
 #define KERNEL_PAYLOAD_MAX (512ull << 20)
 
-/* Writes the vmlinux of the bzImage FROM, a file, to TO; no more than KERNEL_PAYLOAD_MAX. */
+/* Writes what is packed in the kernel FROM, a file, to TO; no more than KERNEL_PAYLOAD_MAX. */
 int kernel_payload_unpack(int from, int to, struct error *error);
 
 #endif

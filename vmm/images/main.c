@@ -16,7 +16,7 @@ static const struct command commands[] = {
       image_cmd_resolve },
     { "build", "make an erofs image; a step of resolve", image_cmd_build },
     { "unpack-output", "unpack a guest's archive into a folder", image_cmd_unpack_output },
-    { "unpack-kernel", "unpack the kernel in a bzImage", image_cmd_unpack_kernel },
+    { "unpack-kernel", "unpack a kernel that unpacks itself at each boot", image_cmd_unpack_kernel },
 };
 
 static const struct program mote_image = {

@@ -129,7 +129,7 @@ static struct image_program image_program_of(const struct job_session *session)
     };
 }
 
-/* A bzImage boots without the cache, too: what is wrong with that is no error. */
+/* A packed kernel boots without the cache, too: what is wrong with that is no error. */
 static void use_unpacked_kernel(struct job_session *session)
 {
     const struct kernel_choice *kernel = &session->kernel;

@@ -15,13 +15,13 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/job/cache_folder.h"
 #include "vmm/base/helper_program.h"
+#include "vmm/machine/arch_facts.h"
 
 #define NAME_SIZE FILE_IDENTITY_SIZE
 #define FOLDER "unpacked-kernels"
 #define TEMPORARY ".tmp"
-#define MAGIC_OFFSET 0x202
 
-/* A bzImage and its place here. */
+/* A packed kernel and its place here. */
 struct slot {
     int source, folder;
     struct stat status; /* of the source */
@@ -49,12 +49,12 @@ static bool is_whole(const struct slot *slot)
            status.st_mtim.tv_nsec == slot->status.st_mtim.tv_nsec;
 }
 
-static bool is_bzimage(int fd)
+static bool is_packed(int fd)
 {
-    char magic[4];
+    uint8_t start[ARCH_KERNEL_START];
+    ssize_t length = pread(fd, start, sizeof(start), 0);
 
-    return pread(fd, magic, sizeof(magic), MAGIC_OFFSET) == (ssize_t)sizeof(magic) &&
-           memcmp(magic, "HdrS", sizeof(magic)) == 0;
+    return length > 0 && arch_kernel_is_packed(start, (size_t)length);
 }
 
 /* Whether FD, which is locked, still has the name: a writer before us may have renamed it. */
@@ -165,7 +165,7 @@ int kernel_cache_get(const char *kernel, kernel_unpacker unpack,
 
     /* What is no kernel, the VM's own messages tell. */
     if (source < 0 || fstat(source, &slot.status) < 0 || !S_ISREG(slot.status.st_mode) ||
-        !is_bzimage(source))
+        !is_packed(source))
         return 0;
     slot.folder = folder = cache_folder_open(FOLDER, &folder_path, error);
     if (folder < 0)

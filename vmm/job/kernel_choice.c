@@ -89,7 +89,7 @@ static char *built_kernel(void)
 {
     cleanup_free char *cache = kernel_cache_base(), *pattern = NULL;
 
-    /* Not the bzImage beside it: that would unpack itself first. */
+    /* Not the packed one beside it: that would unpack itself first. */
     if (!cache || asprintf(&pattern, "%s/guest-kernels/*/vmlinux", cache) < 0)
         return NULL;
     return newest(pattern, false);

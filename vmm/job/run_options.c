@@ -185,7 +185,7 @@ static const struct option_row rows[] = {
       "behind it; needs --net user", add_publish, .letter = 'p' },
     { "Kernel", "kernel", "FILE", "the kernel (default: $MOTE_KERNEL, Mote's own, or one\nof "
       "/boot)", option_set_text, FIELD(kernel) },
-    { NULL, "no-kernel-cache", NULL, "boot a bzImage as it is, not what was unpacked of it\nonce and "
+    { NULL, "no-kernel-cache", NULL, "boot a packed kernel as it is, not what was unpacked of it\nonce and "
       "kept", option_set_flag, FIELD(no_kernel_cache) },
     { NULL, "warm", NULL, "go on from a guest that waits for its job, saved by the first\nrun of this "
       "kernel, root and size; see mote template", option_set_flag, FIELD(warm) },

@@ -28,7 +28,7 @@ struct template_parts {
     const struct vm_config *vm; /* memory, cpus, console, describe, command line */
     const char *init; /* the guest's, a path */
     const struct kernel_choice *kernel;
-    bool packed;                    /* a bzImage unpacks itself */
+    bool packed;                    /* a packed kernel unpacks itself */
     const struct text_list *wanted; /* modules */
     const struct rootfs *rootfs;
     int scratch; /* -1: none */

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The most RAM that this machine's processor can address for a guest, in bytes. */
@@ -35,6 +36,25 @@ extern const char arch_boot_protocol_help[];
 /* What --kernel takes, as "a bzImage or vmlinux"; and the option's help. */
 extern const char arch_kernel_formats[];
 extern const char arch_kernel_help[];
+
+/*
+ * A kernel that unpacks itself in the guest, as a bzImage does, told by its file's first LENGTH bytes, which are hostile: at
+ * least ARCH_KERNEL_START of them, where there are so many.
+ */
+#define ARCH_KERNEL_START 1024
+bool arch_kernel_is_packed(const uint8_t *start, size_t length);
+
+/* Where what is compressed lies in such a file, as that says: unchecked. */
+struct packed_kernel {
+    uint64_t offset, length;
+    bool size_follows; /* four bytes of LENGTH are the unpacked size, behind all formats but gzip's */
+};
+
+/* NULL, or what is wrong with it. */
+const char *arch_kernel_payload(const uint8_t *start, size_t length, struct packed_kernel *kernel);
+
+/* Whether a kernel begins so that was packed in one of those. */
+bool arch_kernel_is_unpacked(const uint8_t *start, size_t length);
 
 /* What a Linux guest calls its console on DEVICE_SERIAL: "ttyS0". */
 extern const char arch_serial_console[];
