@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "tests/support/crafted.h"
+#include "vmm/monitor/protocol.h"
 
 static const char *corpus;
 
@@ -227,6 +228,33 @@ static void keep_snapshots(void)
     keep("fuzz_snapshot", "touched", &seed);
 }
 
+/* A byte for the sender, and a message of each type, sound and with texts that do not end. */
+static void keep_messages(void)
+{
+#define ROW(type, sender, payload, fds) { #type, type, sender, sizeof(payload) },
+    static const struct {
+        const char *name;
+        uint32_t type;
+        uint8_t sender;
+        uint32_t length;
+    } rows[] = { MESSAGES(ROW) };
+#undef ROW
+    static uint8_t payload[sizeof(struct message)];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct message_header header = { .type = rows[i].type, .length = rows[i].length, .id = 1 };
+        struct seed seed = { .size = 0 };
+
+        memset(payload, i % 2 ? 'x' : 0, sizeof(payload));
+        if (rows[i].type == EVENT_EXITED)
+            payload[0] = 1, payload[1] = payload[2] = payload[3] = 0; /* an end */
+        add_number(&seed, rows[i].sender, 1);
+        add(&seed, &header, sizeof(header));
+        add(&seed, payload, rows[i].length);
+        keep("fuzz_protocol", rows[i].name, &seed);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct poke low[] = {
@@ -265,5 +293,6 @@ int main(int argc, char **argv)
     keep_serial();
     keep_states();
     keep_snapshots();
+    keep_messages();
     return 0;
 }

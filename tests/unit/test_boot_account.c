@@ -13,9 +13,9 @@
 #include "vmm/base/exit_status.h"
 #include "vmm/monitor/vm.h"
 
-static struct boot_report report_of(enum vm_end_kind end, const char *how)
+static struct event_exited report_of(enum vm_end_kind end, const char *how)
 {
-    struct boot_report report = { .end = end };
+    struct event_exited report = { .end = end };
 
     strcpy(report.how, how);
     return report;
@@ -24,7 +24,7 @@ static struct boot_report report_of(enum vm_end_kind end, const char *how)
 /* The guest resets as it is told to end: what was asked for happened, so that who asked hears of no success of the guest's. */
 static void a_stop_amid_a_restart_is_one(void **state)
 {
-    struct boot_report report = report_of(VM_RESET, "ACPI reset register");
+    struct event_exited report = report_of(VM_RESET, "ACPI reset register");
 
     (void)state;
     assert_int_equal(boot_status(&report, SIGTERM), STATUS_OK);
@@ -40,7 +40,7 @@ static void other_ends_stay(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        struct boot_report report = report_of(ends[i], "so");
+        struct event_exited report = report_of(ends[i], "so");
 
         boot_take_stop(&report);
         assert_int_equal(report.end, ends[i]);
@@ -51,7 +51,7 @@ static void other_ends_stay(void **state)
 /* A report that the kernel's account of the process contradicts is none. */
 static void a_contradicted_report_is_none(void **state)
 {
-    struct boot_report report = report_of(VM_POWERED_OFF, "so");
+    struct event_exited report = report_of(VM_POWERED_OFF, "so");
     struct error error = ERROR_INIT;
 
     (void)state;

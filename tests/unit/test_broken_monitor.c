@@ -16,7 +16,7 @@
 
 #include "tests/support/fixture.h"
 #include "vmm/base/exit_status.h"
-#include "vmm/monitor/order.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/jail/layers.h"
 #include "vmm/monitor/vm.h"
 
@@ -146,10 +146,12 @@ static void babble_and_wait_for_the_user(struct boot_monitor *monitor)
 {
     kill(getppid(), SIGTERM);
     for (;;) {
-        char wish;
+        struct message request;
+        int fds[MESSAGE_FDS_MAX];
 
         /* Only a supervisor that is not deaf sends it. */
-        if (recv(monitor->channel, &wish, 1, 0) == 1 && wish == BOOT_STOP)
+        if (message_receive(monitor->channel, FROM_SUPERVISOR, &request, fds, 0) == 1 &&
+            request.header.type == REQUEST_STOP)
             _exit(77);
     }
 }
@@ -197,11 +199,13 @@ static void test_what_the_kernel_says(void **state)
 
 static void report(struct boot_monitor *monitor, enum vm_end_kind end, int number, const char *how)
 {
-    struct boot_report sent = { .end = (uint32_t)end, .error_number = number };
+    struct message sent = {
+        .header.type = EVENT_EXITED, .exited = { .end = (uint32_t)end, .error_number = number },
+    };
 
-    memset(sent.message, 'x', sizeof(sent.message)); /* without an end */
-    strncpy(sent.how, how, sizeof(sent.how));
-    assert_int_equal(send(monitor->channel, &sent, sizeof(sent), 0), sizeof(sent));
+    memset(sent.exited.message, 'x', sizeof(sent.exited.message)); /* without an end */
+    strncpy(sent.exited.how, how, sizeof(sent.exited.how));
+    assert_int_equal(message_send(monitor->channel, &sent, NULL, 0, 0), 0);
 }
 
 static void report_and_be_killed(struct boot_monitor *monitor)
@@ -227,10 +231,16 @@ static void report_as_it_is(struct boot_monitor *monitor)
     report(monitor, VM_POWERED_OFF, 0, "\033[2J\xc2\x9b\n ACPI power-off, forty-eight bytes or more of it");
 }
 
-static void report_nonsense(struct boot_monitor *monitor)
+static void report_an_error_without_an_end(struct boot_monitor *monitor)
 {
-    report(monitor, (enum vm_end_kind)77, INT32_MIN, "");
+    report(monitor, VM_RUNNING, INT32_MIN, "");
     _exit(STATUS_FAILED);
+}
+
+static void report_no_end_that_there_is(struct boot_monitor *monitor)
+{
+    report(monitor, (enum vm_end_kind)77, 0, "");
+    live_on();
 }
 
 static void test_reports(void **state)
@@ -242,7 +252,8 @@ static void test_reports(void **state)
     fails(report_and_be_killed, "was killed (SIGKILL)");
     fails(report_and_fail, "ended with status 3, which is not what it reported");
     fails(report_an_error_and_end_well, "ended with status 0, which is not what it reported");
-    fails(report_nonsense, "xxxx");
+    fails(report_an_error_without_an_end, "xxxx");
+    fails(report_no_end_that_there_is, "sent what nobody asked for and was killed");
     assert_int_equal(supervise_one(report_as_it_is, &status, &error), 0);
     assert_int_equal(status, STATUS_OK);
     assert_non_null(strstr(told, "powered off (?[2J???"));
@@ -259,36 +270,66 @@ static void send_all(struct boot_monitor *monitor, const void *bytes, size_t len
     live_on();
 }
 
+static void send_without_end(struct boot_monitor *monitor, struct message message)
+{
+    while (message_send(monitor->channel, &message, NULL, 0, 0) == 0)
+        continue;
+    live_on();
+}
+
 static void answer_without_end(struct boot_monitor *monitor)
 {
-    struct order_answer answer = { .paused = 7, .error_number = -1 };
-
-    send_all(monitor, &answer, sizeof(answer));
+    send_without_end(monitor, (struct message){ .header = { .type = MESSAGE_ANSWER, .id = 1 } });
 }
 
 static void report_without_end(struct boot_monitor *monitor)
 {
-    struct boot_report sent = { .end = VM_POWERED_OFF };
+    send_without_end(monitor, (struct message){ .header.type = EVENT_EXITED, .exited.end = VM_POWERED_OFF });
+}
+
+static void want_the_terminal_without_end(struct boot_monitor *monitor)
+{
+    send_without_end(monitor, (struct message){ .header.type = EVENT_TERMINAL_WANTED });
+}
+
+static void start_without_end(struct boot_monitor *monitor)
+{
+    send_without_end(monitor, (struct message){ .header.type = EVENT_STARTED });
+}
+
+/* What is a supervisor's to send. */
+static void request(struct boot_monitor *monitor)
+{
+    send_without_end(monitor, (struct message){ .header.type = REQUEST_STOP });
+}
+
+/* A report once it is cut. */
+static void send_what_is_too_long(struct boot_monitor *monitor)
+{
+    struct {
+        struct message message;
+        char more;
+    } sent = { .message.header = { .type = EVENT_EXITED, .length = sizeof(struct event_exited) } };
 
     send_all(monitor, &sent, sizeof(sent));
 }
 
-/* As long as a report once it is cut. */
-static void send_what_is_too_long(struct boot_monitor *monitor)
-{
-    static uint8_t bytes[sizeof(struct boot_report) + 1];
-
-    send_all(monitor, bytes, sizeof(bytes));
-}
-
-static void send_ready_without_end(struct boot_monitor *monitor)
+static void send_what_is_too_short(struct boot_monitor *monitor)
 {
     send_all(monitor, "y", 1);
 }
 
+static void send_a_descriptor(struct boot_monitor *monitor)
+{
+    struct message sent = { .header.type = EVENT_EXITED };
+
+    message_send(monitor->channel, &sent, &monitor->channel, 1, 0);
+    live_on();
+}
+
 static void send_one_too_many(struct boot_monitor *monitor)
 {
-    send(monitor->channel, "", 1, 0);
+    message_send(monitor->channel, &(struct message){ .header.type = MESSAGE_ANSWER }, NULL, 0, 0);
     report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
 }
 
@@ -300,8 +341,12 @@ static void test_messages_that_nobody_asked_for(void **state)
     (void)state;
     fails(answer_without_end, "sent what nobody asked for and was killed");
     fails(report_without_end, "sent what nobody asked for and was killed");
+    fails(want_the_terminal_without_end, "sent what nobody asked for and was killed");
+    fails(start_without_end, "sent what nobody asked for and was killed");
+    fails(request, "sent what nobody asked for and was killed");
     fails(send_what_is_too_long, "sent what nobody asked for and was killed");
-    fails(send_ready_without_end, "sent what nobody asked for and was killed");
+    fails(send_what_is_too_short, "sent what nobody asked for and was killed");
+    fails(send_a_descriptor, "sent what nobody asked for and was killed");
     assert_int_equal(supervise_one(send_one_too_many, &status, &error), 0);
 }
 

@@ -25,6 +25,7 @@ static int ends[2]; /* the supervisor's, and that of the VM's process, which is 
 static unsigned int stopped;
 static bool hurried;         /* a second of patience is a millisecond */
 static unsigned int seconds; /* begun since */
+static uint32_t awaited;     /* the request whose answer is awaited */
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
@@ -134,21 +135,22 @@ static void answers(const char *request, const char *wanted)
 
 /* ---- the VM's process -------------------------------------------------------- */
 
-/* An order has come, and this is it; or there is none: -1. */
+/* A request has come, and this is it; or there is none: -1. */
 static int ordered(bool *silent)
 {
-    struct order order;
-    int fds[ORDER_FDS];
-    ssize_t length = order_receive(ends[1], &order, fds);
+    struct message request;
+    int fds[MESSAGE_FDS_MAX];
 
-    order_close_files(fds);
-    if (length != (ssize_t)sizeof(order))
+    if (message_receive(ends[1], FROM_SUPERVISOR, &request, fds, 0) != 1)
         return -1;
-    *silent = order.silent != 0;
-    return (int)order.kind;
+    message_close_files(fds);
+    *silent = request.header.id == 0;
+    if (!*silent)
+        awaited = request.header.id;
+    return (int)request.header.type;
 }
 
-static void expect_order(enum order_kind kind, bool silent)
+static void expect_order(enum message_type kind, bool silent)
 {
     bool was_silent = false;
 
@@ -165,9 +167,12 @@ static void expect_no_order(void)
 
 static void reply(bool paused, int error_number, const char *message)
 {
-    struct order_answer answer = { .paused = paused, .error_number = error_number };
+    struct message answer = {
+        .header = { .type = MESSAGE_ANSWER, .id = awaited },
+        .answer = { .paused = paused, .error_number = error_number },
+    };
 
-    snprintf(answer.message, sizeof(answer.message), "%s", message);
+    snprintf(answer.answer.message, sizeof(answer.answer.message), "%s", message);
     orders_answered(orders, &answer);
 }
 
@@ -176,7 +181,7 @@ static void pause_it(void)
 {
     cleanup_fd int fd = ask(PAUSE);
 
-    expect_order(ORDER_PAUSE, false);
+    expect_order(REQUEST_PAUSE, false);
     assert_string_equal(heard(fd), "");
     reply(true, 0, "");
     assert_string_equal(heard(fd), OK);
@@ -205,7 +210,7 @@ static void paused_and_resumed(void **state)
     pause_it();
     answers(STATUS, "\"state\":\"paused\"");
     fd = ask(RESUME);
-    expect_order(ORDER_RESUME, false);
+    expect_order(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
     assert_false(store_is_paused(&entry));
@@ -236,14 +241,14 @@ static void goes_on_for_its_end(void **state)
     expect_no_order();
     pause_it();
     orders_go_on(orders);
-    expect_order(ORDER_RESUME, true);
+    expect_order(REQUEST_RESUME, true);
     assert_false(store_is_paused(&entry));
     answers(STATUS, "\"state\":\"running\"");
     /* Amid a pause: that was carried out first. */
     fd = ask(PAUSE);
     orders_go_on(orders);
-    expect_order(ORDER_PAUSE, false);
-    expect_order(ORDER_RESUME, true);
+    expect_order(REQUEST_PAUSE, false);
+    expect_order(REQUEST_RESUME, true);
     reply(true, 0, "");
     assert_string_equal(heard(fd), OK);
     assert_false(store_is_paused(&entry));
@@ -268,11 +273,10 @@ static void ends_amid_a_request(void **state)
     assert_false(store_is_paused(&entry));
 }
 
-/* Its guest may have taken it over. */
+/* Its guest may have taken it over; message_receive() has looked at them. */
 static void hostile_answers(void **state)
 {
-    char longest[sizeof(((struct order_answer *)0)->message)];
-    struct order_answer answer = { .paused = 7, .error_number = INT32_MIN };
+    char longest[sizeof(((struct answer *)0)->message)];
     cleanup_fd int fd = -1, other = -1;
 
     (void)state;
@@ -282,12 +286,17 @@ static void hostile_answers(void **state)
     assert_false(store_is_paused(&entry));
     answers(STATUS, "\"state\":\"running\"");
     fd = ask(PAUSE);
-    memset(answer.message, '\x1b', sizeof(answer.message));
-    orders_answered(orders, &answer);
+    expect_order(REQUEST_PAUSE, false);
+    awaited++;
+    reply(true, 0, "");
+    assert_string_equal(heard(fd), "");
+    awaited--;
+    reply(true, EIO, "\x1b");
     assert_non_null(strstr(heard(fd), "{\"ok\":false,\"error\":\"?"));
     memset(longest, 'x', sizeof(longest));
     longest[sizeof(longest) - 1] = '\0';
     other = ask(PAUSE);
+    expect_order(REQUEST_PAUSE, false);
     reply(false, EIO, longest);
     assert_non_null(strstr(heard(other), "\"error\":\"xxx"));
     assert_false(store_is_paused(&entry));
@@ -330,12 +339,12 @@ static void a_vm_is_no_job(void **state)
     open_orders(false);
     orders_channel(orders, ends[0], NULL);
     fd = ask("{\"command\":\"balloon\",\"target\":4096}\n");
-    expect_order(ORDER_BALLOON, false);
+    expect_order(REQUEST_BALLOON, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
     close(fd);
     fd = ask("{\"command\":\"refresh\"}\n");
-    expect_order(ORDER_REFRESH, false);
+    expect_order(REQUEST_REFRESH, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
 }
@@ -373,14 +382,14 @@ static void a_process_that_is_silent(void **state)
     refused_after(queued, 0);
     answers(STATUS, "\"state\":\"running\"");
     /* It comes back, and what came of the order is undone. */
-    expect_order(ORDER_PAUSE, false);
-    expect_order(ORDER_RESUME, true);
+    expect_order(REQUEST_PAUSE, false);
+    expect_order(REQUEST_RESUME, true);
     expect_no_order();
     reply(true, 0, "");
     assert_false(store_is_paused(&entry));
     hurried = false;
     next = ask(RESUME);
-    expect_order(ORDER_RESUME, false);
+    expect_order(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(next), OK);
 }
@@ -396,14 +405,15 @@ static void late_answers(void **state)
     hurried = true;
     fd = ask(RESUME);
     refused_after(fd, 20);
-    expect_order(ORDER_RESUME, false);
-    expect_order(ORDER_PAUSE, true);
+    expect_order(REQUEST_RESUME, false);
+    expect_order(REQUEST_PAUSE, true);
     answers(STATUS, "\"state\":\"paused\"");
     hurried = false;
     reply(false, EIO, "late");
     assert_true(store_is_paused(&entry));
     next = ask(RESUME);
     assert_string_equal(heard(next), "");
+    expect_order(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(next), OK);
     assert_false(store_is_paused(&entry));
@@ -421,8 +431,8 @@ static void silent_to_its_end(void **state)
     hurried = true;
     fd = ask(PAUSE);
     refused_after(fd, 20);
-    expect_order(ORDER_PAUSE, false);
-    expect_order(ORDER_RESUME, true);
+    expect_order(REQUEST_PAUSE, false);
+    expect_order(REQUEST_RESUME, true);
     hurried = false;
     orders_channel(orders, -1, NULL);
     answers(PAUSE, "is being started");
@@ -450,19 +460,20 @@ static void a_snapshot_that_comes_to_a_halt(void **state)
     snprintf(partial, sizeof(partial), "%s/snap.partial", directory.path);
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         cleanup_fd int fd = -1;
-        struct order order;
-        int fds[ORDER_FDS];
+        struct message request_message;
+        int fds[MESSAGE_FDS_MAX];
 
         hurried = false;
         fd = ask(request);
-        assert_int_equal(order_receive(ends[1], &order, fds), sizeof(order));
+        assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &request_message, fds, 0), 1);
+        awaited = request_message.header.id;
         assert_int_equal(lseek(fds[1], cases[i].offset, SEEK_SET), cases[i].offset);
         assert_int_equal(access(partial, F_OK), 0);
         hurried = true;
         refused_after(fd, cases[i].seconds - 1);
         assert_int_equal(access(partial, F_OK), -1);
-        order_close_files(fds);
-        expect_order(ORDER_RESUME, true);
+        message_close_files(fds);
+        expect_order(REQUEST_RESUME, true);
         reply(false, 0, "");
     }
 }

@@ -386,34 +386,40 @@ static void leave(void *context)
     explicit_bzero(options->job, options->job_length);
 }
 
-/* A flood of answers would have this process work for it, outside of the VM's limits. */
-static void count_unasked(struct supervisor *supervisor)
+/* A flood of messages would have this process work for it, outside of the VM's limits. */
+static void kill_sender(struct supervisor *supervisor)
 {
-    if (++supervisor->unasked != UNASKED_MAX)
-        return;
-    kill_broken_vm(supervisor, "answered what nobody asked");
+    kill_broken_vm(supervisor, "sent what nobody asked for");
     event_loop_remove(supervisor->loop, supervisor->vm.channel);
     orders_channel(supervisor->orders, -1, NULL);
 }
 
+/* Whether it was asked for. */
+static bool take_message(struct supervisor *supervisor, const struct message *message)
+{
+    if (message->header.type != MESSAGE_ANSWER)
+        return false;
+    if (supervisor->phase != PHASE_SAVING)
+        return orders_answered(supervisor->orders, message);
+    warm_answered(supervisor, &message->answer);
+    return true;
+}
+
 /* Its end is told by SIGCHLD; until then it answers nobody who waits. */
-static void answer_came(void *context, uint32_t events)
+static void message_came(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
-    struct order_answer answer;
-    /* With MSG_TRUNC one that is too long is none. */
-    ssize_t length = recv(supervisor->vm.channel, &answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC);
+    struct message message;
+    int result = message_receive(supervisor->vm.channel, FROM_MONITOR, &message, NULL, MSG_DONTWAIT);
 
     (void)events;
-    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+    if (result == -EAGAIN)
         return;
-    if (length <= 0) {
+    if (result == -EPROTO || (result == 1 && !take_message(supervisor, &message) && ++supervisor->unasked == UNASKED_MAX)) {
+        kill_sender(supervisor);
+    } else if (result != 1) {
         event_loop_remove(supervisor->loop, supervisor->vm.channel);
         orders_channel(supervisor->orders, -1, NULL);
-    } else if (length == (ssize_t)sizeof(answer) && supervisor->phase == PHASE_SAVING) {
-        warm_answered(supervisor, &answer);
-    } else if (length != (ssize_t)sizeof(answer) || !orders_answered(supervisor->orders, &answer)) {
-        count_unasked(supervisor);
     }
 }
 
@@ -430,7 +436,7 @@ int supervisor_start_vm(struct supervisor *supervisor, struct error *error)
     if ((result = vm_process_start(&supervisor->vm, options->config, ordered, &owner,
                                    options->sandbox, options->log, options->timeline, error)) < 0 ||
         (ordered &&
-         (result = supervisor_watch(supervisor, supervisor->vm.channel, answer_came, error)) < 0) ||
+         (result = supervisor_watch(supervisor, supervisor->vm.channel, message_came, error)) < 0) ||
         (result = supervisor_watch(supervisor, vm_process_end_fd(&supervisor->vm), vm_spoke, error)) < 0 ||
         (result = supervisor_watch(supervisor, supervisor->vm.handoff, handoff_ready, error)) < 0 ||
         (result = console_show_open(&supervisor->console, supervisor->loop, supervisor->vm.console,

@@ -116,7 +116,7 @@ int warm_started(struct supervisor *supervisor, struct error *error);
 bool warm_comes_first(struct supervisor *supervisor);
 void warm_prepared(struct supervisor *supervisor);
 /* What the order came to. */
-void warm_answered(struct supervisor *supervisor, const struct order_answer *answer);
+void warm_answered(struct supervisor *supervisor, const struct answer *answer);
 /* A guest that was restored is not what it should be, and its job not sent: it is ended, and WHY told. */
 bool warm_distrusts(struct supervisor *supervisor, const char *why);
 /* The VM has ended; whether another has taken its place. */

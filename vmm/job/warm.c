@@ -111,12 +111,12 @@ static void recorded(struct supervisor *supervisor)
     supervisor_send_job(supervisor);
 }
 
-static void saved(struct supervisor *supervisor, const struct order_answer *answer)
+static void saved(struct supervisor *supervisor, const struct answer *answer)
 {
     struct error error = ERROR_INIT;
 
     timer_set(&supervisor->patience, 0);
-    order_take_error(answer, &error);
+    answer_take_error(answer, &error);
     /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
     sandbox_files_written(supervisor->vm.sandbox, !error.number);
     if (error.number || background_task_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
@@ -125,7 +125,7 @@ static void saved(struct supervisor *supervisor, const struct order_answer *answ
     supervisor_send_job(supervisor);
 }
 
-void warm_answered(struct supervisor *supervisor, const struct order_answer *answer)
+void warm_answered(struct supervisor *supervisor, const struct answer *answer)
 {
     if (supervisor->distrust)
         return; /* it was killed meanwhile: no job is for it */

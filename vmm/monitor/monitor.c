@@ -12,7 +12,7 @@
 #include "vmm/monitor/monitor.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
-#include "vmm/monitor/order.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/fault_signals.h"
 #include "vmm/monitor/vm.h"
@@ -29,59 +29,43 @@ void boot_escape(void *context)
     vm_stop(((struct boot_monitor *)context)->vm, "Ctrl-A x");
 }
 
-static void obey(struct boot_monitor *monitor, char wish)
-{
-    if (wish == BOOT_REFRESH)
-        vm_refresh(monitor->vm);
-    else if (wish == BOOT_STOP)
-        vm_stop(monitor->vm, "signal");
-    else if (wish == BOOT_END)
-        vm_stop(monitor->vm, "control socket");
-}
-
-static void wish_arrived(void *context, uint32_t events)
+static void request_arrived(void *context, uint32_t events)
 {
     struct boot_monitor *monitor = context;
-    struct order order = { .kind = 0 };
-    int fds[ORDER_FDS];
-    ssize_t length = order_receive(monitor->channel, &order, fds);
-    char wish = BOOT_STOP; /* also where the supervisor is gone */
+    struct message request;
+    int fds[MESSAGE_FDS_MAX];
+    int result = message_receive(monitor->channel, FROM_SUPERVISOR, &request, fds, MSG_DONTWAIT);
 
     (void)events;
-    if (length == (ssize_t)sizeof(order)) {
-        order_obey(monitor->vm, monitor->channel, &order, fds);
-    } else if (length >= 0 || errno != EAGAIN) {
-        if (length == 1)
-            memcpy(&wish, &order, 1);
-        obey(monitor, wish);
-    }
-    order_close_files(fds);
+    if (result == 1)
+        handle_request(monitor->vm, monitor->channel, &request, fds);
+    else if (result != -EAGAIN)
+        vm_stop(monitor->vm, "signal"); /* the supervisor is gone */
 }
 
 /* A supervisor that does not hear it sees the end of the process. */
-static void tell_start(const struct boot_monitor *monitor)
+static int send_event(const struct boot_monitor *monitor, enum message_type type)
 {
-    char word = BOOT_RUNS;
+    struct message event = { .header.type = type };
 
-    if (monitor->tells_start)
-        send(monitor->channel, &word, 1, MSG_NOSIGNAL);
+    return message_send(monitor->channel, &event, NULL, 0, 0);
 }
 
 /* The terminal becomes raw only now that the VM stands: before, messages went to it. */
 static void await_terminal(struct boot_monitor *monitor)
 {
-    char message = BOOT_READY;
+    struct message request = { .header.type = REQUEST_STOP };
+    int fds[MESSAGE_FDS_MAX];
 
     if (!monitor->terminal || !terminal_is_ours(monitor->terminal))
         return;
-    if (send(monitor->channel, &message, 1, MSG_NOSIGNAL) != 1)
+    if (send_event(monitor, EVENT_TERMINAL_WANTED) < 0)
         return;
     do {
-        message = BOOT_STOP;
-        if (recv(monitor->channel, &message, 1, 0) < 0 && errno == EINTR)
-            continue;
-        obey(monitor, message);
-    } while (message != BOOT_GO && message != BOOT_STOP);
+        if (message_receive(monitor->channel, FROM_SUPERVISOR, &request, fds, 0) != 1)
+            break;
+        handle_request(monitor->vm, monitor->channel, &request, fds);
+    } while (request.header.type != REQUEST_TERMINAL_READY && request.header.type != REQUEST_STOP);
     atomic_store(&monitor->log->raw_terminal, isatty(monitor->log->fd));
 }
 
@@ -89,7 +73,7 @@ static int watch_channel(struct boot_monitor *monitor, struct event_loop *loop,
                          struct error *error)
 {
     struct event_source source = {
-        .fd = monitor->channel, .events = EPOLLIN, .handler = wish_arrived, .context = monitor,
+        .fd = monitor->channel, .events = EPOLLIN, .handler = request_arrived, .context = monitor,
     };
     int result = event_loop_add(loop, &source);
 
@@ -155,7 +139,8 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
         (result = watch_silence(monitor, host, error)) < 0 ||
         (result = vm_create(&monitor->vm, monitor->config, host, error)) < 0)
         return result;
-    tell_start(monitor);
+    if (monitor->tells_start)
+        send_event(monitor, EVENT_STARTED);
     await_terminal(monitor);
     result = watch_channel(monitor, host->loop, error);
     if (result == 0)
@@ -171,14 +156,16 @@ static int run(struct boot_monitor *monitor, struct vm_host *host, struct vm_end
 static void report(const struct boot_monitor *monitor, const struct vm_end *end,
                    const struct error *error)
 {
-    struct boot_report report = {
-        .end = (uint32_t)end->kind, .error_number = error->number, .timeline = *monitor->timeline,
+    struct message event = {
+        .header.type = EVENT_EXITED,
+        .exited = {
+            .end = (uint32_t)end->kind, .error_number = error->number, .timeline = *monitor->timeline,
+        },
     };
 
-    snprintf(report.how, sizeof(report.how), "%s", end->how ? end->how : "");
-    memcpy(report.message, error->message, sizeof(report.message));
-    /* The supervisor that does not hear it sees the end of the process. */
-    send(monitor->channel, &report, sizeof(report), MSG_NOSIGNAL);
+    snprintf(event.exited.how, sizeof(event.exited.how), "%s", end->how ? end->how : "");
+    memcpy(event.exited.message, error->message, sizeof(error->message));
+    message_send(monitor->channel, &event, NULL, 0, 0);
 }
 
 _Noreturn void boot_monitor(struct boot_monitor *monitor)

@@ -12,18 +12,8 @@
 #include "vmm/base/exit_status.h"
 #include "vmm/monitor/vm.h"
 
-void boot_take_report(struct boot_report *report, const struct boot_report *sent)
-{
-    *report = *sent;
-    report->how[sizeof(report->how) - 1] = '\0';
-    report->message[sizeof(report->message) - 1] = '\0';
-    error_keep_one_line(report->how);
-    if (!report->how[0])
-        strcpy(report->how, "no reason given");
-}
-
 /* An error where the report is missing, or not what became of its process. */
-static int check_status(const struct boot_report *report, int status, struct error *error)
+static int check_status(const struct event_exited *report, int status, struct error *error)
 {
     if (status < 0)
         return status;
@@ -36,7 +26,7 @@ static int check_status(const struct boot_report *report, int status, struct err
     return 0;
 }
 
-int boot_judge(struct boot_report *report, int status, struct error *error)
+int boot_judge(struct event_exited *report, int status, struct error *error)
 {
     int result = check_status(report, status, error);
 
@@ -44,10 +34,10 @@ int boot_judge(struct boot_report *report, int status, struct error *error)
         report->end = VM_RUNNING;
     if (result < 0 || !report->error_number)
         return result;
-    return error_set(error, report->error_number > 0 ? report->error_number : EINVAL, "%s", report->message);
+    return error_set(error, report->error_number, "%s", report->message);
 }
 
-void boot_take_stop(struct boot_report *report)
+void boot_take_stop(struct event_exited *report)
 {
     if (report->end != VM_RESET)
         return;
@@ -55,7 +45,7 @@ void boot_take_stop(struct boot_report *report)
     strcpy(report->how, "amid a restart");
 }
 
-int boot_status(const struct boot_report *report, int signal)
+int boot_status(const struct event_exited *report, int signal)
 {
     switch (report->end) {
     case VM_POWERED_OFF:
@@ -70,7 +60,7 @@ int boot_status(const struct boot_report *report, int signal)
     }
 }
 
-void boot_tell_end(const struct boot_report *report, int signal, struct log *log)
+void boot_tell_end(const struct event_exited *report, int signal, struct log *log)
 {
     switch (report->end) {
     case VM_POWERED_OFF:

@@ -18,6 +18,7 @@
 #include "vmm/jail/sandbox.h"
 #include "vmm/base/timeline.h"
 #include "vmm/monitor/monitor.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/supervisor/store.h"
 
 enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
@@ -53,20 +54,17 @@ int boot_named(struct boot_config *config, const struct boot_naming *naming, str
 
 /* ---- account.c: in the supervisor ------------------------------------------ */
 
-/* A copy of what was SENT whose texts can be shown. */
-void boot_take_report(struct boot_report *report, const struct boot_report *sent);
-
 /*
  * What came of a monitor with this REPORT, NULL for none, whose process ended with STATUS, by sandbox_wait(): its error is
  * ours.  One that the kernel contradicts is none: its `end` becomes VM_RUNNING.
  */
-int boot_judge(struct boot_report *report, int status, struct error *error);
+int boot_judge(struct event_exited *report, int status, struct error *error);
 
 /* A guest that was to go on after its reset, but for a stop that came in the same moment, was stopped. */
-void boot_take_stop(struct boot_report *report);
+void boot_take_stop(struct event_exited *report);
 
 /* Mote's exit status, and what the user is told; SIGNAL ended the VM, 0 for none. */
-int boot_status(const struct boot_report *report, int signal);
-void boot_tell_end(const struct boot_report *report, int signal, struct log *log);
+int boot_status(const struct event_exited *report, int signal);
+void boot_tell_end(const struct event_exited *report, int signal, struct log *log);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
@@ -12,14 +13,22 @@
 
 /* ---- to the monitor -------------------------------------------------------- */
 
-int orders_send(struct orders *orders, const struct order *order, const int *fds, size_t fd_count,
+static int send_message(int channel, struct message *message, const int *fds, size_t fd_count, struct error *error)
+{
+    if (channel < 0 || message_send(channel, message, fds, fd_count, MSG_DONTWAIT) < 0)
+        return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
+    return 0;
+}
+
+int orders_send(struct orders *orders, struct message *order, const int *fds, size_t fd_count,
                 struct error *error)
 {
     int result;
 
     if (orders->channel < 0)
         return error_set(error, EAGAIN, "is being started, or ends; see 'mote ps', and try again");
-    result = order_send(orders->channel, order, fds, fd_count, error);
+    order->header.id = ++orders->last_id ? orders->last_id : ++orders->last_id; /* 0 asks for no answer */
+    result = send_message(orders->channel, order, fds, fd_count, error);
     if (result < 0)
         return result;
     orders->order = *order;
@@ -46,35 +55,37 @@ static void drop_order(struct orders *orders)
     orders->in_flight = orders->owed = orders->went_on = false;
     orders->failure = (struct error)ERROR_INIT;
     snapshot_folder_drop(&orders->folder);
-    if (orders->order.kind == ORDER_SNAPSHOT)
+    if (orders->order.header.type == REQUEST_SNAPSHOT)
         sandbox_files_written(orders->sandbox, false);
 }
 
-bool orders_answered(struct orders *orders, const struct order_answer *answer)
+bool orders_answered(struct orders *orders, const struct message *message)
 {
+    const struct answer *answer = &message->answer;
     struct error error = ERROR_INIT;
-    bool owed = orders && orders->owed;
 
-    if (owed)
+    /* One that nobody waits for comes from an attacker. */
+    if (!orders || message->header.id != orders->order.header.id || (!orders->owed && !orders->in_flight))
+        return false;
+    if (orders->owed) {
         drop_order(orders);
-    /* One that nobody waits for comes too late, or from an attacker. */
-    if (!orders || !orders->in_flight)
-        return owed;
+        return true;
+    }
     orders->in_flight = false;
     timer_set(&orders->patience, 0);
     orders->was_paused = orders->paused;
     /* No reason to lose a snapshot, though. */
-    if (orders_set_paused(orders, answer->paused != 0 && !orders->went_on, &error) < 0 &&
-        orders->order.kind == ORDER_SNAPSHOT)
+    if (orders_set_paused(orders, answer->paused && !orders->went_on, &error) < 0 &&
+        orders->order.header.type == REQUEST_SNAPSHOT)
         error = (struct error)ERROR_INIT;
     orders->went_on = false;
     if (orders->failure.number) {
         error = orders->failure;
         orders->failure = (struct error)ERROR_INIT;
     } else {
-        order_take_error(answer, &error);
+        answer_take_error(answer, &error);
     }
-    if (!error.number && orders->order.kind == ORDER_SNAPSHOT) {
+    if (!error.number && orders->order.header.type == REQUEST_SNAPSHOT) {
         orders_snapshot_saved(orders);
         return true;
     }
@@ -116,13 +127,13 @@ void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox)
 
 void orders_go_on(struct orders *orders)
 {
-    struct order order = { .kind = ORDER_RESUME, .silent = true };
+    struct message order = { .header.type = REQUEST_RESUME };
     struct error error = ERROR_INIT;
 
     if (!orders || (!orders->paused && !orders->in_flight))
         return;
     /* One that does not listen has ended, or is ended by its owner's patience. */
-    if (order_send(orders->channel, &order, NULL, 0, &error) < 0)
+    if (send_message(orders->channel, &order, NULL, 0, &error) < 0)
         return;
     orders->went_on = orders->in_flight;
     /* Nobody asked who could be told of an error: `mote ps` is wrong then. */
@@ -163,14 +174,14 @@ static int is_silent(const struct orders *orders, struct error *error)
 /* Once it listens again it carries the order out, and what makes up for that; the answer is owed until then. */
 static void lose_patience(struct orders *orders)
 {
-    struct order undo = { .kind = orders->paused ? ORDER_PAUSE : ORDER_RESUME, .silent = true };
+    struct message undo = { .header.type = orders->paused ? REQUEST_PAUSE : REQUEST_RESUME };
     struct error error = orders->failure;
 
     orders->in_flight = orders->went_on = false;
     orders->failure = (struct error)ERROR_INIT;
     orders->owed = true;
     snapshot_folder_drop(&orders->folder);
-    order_send(orders->channel, &undo, NULL, 0, &(struct error)ERROR_INIT);
+    send_message(orders->channel, &undo, NULL, 0, &(struct error)ERROR_INIT);
     if (!error.number)
         is_silent(orders, &error);
     control_socket_refuse(orders->control, &error);
@@ -223,7 +234,7 @@ static int refuse_for_job(const struct orders *orders, enum control_command comm
 static void asked(void *context, const struct control_request *request)
 {
     struct orders *orders = context;
-    struct order order = { .kind = 0 };
+    struct message order = { .header.type = MESSAGE_TYPE_COUNT };
     struct error error = ERROR_INIT;
     int result = refuse_for_job(orders, (enum control_command)request->command, &error);
 
@@ -245,22 +256,22 @@ static void asked(void *context, const struct control_request *request)
         result = orders_begin_snapshot(orders, request, &error);
         break;
     case CONTROL_PAUSE:
-        order.kind = ORDER_PAUSE;
+        order.header.type = REQUEST_PAUSE;
         result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_RESUME:
-        order.kind = ORDER_RESUME;
+        order.header.type = REQUEST_RESUME;
         result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_BALLOON:
-        order = (struct order){ .kind = ORDER_BALLOON, .target = request->target };
+        order = (struct message){ .header.type = REQUEST_BALLOON, .balloon.target = request->target };
         result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_REFRESH:
         /* A disk may be longer than any file of the VM's was to become. */
         if (orders->channel >= 0)
             sandbox_files_grew(orders->sandbox);
-        order.kind = ORDER_REFRESH;
+        order.header.type = REQUEST_REFRESH;
         result = orders_send(orders, &order, NULL, 0, &error);
         break;
     case CONTROL_COMMAND_COUNT:

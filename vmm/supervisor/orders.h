@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "vmm/config/config.h"
-#include "vmm/monitor/order.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/jail/sandbox.h"
@@ -38,7 +38,7 @@ int orders_create(struct orders **orders, const struct orders_owner *owner,
 void orders_channel(struct orders *orders, int channel, struct sandbox *sandbox);
 
 /* Returns whether there was an order that it answers. */
-bool orders_answered(struct orders *orders, const struct order_answer *answer);
+bool orders_answered(struct orders *orders, const struct message *answer);
 
 /* Has a paused VM go on, also one that is just being paused: somebody else than its client wants something of it. */
 void orders_go_on(struct orders *orders);

@@ -20,7 +20,8 @@ struct orders {
     struct sandbox *sandbox; /* of the monitor behind it */
     bool in_flight; /* a client waits for the answer to ORDER */
     bool owed;      /* none waits any more, and there is no other order until it came */
-    struct order order;
+    struct message order;
+    uint32_t last_id; /* of an order */
     struct timer patience;
     unsigned int seconds; /* that ORDER has taken */
     bool went_on;            /* has been told so since */
@@ -36,7 +37,7 @@ struct orders {
 };
 
 /* ORDER becomes the one that is in flight. */
-int orders_send(struct orders *orders, const struct order *order, const int *fds, size_t fd_count,
+int orders_send(struct orders *orders, struct message *order, const int *fds, size_t fd_count,
                 struct error *error);
 /* Also for `mote ps`; an error is of that. */
 int orders_set_paused(struct orders *orders, bool paused, struct error *error);

@@ -32,7 +32,7 @@ static int check_base(const struct orders *orders, const struct vm_snapshot_sour
 
 /* ORDER's snapshot, which was begun, is to be the difference from BASE. */
 static int set_base(struct orders *orders, const struct control_request *request,
-                    const struct vm_snapshot_source *base, struct order *order,
+                    const struct vm_snapshot_source *base, struct request_snapshot *order,
                     struct error *error)
 {
     int result = check_base(orders, base, request->base, error);
@@ -47,33 +47,33 @@ static int set_base(struct orders *orders, const struct control_request *request
     return snapshot_folder_set_base(&orders->folder, request->folder, request->base, base->id, error);
 }
 
-static int send_snapshot(struct orders *orders, const struct order *order,
+static int send_snapshot(struct orders *orders, struct message *order,
                          const struct vm_snapshot_source *base, struct error *error)
 {
-    int fds[ORDER_FDS] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
+    int fds[MESSAGE_FDS_MAX] = { orders->folder.state_fd, orders->folder.memory_fd, base->memory_fd };
 
     memcpy(fds + 3, base->base_fds, base->base_count * sizeof(int));
     sandbox_allow_file(orders->sandbox, orders->folder.state_fd, VM_STATE_ROOM);
     sandbox_allow_file(orders->sandbox, orders->folder.memory_fd, orders->owner.vm->memory);
-    return orders_send(orders, order, fds, 2 + order->base_count, error);
+    return orders_send(orders, order, fds, 2 + order->snapshot.base_count, error);
 }
 
 int orders_begin_snapshot(struct orders *orders, const struct control_request *request,
                           struct error *error)
 {
-    struct order order = { .kind = ORDER_SNAPSHOT, .stop = request->stop };
+    struct message order = { .header.type = REQUEST_SNAPSHOT, .snapshot.stop = request->stop };
     struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;
     int result = 0;
 
-    if (getrandom(order.id, sizeof(order.id), 0) != (ssize_t)sizeof(order.id))
+    if (getrandom(order.snapshot.id, sizeof(order.snapshot.id), 0) != (ssize_t)sizeof(order.snapshot.id))
         return error_system(error, errno, "snapshot");
     if (request->base)
         result = snapshot_folder_open_sealed(&base, request->base, error);
     if (result == 0)
         result = snapshot_folder_begin(&orders->folder, request->folder, orders->owner.vm->memory,
-                                       order.id, error);
+                                       order.snapshot.id, error);
     if (result == 0 && request->base)
-        result = set_base(orders, request, &base, &order, error);
+        result = set_base(orders, request, &base, &order.snapshot, error);
     if (result == 0)
         result = send_snapshot(orders, &order, &base, error);
     if (result < 0) {
@@ -89,7 +89,7 @@ int orders_begin_snapshot(struct orders *orders, const struct control_request *r
 /* The VM stands still for an end that does not come. */
 static void go_on_after(struct orders *orders, const struct error *failure)
 {
-    struct order order = { .kind = ORDER_RESUME };
+    struct message order = { .header.type = REQUEST_RESUME };
     struct error error = ERROR_INIT;
 
     orders_set_paused(orders, false, &error);
@@ -116,13 +116,13 @@ static int keep_snapshot(void *context, struct error *error)
 static void snapshot_kept(void *context, const struct error *error)
 {
     struct orders *orders = context;
-    bool stop = orders->order.stop;
+    bool stop = orders->order.snapshot.stop;
 
     /* What is left is that of a child that was killed. */
     snapshot_folder_drop(&orders->folder);
     sandbox_files_written(orders->sandbox, error->number == 0);
     if (error->number == 0) {
-        orders_remember(orders, orders->order.id);
+        orders_remember(orders, orders->order.snapshot.id);
         control_socket_answer(orders->control, NULL);
         if (stop)
             orders->owner.stop(orders->owner.context);

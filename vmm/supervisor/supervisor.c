@@ -17,6 +17,7 @@
 #include "vmm/base/event_loop.h"
 #include "vmm/base/signals.h"
 #include "vmm/base/timer.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/monitor/vm.h"
 
 /* More than the monitor takes for its last output. */
@@ -42,21 +43,21 @@ struct supervisor {
     bool ended; /* its process, and the loop was told */
     bool readied, ran, reported; /* what the monitor says once each */
     unsigned int unasked;
-    struct boot_report report;
+    struct event_exited report;
     struct orders *orders; /* NULL for a VM without a name */
 };
 
 /* ---- signals -------------------------------------------------------------- */
 
-static void wish(const struct supervisor *supervisor, char what)
+/* A monitor that does not read is ended by the timer. */
+static void request(const struct supervisor *supervisor, struct message message)
 {
-    /* A monitor that does not read is ended by the timer. */
-    send(supervisor->channel, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    message_send(supervisor->channel, &message, NULL, 0, MSG_DONTWAIT);
 }
 
-static void end_soon(struct supervisor *supervisor, char how)
+static void end_soon(struct supervisor *supervisor, enum stop_origin origin)
 {
-    wish(supervisor, how);
+    request(supervisor, (struct message){ .header.type = REQUEST_STOP, .stop.origin = origin });
     timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
 }
 
@@ -64,14 +65,14 @@ static void end_soon(struct supervisor *supervisor, char how)
 static void refresh(const struct supervisor *supervisor)
 {
     sandbox_files_grew(supervisor->sandbox);
-    wish(supervisor, BOOT_REFRESH);
+    request(supervisor, (struct message){ .header.type = REQUEST_REFRESH });
 }
 
 static void stop(struct supervisor *supervisor, int signal)
 {
     supervisor->signal = signal;
     orders_abandon(supervisor->orders);
-    end_soon(supervisor, BOOT_STOP);
+    end_soon(supervisor, STOP_BY_SIGNAL);
 }
 
 static void told_to_stop(void *context)
@@ -80,7 +81,7 @@ static void told_to_stop(void *context)
 
     supervisor->told_to_stop = true;
     orders_abandon(supervisor->orders);
-    end_soon(supervisor, BOOT_END);
+    end_soon(supervisor, STOP_BY_CONTROL_SOCKET);
 }
 
 /* Ctrl-Z: the monitor, deaf to it, stands still as long as we do. */
@@ -147,11 +148,11 @@ static int watch(struct supervisor *supervisor, int fd, event_handler handler,
 }
 
 /* Each of these returns whether it was due. */
-static bool take_report(struct supervisor *supervisor, const struct boot_report *report)
+static bool take_report(struct supervisor *supervisor, const struct event_exited *report)
 {
     bool first = !supervisor->reported;
 
-    boot_take_report(&supervisor->report, report);
+    supervisor->report = *report;
     supervisor->reported = true;
     return first;
 }
@@ -169,58 +170,58 @@ static bool tell_start(struct supervisor *supervisor)
     return first;
 }
 
-static bool word_arrived(struct supervisor *supervisor, char word)
+static bool prepare_terminal(struct supervisor *supervisor)
 {
-    if (word == BOOT_RUNS)
-        return tell_start(supervisor);
-    if (word != BOOT_READY || !supervisor->terminal || supervisor->readied)
+    if (!supervisor->terminal || supervisor->readied)
         return false;
     supervisor->readied = true;
     terminal_raw(supervisor->terminal);
-    wish(supervisor, BOOT_GO);
+    request(supervisor, (struct message){ .header.type = REQUEST_TERMINAL_READY });
     return true;
 }
 
-/* A flood of them would have this process work for it, outside of the VM's limits. */
-static void count_unasked(struct supervisor *supervisor)
+static bool take_message(struct supervisor *supervisor, const struct message *message)
 {
-    if (++supervisor->unasked != UNASKED_MAX)
-        return;
+    switch (message->header.type) {
+    case MESSAGE_ANSWER:
+        return orders_answered(supervisor->orders, message);
+    case EVENT_TERMINAL_WANTED:
+        return prepare_terminal(supervisor);
+    case EVENT_STARTED:
+        return tell_start(supervisor);
+    case EVENT_EXITED:
+        return take_report(supervisor, &message->exited);
+    default:
+        return false;
+    }
+}
+
+static void kill_broken(struct supervisor *supervisor)
+{
     supervisor->broken = true;
     sandbox_signal(supervisor->sandbox, SIGKILL);
     event_loop_remove(supervisor->loop, supervisor->channel);
     orders_channel(supervisor->orders, -1, NULL);
 }
 
-/* With MSG_TRUNC the length is the message's own, also of one that is too long for any. */
 static void message_arrived(void *context, uint32_t events)
 {
     struct supervisor *supervisor = context;
-    union {
-        char word;
-        struct boot_report report;
-        struct order_answer answer;
-    } message;
-    ssize_t length = recv(supervisor->channel, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
-    bool asked = false;
+    struct message message;
+    int result = message_receive(supervisor->channel, FROM_MONITOR, &message, NULL, MSG_DONTWAIT);
 
     (void)events;
-    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
+    if (result == -EAGAIN)
+        return;
+    /* A flood of what nobody asked for would have this process work for it, outside of the VM's limits. */
+    if (result == -EPROTO || (result == 1 && !take_message(supervisor, &message) && ++supervisor->unasked == UNASKED_MAX)) {
+        kill_broken(supervisor);
+    } else if (result != 1) {
         /* Its end is told by the sandbox; until then it answers nobody who waits. */
         event_loop_remove(supervisor->loop, supervisor->channel);
         orders_channel(supervisor->orders, -1, NULL);
-        return;
     }
-    if (length == (ssize_t)sizeof(message.report))
-        asked = take_report(supervisor, &message.report);
-    else if (length == (ssize_t)sizeof(message.answer))
-        asked = orders_answered(supervisor->orders, &message.answer);
-    else if (length == 1)
-        asked = word_arrived(supervisor, message.word);
-    if (length > 0 && !asked)
-        count_unasked(supervisor);
 }
-_Static_assert(sizeof(struct boot_report) != sizeof(struct order_answer), "told apart by their size");
 
 static void farewell_ended(void *context)
 {
@@ -336,7 +337,7 @@ static int run_monitor(struct supervisor *supervisor, struct error *error)
     supervisor->readied = supervisor->ran = supervisor->reported = false;
     supervisor->unasked = 0;
     supervisor->ended = false;
-    supervisor->report = (struct boot_report){ .end = VM_RUNNING };
+    supervisor->report = (struct event_exited){ .end = VM_RUNNING };
     if (result == 0)
         result = start_monitor(supervisor, error);
     if (result == 0)

@@ -15,7 +15,7 @@
 #include "devices/virtio/vsock.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
-#include "vmm/monitor/order.h"
+#include "vmm/monitor/protocol.h"
 #include "vmm/monitor/vm.h"
 
 #define CONSOLE_DRAIN_MS 100
@@ -49,15 +49,14 @@ struct obeyer {
 static void order_came(void *context, uint32_t events)
 {
     struct obeyer *obeyer = context;
-    struct order order = { .kind = 0 };
-    int fds[ORDER_FDS];
-    ssize_t length = order_receive(obeyer->channel, &order, fds);
+    struct message request;
+    int fds[MESSAGE_FDS_MAX];
+    int result = message_receive(obeyer->channel, FROM_SUPERVISOR, &request, fds, MSG_DONTWAIT);
 
     (void)events;
-    if (length == (ssize_t)sizeof(order))
-        order_obey(obeyer->vm, obeyer->channel, &order, fds);
-    order_close_files(fds);
-    if (length == 0) {
+    if (result == 1)
+        handle_request(obeyer->vm, obeyer->channel, &request, fds);
+    if (result == 0) {
         event_loop_remove(obeyer->loop, obeyer->channel);
         close(obeyer->channel);
     }
@@ -223,23 +222,29 @@ int vm_process_start(struct vm_process *process, struct vm_config *config,
     return 0;
 }
 
+static int request(struct vm_process *process, struct message *message, const int *fds, size_t fd_count, struct error *error)
+{
+    message->header.id = ++process->last_id;
+    if (message_send(process->channel, message, fds, fd_count, MSG_DONTWAIT) < 0)
+        return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
+    return 0;
+}
+
 int vm_process_record(struct vm_process *process, struct error *error)
 {
-    struct order order = { .kind = ORDER_RECORD };
-
-    return order_send(process->channel, &order, NULL, 0, error);
+    return request(process, &(struct message){ .header.type = REQUEST_RECORD }, NULL, 0, error);
 }
 
 int vm_process_save(struct vm_process *process, const struct vm_config *config,
                     const struct vm_saving *saving, struct error *error)
 {
-    struct order order = { .kind = ORDER_SNAPSHOT };
+    struct message message = { .header.type = REQUEST_SNAPSHOT };
     int fds[] = { saving->state_fd, saving->memory_fd };
 
-    memcpy(order.id, saving->id, sizeof(order.id));
+    memcpy(message.snapshot.id, saving->id, sizeof(message.snapshot.id));
     sandbox_allow_file(process->sandbox, saving->state_fd, VM_STATE_ROOM);
     sandbox_allow_file(process->sandbox, saving->memory_fd, config->memory);
-    return order_send(process->channel, &order, fds, ARRAY_LENGTH(fds), error);
+    return request(process, &message, fds, ARRAY_LENGTH(fds), error);
 }
 
 void vm_process_close_channel(struct vm_process *process)

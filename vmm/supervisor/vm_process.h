@@ -44,7 +44,8 @@ struct vm_process {
     bool runs;      /* not waited for yet */
     int handoff;    /* the guest's connections, by socket_handoff_receive() */
     int console;    /* what the guest's kernel prints; non-blocking */
-    int channel;    /* for orders (control/order.h); -1: there will be none */
+    int channel;    /* for requests (protocol.h); -1: there will be none */
+    uint32_t last_id; /* of a request */
     int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
                        or less than 0, if it did not end by itself */
     struct error error; /* why it failed */
