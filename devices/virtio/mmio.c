@@ -89,45 +89,33 @@ uint32_t mmio_register(const struct virtio_mmio *mmio, uint64_t offset)
     return offset >= SHM_LENGTH_LOW && offset <= SHM_BASE_HIGH ? UINT32_MAX : 0;
 }
 
-static void set_low(uint64_t *address, uint32_t value)
+/* The address that the pair of registers at OFFSET, a low half and a high one, makes up; NULL: none. */
+static uint64_t *address_at(struct virtqueue *queue, uint64_t offset)
 {
-    *address = (*address & ~(uint64_t)UINT32_MAX) | value;
-}
-
-static void set_high(uint64_t *address, uint32_t value)
-{
-    *address = (*address & UINT32_MAX) | (uint64_t)value << 32;
+    switch (offset) {
+    case QUEUE_DESC_LOW:
+    case QUEUE_DESC_HIGH:
+        return &queue->desc_address;
+    case QUEUE_DRIVER_LOW:
+    case QUEUE_DRIVER_HIGH:
+        return &queue->avail_address;
+    case QUEUE_DEVICE_LOW:
+    case QUEUE_DEVICE_HIGH:
+        return &queue->used_address;
+    }
+    return NULL;
 }
 
 static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
 {
     struct virtqueue *queue = virtio_transport_queue_in_setup(&mmio->transport);
+    uint64_t *address = queue ? address_at(queue, offset) : NULL;
+    unsigned int shift = offset & 4 ? 32 : 0;
 
-    if (!queue)
-        return;
-    switch (offset) {
-    case QUEUE_SIZE:
+    if (address)
+        *address = (*address & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
+    else if (queue && offset == QUEUE_SIZE)
         queue->size = value;
-        break;
-    case QUEUE_DESC_LOW:
-        set_low(&queue->desc_address, value);
-        break;
-    case QUEUE_DESC_HIGH:
-        set_high(&queue->desc_address, value);
-        break;
-    case QUEUE_DRIVER_LOW:
-        set_low(&queue->avail_address, value);
-        break;
-    case QUEUE_DRIVER_HIGH:
-        set_high(&queue->avail_address, value);
-        break;
-    case QUEUE_DEVICE_LOW:
-        set_low(&queue->used_address, value);
-        break;
-    case QUEUE_DEVICE_HIGH:
-        set_high(&queue->used_address, value);
-        break;
-    }
 }
 
 /* Of the set-up: what a running driver does not write. */
