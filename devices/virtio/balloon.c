@@ -122,8 +122,10 @@ static bool extend(struct page_run *run, uint64_t page)
     return false;
 }
 
-static int inflate(struct balloon *balloon, const struct virtio_chain *chain, uint64_t *cost)
+static int inflate(struct virtio_device *device, const struct virtio_chain *chain,
+                   struct virtio_answer *answer)
 {
+    struct balloon *balloon = (struct balloon *)device;
     struct chain_cursor cursor = chain_readable(chain);
     struct page_run run = { .count = 0 };
     uint32_t pages[PAGES_AT_ONCE];
@@ -139,30 +141,32 @@ static int inflate(struct balloon *balloon, const struct virtio_chain *chain, ui
 
             if (extend(&run, page))
                 continue;
-            result = discard_run(balloon, &run, cost);
+            result = discard_run(balloon, &run, &answer->cost);
             if (result < 0)
                 return result;
             run = (struct page_run){ .first = page, .count = 1 };
         }
     }
-    return discard_run(balloon, &run, cost);
+    return discard_run(balloon, &run, &answer->cost);
 }
 
-static int deflate(struct balloon *balloon, const struct virtio_chain *chain, uint64_t *cost)
+static int deflate(struct virtio_device *device, const struct virtio_chain *chain,
+                   struct virtio_answer *answer)
 {
-    (void)balloon;
+    (void)device;
     (void)chain;
-    *cost += 1; /* the look at it */
+    answer->cost = 1; /* the look at it */
     return 0;
 }
 
-static int report(struct balloon *balloon, const struct virtio_chain *chain, uint64_t *cost)
+static int report(struct virtio_device *device, const struct virtio_chain *chain,
+                  struct virtio_answer *answer)
 {
     for (uint16_t i = chain->readable; i < chain->count; i++) {
         struct guest_slice slice = {
             .bytes = chain->segments[i].iov_base, .length = chain->segments[i].iov_len,
         };
-        int result = discard(balloon, &slice, cost);
+        int result = discard((struct balloon *)device, &slice, &answer->cost);
 
         if (result < 0)
             return result;
@@ -170,32 +174,9 @@ static int report(struct balloon *balloon, const struct virtio_chain *chain, uin
     return 0;
 }
 
-typedef int (*chain_server)(struct balloon *balloon, const struct virtio_chain *chain,
-                            uint64_t *cost);
-
-/* At most as many chains as the queue holds; a guest that refills it waits its turn. */
-static void serve(struct balloon *balloon, unsigned int queue, chain_server server)
+static void serve(struct balloon *balloon, unsigned int queue, virtio_chain_server server)
 {
-    struct virtqueue *chains = &balloon->virtio.queues[queue];
-    struct iovec segments[BALLOON_QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = BALLOON_QUEUE_SIZE };
-
-    for (uint32_t i = 0; i < chains->size && rate_limit_allows(balloon->rate); i++) {
-        uint64_t cost = 0;
-        int result = virtqueue_pop(chains, &chain);
-
-        if (result == 0)
-            break;
-        if (result < 0 || server(balloon, &chain, &cost) < 0) {
-            virtio_needs_reset(&balloon->virtio, "the balloon's pages");
-            return;
-        }
-        rate_limit_charge(balloon->rate, cost, 1);
-        virtqueue_push(chains, chain.head, 0);
-    }
-    virtio_notify(&balloon->virtio, queue);
-    if (virtqueue_enable_notify(chains) && rate_limit_allows(balloon->rate))
-        virtio_kick_again(&balloon->virtio, queue);
+    virtio_serve(&balloon->virtio, queue, balloon->rate, server, "the balloon's pages");
 }
 
 static void rate_allows_again(void *context)

@@ -58,10 +58,8 @@ static int send_message(struct console_port *port, unsigned int what)
     uint8_t message[sizeof(struct console_control) + CONSOLE_NAME_MAX];
     struct chain_cursor cursor;
     size_t length;
-    int result = virtqueue_pop(queue, &chain);
+    int result = virtqueue_pop_or_enable_notify(queue, &chain);
 
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &chain);
     if (result <= 0)
         return result;
     length = make_message(port, what, message);
@@ -135,10 +133,8 @@ static int take_message(struct virtio_console *console)
     struct virtio_chain chain = { .segments = segments, .capacity = CONSOLE_QUEUE_SIZE };
     struct console_control control;
     struct chain_cursor cursor;
-    int result = virtqueue_pop(queue, &chain);
+    int result = virtqueue_pop_or_enable_notify(queue, &chain);
 
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &chain);
     if (result <= 0)
         return result;
     cursor = chain_readable(&chain);

@@ -45,9 +45,7 @@ static int hold_chain(struct console_port *port)
     port->output = (struct virtio_chain){
         .segments = port->segments, .capacity = CONSOLE_QUEUE_SIZE,
     };
-    result = virtqueue_pop(queue, &port->output);
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &port->output);
+    result = virtqueue_pop_or_enable_notify(queue, &port->output);
     port->holds = result == 1;
     port->cursor = chain_readable(&port->output);
     if (port->holds) {
@@ -106,10 +104,8 @@ static int fill_buffer(struct console_port *port)
     struct iovec segments[CONSOLE_QUEUE_SIZE];
     struct virtio_chain chain = { .segments = segments, .capacity = CONSOLE_QUEUE_SIZE };
     size_t total = 0;
-    int result = virtqueue_pop(queue, &chain);
+    int result = virtqueue_pop_or_enable_notify(queue, &chain);
 
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &chain);
     if (result <= 0)
         return result;
     for (uint16_t i = chain.readable; i < chain.count && total < INPUT_MAX; i++) {

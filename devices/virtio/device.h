@@ -52,6 +52,7 @@ enum {
 };
 
 struct console;
+struct rate_limit;
 struct settings;
 struct state;
 struct virtio_device;
@@ -191,6 +192,24 @@ void virtio_notify(struct virtio_device *device, unsigned int queue);
  * stopped at its cap of chains while more are waiting.
  */
 void virtio_kick_again(struct virtio_device *device, unsigned int queue);
+
+/* What a device makes of a chain. */
+struct virtio_answer {
+    uint32_t written; /* bytes */
+    uint64_t cost;    /* bytes of the rate limit */
+};
+
+/* Answers CHAIN; ANSWER is all zero.  Negative: the driver broke a rule. */
+typedef int (*virtio_chain_server)(struct virtio_device *device, const struct virtio_chain *chain,
+                                   struct virtio_answer *answer);
+
+/*
+ * Has SERVER answer the chains of QUEUE in turn, at most as many as the queue holds, so that a
+ * driver that refills it waits its turn, and while LIMIT allows.  A driver that breaks a rule has
+ * to reset the device: WHY.  For a kick() of a device that answers at once.
+ */
+void virtio_serve(struct virtio_device *device, unsigned int queue, struct rate_limit *limit,
+                  virtio_chain_server server, const char *why);
 
 /*
  * The configuration space changed: a new generation, and an interrupt once the

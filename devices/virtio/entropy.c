@@ -90,48 +90,29 @@ static size_t fill_piece(struct entropy *entropy, const struct iovec *piece)
     return filled;
 }
 
-static uint32_t fill(struct entropy *entropy, const struct virtio_chain *chain)
+static int fill(struct virtio_device *device, const struct virtio_chain *chain,
+                struct virtio_answer *answer)
 {
     struct chain_cursor cursor = chain_writable(chain);
     struct iovec pieces[QUEUE_SIZE];
     int count = chain_slice(&cursor, REQUEST_MAX, pieces, QUEUE_SIZE);
-    size_t filled = 0;
 
+    if (chain->writable_bytes == 0)
+        return -EPROTO;
     for (int i = 0; i < count; i++) {
-        size_t got = fill_piece(entropy, &pieces[i]);
+        size_t got = fill_piece((struct entropy *)device, &pieces[i]);
 
-        filled += got;
+        answer->written += (uint32_t)got;
         if (got < pieces[i].iov_len)
             break;
     }
-    return (uint32_t)filled;
+    answer->cost = answer->written;
+    return 0;
 }
 
-/* At most as many requests as the queue holds; a guest that refills it waits its turn. */
 static void entropy_kick(struct virtio_device *device, unsigned int queue)
 {
-    struct entropy *entropy = (struct entropy *)device;
-    struct virtqueue *requests = &device->queues[queue];
-    struct iovec segments[QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = QUEUE_SIZE };
-
-    for (uint32_t i = 0; i < requests->size && rate_limit_allows(entropy->rate); i++) {
-        int result = virtqueue_pop(requests, &chain);
-        uint32_t filled;
-
-        if (result == 0)
-            break;
-        if (result < 0 || chain.writable_bytes == 0) {
-            virtio_needs_reset(device, "a request for entropy");
-            return;
-        }
-        filled = fill(entropy, &chain);
-        rate_limit_charge(entropy->rate, filled, 1);
-        virtqueue_push(requests, chain.head, filled);
-    }
-    virtio_notify(device, queue);
-    if (virtqueue_enable_notify(requests) && rate_limit_allows(entropy->rate))
-        virtio_kick_again(device, queue);
+    virtio_serve(device, queue, ((struct entropy *)device)->rate, fill, "a request for entropy");
 }
 
 static void rate_allows_again(void *context)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
 #include "devices/virtio/net_internal.h"
 
 /* 5.1.6.5 */
@@ -24,34 +26,24 @@ static uint8_t set_pairs(struct net *net, struct chain_cursor *cursor)
     return net_set_pairs(net, pairs) < 0 ? CONTROL_ERROR : CONTROL_OK;
 }
 
+static int run_command(struct virtio_device *device, const struct virtio_chain *chain,
+                       struct virtio_answer *answer)
+{
+    struct chain_cursor input = chain_readable(chain), output = chain_writable(chain);
+    struct control_command command;
+    uint8_t result = CONTROL_ERROR;
+
+    if (chain_read(&input, &command, sizeof(command)) < sizeof(command) ||
+        chain->writable_bytes < sizeof(result))
+        return -EPROTO;
+    if (command.class == CONTROL_MQ && command.command == CONTROL_MQ_PAIRS_SET)
+        result = set_pairs((struct net *)device, &input);
+    answer->written = (uint32_t)chain_write(&output, &result, sizeof(result));
+    return 0;
+}
+
 void net_control(struct net *net, unsigned int queue)
 {
-    struct virtqueue *control = &net->virtio.queues[queue];
-    struct iovec segments[NET_QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = NET_QUEUE_SIZE };
-    int result = 0;
-
-    for (unsigned int i = 0; i < NET_QUEUE_SIZE && rate_limit_allows(net->control_limit) &&
-                             (result = virtqueue_pop(control, &chain)) > 0; i++) {
-        struct chain_cursor input = chain_readable(&chain), output = chain_writable(&chain);
-        struct control_command command;
-        uint8_t answer = CONTROL_ERROR;
-
-        if (chain_read(&input, &command, sizeof(command)) < sizeof(command) ||
-            chain.writable_bytes < sizeof(answer)) {
-            virtio_needs_reset(&net->virtio, "a control command has no header or no place for "
-                               "its answer");
-            return;
-        }
-        if (command.class == CONTROL_MQ && command.command == CONTROL_MQ_PAIRS_SET)
-            answer = set_pairs(net, &input);
-        rate_limit_charge(net->control_limit, 0, 1);
-        chain_write(&output, &answer, sizeof(answer));
-        virtqueue_push(control, chain.head, sizeof(answer));
-    }
-    if (result < 0)
-        virtio_needs_reset(&net->virtio, "the control queue is corrupt");
-    virtio_notify(&net->virtio, queue);
-    if (virtqueue_enable_notify(control) && rate_limit_allows(net->control_limit))
-        virtio_kick_again(&net->virtio, queue);
+    virtio_serve(&net->virtio, queue, net->control_limit, run_command,
+                 "a command has no header or no place for its answer, or its queue is corrupt");
 }

@@ -219,3 +219,10 @@ bool virtqueue_enable_notify(struct virtqueue *queue)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return virtqueue_has_chain(queue);
 }
+
+int virtqueue_pop_or_enable_notify(struct virtqueue *queue, struct virtio_chain *chain)
+{
+    int result = virtqueue_pop(queue, chain);
+
+    return result == 0 && virtqueue_enable_notify(queue) ? virtqueue_pop(queue, chain) : result;
+}

@@ -128,6 +128,9 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue);
 void virtqueue_disable_notify(struct virtqueue *queue);
 bool virtqueue_enable_notify(struct virtqueue *queue);
 
+/* virtqueue_pop(); where there is no chain, the driver is asked to notify of the next one. */
+int virtqueue_pop_or_enable_notify(struct virtqueue *queue, struct virtio_chain *chain);
+
 /*
  * Its fields for the section that stands open.  What is saved has no chain in
  * use, unless it is broken, which the caller sets before it loads.  What is

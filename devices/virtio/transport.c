@@ -262,21 +262,6 @@ void virtio_transport_write_config(struct virtio_transport *transport, uint64_t 
 
 /* ---- life --------------------------------------------------------------- */
 
-void virtio_device_init(struct virtio_device *device, const struct virtio_device_class *class,
-                        const struct virtio_env *env, uint16_t queue_count, uint64_t features,
-                        uint8_t *config)
-{
-    *device = (struct virtio_device){
-        .class = class,
-        .env = *env,
-        .offered = features,
-        .queue_count = queue_count,
-        .config = config,
-    };
-    for (unsigned int i = 0; i < queue_count; i++)
-        virtqueue_init(&device->queues[i], env->memory, class->queue_size);
-}
-
 int virtio_transport_init(struct virtio_transport *transport, const struct device_ops *device_ops,
                           const struct virtio_transport_ops *ops, const struct device_env *env,
                           const struct virtio_transport_options *options, struct error *error)

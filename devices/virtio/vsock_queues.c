@@ -258,9 +258,7 @@ void vsock_serve_event(struct vsock *vsock)
 
     if (!vsock->active || !vsock->event_owed)
         return;
-    result = virtqueue_pop(queue, &chain);
-    if (result == 0 && virtqueue_enable_notify(queue))
-        result = virtqueue_pop(queue, &chain);
+    result = virtqueue_pop_or_enable_notify(queue, &chain);
     if (result == 0)
         return;
     if (result < 0 || chain.writable_bytes < sizeof(transport_reset)) {

@@ -40,42 +40,29 @@ static void echo_reset(struct virtio_device *device)
 }
 
 /* The device writes as much as it was given, and no more than there is room. */
-static uint32_t copy(const struct virtio_chain *chain)
+static int copy(struct virtio_device *device, const struct virtio_chain *chain,
+                struct virtio_answer *answer)
 {
+    struct echo_device *echo = (struct echo_device *)device;
     struct chain_cursor from = chain_readable(chain), to = chain_writable(chain);
     uint8_t bytes[512];
-    size_t length, written = 0;
+    size_t length;
 
+    echo->chains++;
     while ((length = chain_read(&from, bytes, sizeof(bytes))) > 0)
-        written += chain_write(&to, bytes, length);
-    return (uint32_t)written;
+        answer->written += (uint32_t)chain_write(&to, bytes, length);
+    if (echo->serves)
+        echo->serves();
+    return 0;
 }
 
 static void echo_kick(struct virtio_device *device, unsigned int queue)
 {
     struct echo_device *echo = (struct echo_device *)device;
-    struct iovec segments[ECHO_QUEUE_SIZE];
-    struct virtio_chain chain = { .segments = segments, .capacity = ECHO_QUEUE_SIZE };
-    int result = 1;
 
     echo->kicks[queue]++;
-    if (echo->hold)
-        return;
-    for (unsigned int i = 0; i < (echo->cap ? echo->cap : ECHO_QUEUE_SIZE); i++) {
-        result = virtqueue_pop(&device->queues[queue], &chain);
-        if (result <= 0)
-            break;
-        echo->chains++;
-        virtqueue_push(&device->queues[queue], chain.head, copy(&chain));
-    }
-    if (result < 0) {
-        virtio_needs_reset(device, "a chain of the echo device");
-        return;
-    }
-    if (virtqueue_enable_notify(&device->queues[queue]))
-        virtio_kick_again(device, queue);
-    if (!echo->silent)
-        virtio_notify(device, queue);
+    if (!echo->hold)
+        virtio_serve(device, queue, NULL, copy, "a chain of the echo device");
 }
 
 static void echo_config_write(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,

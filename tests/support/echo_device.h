@@ -28,8 +28,7 @@ struct echo_device {
     uint32_t config_offset; /* of the last config_write() */
     size_t config_length;
     bool hold; /* kicks are counted and nothing is popped */
-    bool silent; /* what is pushed is not notified of */
-    unsigned int cap; /* chains in one kick; 0: the queue's size */
+    void (*serves)(void); /* called amid each chain; NULL: nothing is */
 };
 
 extern const struct virtio_device_class echo_class;

@@ -210,6 +210,23 @@ static void test_notify_suppression_with_event_idx(void **state)
 }
 
 /* The driver shall notify for the next chain, not for the next that comes back. */
+/* Only where no chain waits is the driver asked to notify of the next. */
+static void test_pop_or_enable_notify(void **state)
+{
+    const struct fake_buffer buffer = { 0x100, 8, true };
+    struct virtqueue *queue = start_queue(0, 8);
+
+    (void)state;
+    virtqueue_disable_notify(queue);
+    fake_driver_add(&driver, 0, FAKE_DIRECT, 1, &buffer);
+    assert_int_equal(virtqueue_pop_or_enable_notify(queue, &chain), 1);
+    assert_int_equal(fake_used_flags(&driver, 0), 1);
+    assert_int_equal(virtqueue_pop_or_enable_notify(queue, &chain), 0);
+    assert_int_equal(fake_used_flags(&driver, 0), 0);
+    fake_offer(&driver, 0, 5000);
+    assert_int_equal(virtqueue_pop_or_enable_notify(queue, &chain), -EPROTO);
+}
+
 static void test_avail_event_counts_what_was_popped(void **state)
 {
     const struct fake_buffer buffer = { 0x100, 1, true };
@@ -287,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_interrupt_flag, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_notify_suppression, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_notify_suppression_with_event_idx, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pop_or_enable_notify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_avail_event_counts_what_was_popped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unpop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filled_chains_are_seen_when_published, set_up,
