@@ -52,8 +52,8 @@ $(file >$(BUILD)/flags,$(FLAGS))
 endif
 
 # The rooms of mote, in the order in which they include each other (scripts/check-includes).
-ROOMS   := vmm/cli vmm/job vmm/supervisor vmm/supervisor/snapshot vmm/monitor vmm/monitor/arch/$(ARCH) vmm/snapshot \
-           vmm/config vmm/jail devices devices/virtio devices/backend vmm/machine vmm/base
+ROOMS   := vmm/cli vmm/job vmm/supervisor vmm/supervisor/snapshot vmm/monitor vmm/monitor/arch/$(ARCH) vmm/monitor/boot \
+           vmm/snapshot vmm/config vmm/jail devices devices/virtio devices/backend vmm/machine vmm/base
 SOURCES := $(filter-out vmm/cli/main.c,$(wildcard $(ROOMS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 # mote-image: what knows of archives and container images, kept out of mote itself.

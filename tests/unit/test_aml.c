@@ -8,7 +8,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/monitor/arch/x86_64/aml.h"
+#include "vmm/monitor/boot/aml.h"
 #include "vmm/base/cleanup.h"
 
 /* What BUILD writes is exactly BYTES. */

@@ -9,7 +9,7 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "vmm/monitor/arch/x86_64/cmdline.h"
+#include "vmm/monitor/boot/cmdline.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/command_line.h"
 

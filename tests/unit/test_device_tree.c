@@ -15,7 +15,7 @@
 #include "vmm/monitor/arch/x86_64/fdt_x86.h"
 #include "vmm/monitor/arch/x86_64/layout.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/machine/device_tree.h"
+#include "vmm/monitor/boot/device_tree.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)

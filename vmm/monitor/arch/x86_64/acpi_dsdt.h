@@ -2,7 +2,7 @@
 #ifndef MOTE_X86_ACPI_DSDT_H
 #define MOTE_X86_ACPI_DSDT_H
 
-#include "aml.h"
+#include "vmm/monitor/boot/aml.h"
 #include "vmm/machine/machine.h"
 
 /* The definition block of MACHINE, without the table header: see acpi_write(). */

@@ -11,13 +11,13 @@
 
 #include "acpi.h"
 #include "arch_vm.h"
-#include "cmdline.h"
 #include "elf_image.h"
 #include "fdt_x86.h"
 #include "kernel_look.h"
 #include "layout.h"
 #include "mptable.h"
 #include "vmm/monitor/arch/arch.h"
+#include "vmm/monitor/boot/cmdline.h"
 #include "vmm/base/cleanup.h"
 
 #define PAGE_MASK 4095ull

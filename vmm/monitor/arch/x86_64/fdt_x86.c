@@ -5,7 +5,7 @@
 
 #include "layout.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/machine/device_tree.h"
+#include "vmm/monitor/boot/device_tree.h"
 
 #define IOAPIC_PHANDLE 1
 #define POWER_PHANDLE 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/machine/device_tree.h"
+#include "vmm/monitor/boot/device_tree.h"
 
 #include <errno.h>
 #include <libfdt.h>

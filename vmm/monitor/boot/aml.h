@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_X86_AML_H
-#define MOTE_X86_AML_H
+#ifndef MOTE_AML_H
+#define MOTE_AML_H
 
 /*
  * Writes ACPI Machine Language (ACPI 6.5, chapter 20) into a bounded buffer.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_X86_CMDLINE_H
-#define MOTE_X86_CMDLINE_H
+#ifndef MOTE_CMDLINE_H
+#define MOTE_CMDLINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aml.h"
+#include "vmm/monitor/boot/aml.h"
 
 #include <assert.h>
 #include <string.h>
