@@ -6,8 +6,8 @@
 
 #include "tests/support/loading.h"
 #include "vmm/monitor/arch/x86_64/boot.h"
-#include "vmm/monitor/arch/x86_64/elf_image.h"
 #include "vmm/monitor/arch/x86_64/layout.h"
+#include "vmm/monitor/boot/elf_image.h"
 
 #define DAMAGED "damaged ELF file ("
 #define BEYOND_FILE DAMAGED "a segment reaches beyond the file"

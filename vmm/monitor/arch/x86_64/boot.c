@@ -11,16 +11,15 @@
 
 #include "acpi.h"
 #include "arch_vm.h"
-#include "elf_image.h"
 #include "fdt_x86.h"
 #include "kernel_look.h"
 #include "layout.h"
 #include "mptable.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/monitor/boot/cmdline.h"
+#include "vmm/monitor/boot/elf_image.h"
+#include "vmm/monitor/boot/loading.h"
 #include "vmm/base/cleanup.h"
-
-#define PAGE_MASK 4095ull
 
 /* In the order in which they are tried. */
 static const struct boot_protocol *const protocols[] = { &boot_linux64, &boot_elf64, &boot_pvh };
@@ -43,44 +42,6 @@ bool arch_boot_protocol_known(const char *name)
     return find_protocol(name) != NULL;
 }
 
-/* Files that people name by mistake, told by bytes at a fixed place. */
-static const struct {
-    uint64_t offset;
-    const char *bytes;
-    size_t length;
-    const char *message;
-} mistakes[] = {
-    { 0x38, "ARM\x64", 4, "is a kernel for 64-bit Arm; use one for x86-64" },
-    { 0x38, "RSC\x05", 4, "is a kernel for RISC-V; use one for x86-64" },
-    { 4, "zimg", 4, "is an EFI zboot kernel, of another architecture; use a bzImage or vmlinux" },
-    { 0, "\x1f\x8b", 2, "is compressed by gzip; unpack it first (gunzip)" },
-    { 0, "\xfd" "7zXZ", 5, "is compressed by xz; unpack it first (unxz)" },
-    { 0, "\x28\xb5\x2f\xfd", 4, "is compressed by zstd; unpack it first (unzstd)" },
-    { 0, "BZh", 3, "is compressed by bzip2; unpack it first (bunzip2)" },
-    { 0, "\x02\x21\x4c\x18", 4, "is compressed by lz4; unpack it first (unlz4)" },
-    { 0, "QFI\xfb", 4, "is a disk image; name a bzImage or vmlinux" },
-    { 0, "070701", 6, "is a cpio archive, which belongs to --initrd; name a bzImage or vmlinux" },
-    { 0, "\xd0\x0d\xfe\xed", 4, "is a device tree; name a bzImage or vmlinux" },
-    { 0, "#!", 2, "is a script; name a bzImage or vmlinux" },
-    { 0, "!<arch>", 7, "is an archive (a .deb?); unpack the kernel from it first" },
-    { 0, "MZ", 2, "is an EFI program without a Linux boot header; name a bzImage or vmlinux" },
-};
-
-static int unknown_image(const struct image *image, struct error *error)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(mistakes); i++) {
-        struct error ignored = ERROR_INIT;
-        char bytes[8];
-
-        if (image_read(image, mistakes[i].offset, bytes, mistakes[i].length, &ignored) == 0 &&
-            memcmp(bytes, mistakes[i].bytes, mistakes[i].length) == 0)
-            return error_set(error, EINVAL, "kernel %s: %s", image->path, mistakes[i].message);
-    }
-    return error_set(error, EINVAL,
-                     "kernel %s: is no kernel that Mote knows; name a bzImage or an ELF vmlinux",
-                     image->path);
-}
-
 static int choose_protocol(const struct boot_source *source, const struct boot_protocol **chosen,
                            struct error *error)
 {
@@ -101,49 +62,7 @@ static int choose_protocol(const struct boot_source *source, const struct boot_p
         *chosen = &boot_elf64;
         return 0;
     }
-    return unknown_image(source->kernel, error);
-}
-
-int boot_needs_memory(const struct image *image, const struct guest_memory *memory, uint64_t end,
-                      struct error *error)
-{
-    if (end > LAYOUT_MMIO)
-        return error_set(error, EINVAL,
-                         "%s %s: asks for memory at 0x%llx, where no RAM can be; "
-                         "use another kernel",
-                         image->role, image->path, (unsigned long long)end);
-    return error_set(error, ENOMEM,
-                     "%s %s: does not fit in %llu MiB of guest memory; give --memory %lluM or more",
-                     image->role, image->path,
-                     (unsigned long long)(guest_memory_size(memory) >> 20),
-                     (unsigned long long)((end + (1u << 20) - 1) >> 20));
-}
-
-/* As high as kernel and RAM allow, so that it is out of the kernel's way. */
-static int load_initrd(const struct image *initrd, struct guest_memory *memory,
-                       const struct loaded_kernel *kernel, struct guest_range *place,
-                       struct error *error)
-{
-    struct guest_range ram = boot_low_ram(memory);
-    uint64_t floor = (kernel->range.address + kernel->range.size + PAGE_MASK) & ~PAGE_MASK;
-    uint64_t limit = kernel->initrd_end_max < LAYOUT_MMIO ? kernel->initrd_end_max : LAYOUT_MMIO;
-    uint64_t end = ram.address + ram.size;
-    uint64_t room;
-
-    limit &= ~PAGE_MASK;
-    if (end > limit)
-        end = limit;
-    /* More RAM only helps where the kernel could use it. */
-    if (floor >= limit || initrd->size > limit - floor)
-        return error_set(error, EFBIG,
-                         "initrd %s: %llu KiB do not fit between the kernel and 0x%llx, below "
-                         "which it wants them; use a smaller one", initrd->path,
-                         (unsigned long long)(initrd->size >> 10), (unsigned long long)limit);
-    room = (initrd->size + PAGE_MASK) & ~PAGE_MASK;
-    if (floor + room > end)
-        return boot_needs_memory(initrd, memory, floor + room, error);
-    *place = (struct guest_range){ .address = end - room, .size = initrd->size };
-    return image_load(initrd, 0, initrd->size, memory, place->address, error);
+    return loading_unknown_kernel(source->kernel, error);
 }
 
 /* The tree goes behind a setup_data header, which the kernel finds by boot_params. */
@@ -270,7 +189,10 @@ int arch_boot_load(struct arch_vm *arch, const struct boot_source *source,
         return result;
     described.describe = choose_description(arch, source, protocol, asked, &kernel);
     if (source->initrd) {
-        result = load_initrd(source->initrd, machine->memory, &kernel, &handover.initrd, error);
+        struct load_area area = boot_load_area(machine->memory);
+
+        result = loading_place_initrd(source->initrd, &area, kernel.range.address + kernel.range.size,
+                                      kernel.initrd_end_max, &handover.initrd, error);
         if (result < 0)
             return result;
     }

@@ -23,6 +23,7 @@
 #include "vmm/machine/guest_memory.h"
 #include "vmm/machine/image.h"
 #include "vmm/machine/machine.h"
+#include "vmm/monitor/boot/loading.h"
 
 /* The state in which the first vCPU meets the kernel. */
 struct boot_entry {
@@ -87,11 +88,10 @@ size_t boot_memory_map(const struct guest_memory *memory, struct boot_e820_entry
  */
 struct guest_range boot_low_ram(const struct guest_memory *memory);
 
+/* The same, as loaders see it. */
+struct load_area boot_load_area(struct guest_memory *memory);
+
 /* Puts code where a reboot through real mode ends. */
 int boot_write_reset_vector(struct guest_memory *memory, struct error *error);
-
-/* The error of an image that needs more RAM than there is. */
-int boot_needs_memory(const struct image *image, const struct guest_memory *memory, uint64_t end,
-                      struct error *error);
 
 #endif

@@ -8,14 +8,18 @@
 #include <errno.h>
 
 #include "boot.h"
-#include "elf_image.h"
 #include "layout.h"
+#include "vmm/monitor/boot/elf_image.h"
 
 /* COMMAND_LINE_SIZE of x86, with its NUL; a vmlinux does not say. */
 #define COMMAND_LINE_SIZE 2048
 #define BOOT_FLAG 0xaa55
 #define HEADER_MAGIC 0x53726448 /* "HdrS" */
 #define LOADER_UNDEFINED 0xff
+
+const struct elf_target arch_elf_target = {
+    .name = "x86-64", .machine = EM_X86_64, .machine_32bit = EM_386, .lowest = LAYOUT_HIGH_RAM,
+};
 
 static bool probe(const struct image *image)
 {
@@ -29,6 +33,7 @@ static bool probe(const struct image *image)
 static int load(const struct image *image, struct guest_memory *memory,
                 struct loaded_kernel *kernel, struct error *error)
 {
+    struct load_area area = boot_load_area(memory);
     struct elf_image elf;
     int result;
 
@@ -45,7 +50,7 @@ static int load(const struct image *image, struct guest_memory *memory,
                          "kernel %s: its entry point 0x%llx is outside of its segments; "
                          "if it has a PVH note, give --boot-protocol pvh",
                          image->path, (unsigned long long)elf.entry);
-    result = elf_load(image, &elf, memory, &kernel->range, error);
+    result = elf_load(image, &elf, &area, &kernel->range, error);
     if (result < 0)
         return result;
     if (elf.entry >= LAYOUT_IDENTITY_MAPPED)

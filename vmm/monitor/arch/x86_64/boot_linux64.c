@@ -137,10 +137,10 @@ static int find_kernel(const struct image *image, const struct setup_header *hea
  * above 1 MiB where that lies lower.
  */
 static int place_kernel(const struct image *image, const struct setup_header *header,
-                        const struct guest_memory *memory, uint64_t length,
+                        const struct load_area *area, uint64_t length,
                         struct guest_range *place, struct error *error)
 {
-    struct guest_range ram = boot_low_ram(memory);
+    struct guest_range ram = area->ram;
     uint64_t mask = header->kernel_alignment - 1ull;
     uint64_t address = header->pref_address;
     uint64_t size = header->init_size > length ? header->init_size : length;
@@ -158,7 +158,7 @@ static int place_kernel(const struct image *image, const struct setup_header *he
         return lies(image, "pref_address and init_size reach beyond 1 GiB", error);
     if (address < ram.address || address - ram.address >= ram.size ||
         size > ram.size - (address - ram.address))
-        return boot_needs_memory(image, memory, address + size, error);
+        return loading_needs_memory(image, area, address + size, error);
     *place = (struct guest_range){ .address = address, .size = size };
     return 0;
 }
@@ -167,13 +167,14 @@ static int load(const struct image *image, struct guest_memory *memory,
                 struct loaded_kernel *kernel, struct error *error)
 {
     struct setup_header *header = &kernel->header;
+    struct load_area area = boot_load_area(memory);
     uint64_t offset = 0, length = 0;
     int result;
 
     if ((result = read_header(image, header, error)) < 0 ||
         (result = check_header(image, header, error)) < 0 ||
         (result = find_kernel(image, header, &offset, &length, error)) < 0 ||
-        (result = place_kernel(image, header, memory, length, &kernel->range, error)) < 0 ||
+        (result = place_kernel(image, header, &area, length, &kernel->range, error)) < 0 ||
         (result = image_load(image, offset, length, memory, kernel->range.address, error)) < 0)
         return result;
 

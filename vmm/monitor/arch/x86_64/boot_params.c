@@ -24,6 +24,11 @@ struct guest_range boot_low_ram(const struct guest_memory *memory)
     };
 }
 
+struct load_area boot_load_area(struct guest_memory *memory)
+{
+    return (struct load_area){ .memory = memory, .ram = boot_low_ram(memory), .limit = LAYOUT_MMIO };
+}
+
 size_t boot_memory_map(const struct guest_memory *memory, struct boot_e820_entry *entries)
 {
     struct guest_range low = boot_low_ram(memory);

@@ -9,9 +9,10 @@
 #include <stddef.h>
 
 #include "boot.h"
-#include "elf_image.h"
 #include "layout.h"
+#include "vmm/monitor/boot/elf_image.h"
 
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define START_INFO_MAGIC 0x336ec578u
 #define START_INFO_VERSION 1u
 #define COMMAND_LINE_SIZE 2048
@@ -55,6 +56,12 @@ struct pvh_info {
 };
 _Static_assert(sizeof(struct pvh_info) <= LAYOUT_BOOT_PARAMS - LAYOUT_PVH_INFO, "fits its place");
 
+static int find_entry(const struct image *image, const struct elf_image *elf, uint64_t *entry,
+                      struct error *error)
+{
+    return elf_number_note(image, elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, entry, error);
+}
+
 static bool probe(const struct image *image)
 {
     struct error ignored = ERROR_INIT;
@@ -62,12 +69,13 @@ static bool probe(const struct image *image)
     uint64_t entry;
 
     return elf_has_magic(image) && elf_read(image, &elf, &ignored) == 0 &&
-           elf_pvh_entry(image, &elf, &entry, &ignored) == 1;
+           find_entry(image, &elf, &entry, &ignored) == 1;
 }
 
 static int load(const struct image *image, struct guest_memory *memory,
                 struct loaded_kernel *kernel, struct error *error)
 {
+    struct load_area area = boot_load_area(memory);
     struct elf_image elf;
     uint64_t entry;
     int result;
@@ -75,7 +83,7 @@ static int load(const struct image *image, struct guest_memory *memory,
     result = elf_read(image, &elf, error);
     if (result < 0)
         return result;
-    result = elf_pvh_entry(image, &elf, &entry, error);
+    result = find_entry(image, &elf, &entry, error);
     if (result < 0)
         return result;
     if (result == 0)
@@ -88,7 +96,7 @@ static int load(const struct image *image, struct guest_memory *memory,
                          "kernel %s: its PVH entry point 0x%llx is outside of its segments; "
                          "fetch or build it again",
                          image->path, (unsigned long long)entry);
-    result = elf_load(image, &elf, memory, &kernel->range, error);
+    result = elf_load(image, &elf, &area, &kernel->range, error);
     if (result < 0)
         return result;
     kernel->entry = entry;

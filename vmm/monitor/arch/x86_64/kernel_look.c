@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "elf_image.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/monitor/boot/elf_image.h"
 
 /* No vmlinux is smaller; what is, is another kernel, and costs no time. */
 #define VMLINUX_MIN (1u << 20)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "elf_image.h"
+#include "vmm/monitor/boot/elf_image.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "boot.h"
-#include "layout.h"
-
-#define XEN_ELFNOTE_PHYS32_ENTRY 18
+#include "vmm/machine/arch_facts.h"
 
 bool elf_has_magic(const struct image *image)
 {
@@ -66,19 +64,21 @@ static int read_file_header(const struct image *image, Elf64_Ehdr *header, struc
 static int check_file_header(const struct image *image, const Elf64_Ehdr *header,
                              struct error *error)
 {
+    const struct elf_target *target = &arch_elf_target;
     bool small = header->e_ident[EI_CLASS] == ELFCLASS32;
+    uint16_t machine = small ? target->machine_32bit : target->machine;
 
     if (header->e_ident[EI_CLASS] != ELFCLASS64 && !small)
         return damaged(image, "it is neither 32-bit nor 64-bit", error);
     if (header->e_ident[EI_DATA] != ELFDATA2LSB)
         return error_set(error, EINVAL,
-                         "kernel %s: is a big-endian ELF file; use one built for x86-64",
-                         image->path);
-    if (header->e_machine != (small ? EM_386 : EM_X86_64))
+                         "kernel %s: is a big-endian ELF file; use one built for %s", image->path,
+                         target->name);
+    if (machine == EM_NONE || header->e_machine != machine)
         return error_set(error, EINVAL,
-                         "kernel %s: is %sbuilt for %s (ELF machine %u); use one for x86-64",
+                         "kernel %s: is %sbuilt for %s (ELF machine %u); use one for %s",
                          image->path, small ? "a 32-bit ELF file " : "",
-                         machine_name(header->e_machine), header->e_machine);
+                         machine_name(header->e_machine), header->e_machine, target->name);
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return error_set(error, EINVAL,
                          "kernel %s: is an ELF object that cannot be executed; name a vmlinux",
@@ -124,8 +124,13 @@ static int check_segment(const struct image *image, const Elf64_Phdr *segment, s
         return damaged(image, "p_paddr + p_memsz overflows", error);
     if (segment->p_offset > image->size || segment->p_filesz > image->size - segment->p_offset)
         return damaged(image, "a segment reaches beyond the file", error);
-    if (segment->p_memsz > 0 && segment->p_paddr < LAYOUT_HIGH_RAM)
-        return damaged(image, "a segment's p_paddr is below 1 MiB", error);
+    if (segment->p_memsz > 0 && segment->p_paddr < arch_elf_target.lowest) {
+        char what[64];
+
+        snprintf(what, sizeof(what), "a segment's p_paddr is below %llu MiB",
+                 (unsigned long long)(arch_elf_target.lowest >> 20));
+        return damaged(image, what, error);
+    }
     return 0;
 }
 
@@ -155,8 +160,8 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
     int result;
 
     if (!elf_has_magic(image))
-        return error_set(error, EINVAL, "kernel %s: is no ELF file; name a bzImage or vmlinux",
-                         image->path);
+        return error_set(error, EINVAL, "kernel %s: is no ELF file; name %s", image->path,
+                         arch_kernel_formats);
     result = read_file_header(image, &header, error);
     if (result < 0)
         return result;
@@ -198,10 +203,10 @@ static int load_segment(const struct image *image, const Elf64_Phdr *segment,
                        error);
 }
 
-int elf_load(const struct image *image, const struct elf_image *elf, struct guest_memory *memory,
+int elf_load(const struct image *image, const struct elf_image *elf, const struct load_area *area,
              struct guest_range *range, struct error *error)
 {
-    struct guest_range ram = boot_low_ram(memory);
+    struct guest_range ram = area->ram;
     uint64_t start = UINT64_MAX, end = 0;
 
     for (size_t i = 0; i < elf->segment_count; i++) {
@@ -212,8 +217,8 @@ int elf_load(const struct image *image, const struct elf_image *elf, struct gues
         if (segment->p_type != PT_LOAD || segment->p_memsz == 0)
             continue;
         if (offset >= ram.size || segment->p_memsz > ram.size - offset)
-            return boot_needs_memory(image, memory, segment->p_paddr + segment->p_memsz, error);
-        result = load_segment(image, segment, memory, error);
+            return loading_needs_memory(image, area, segment->p_paddr + segment->p_memsz, error);
+        result = load_segment(image, segment, area->memory, error);
         if (result < 0)
             return result;
         if (segment->p_paddr < start)
@@ -243,9 +248,12 @@ static size_t padded(uint32_t size)
     return ((size_t)size + 3) & ~(size_t)3;
 }
 
-/* Looks through LENGTH bytes of notes; as elf_pvh_entry(). */
-static int find_note(const uint8_t *notes, size_t length, uint64_t *entry)
+/* Looks through LENGTH bytes of notes; as elf_number_note(). */
+static int find_note(const uint8_t *notes, size_t length, const char *owner, uint32_t type,
+                     uint64_t *number)
 {
+    size_t owner_size = strlen(owner) + 1;
+
     while (length >= sizeof(Elf64_Nhdr)) {
         const uint8_t *name = notes + sizeof(Elf64_Nhdr);
         size_t rest = length - sizeof(Elf64_Nhdr);
@@ -257,12 +265,12 @@ static int find_note(const uint8_t *notes, size_t length, uint64_t *entry)
         descriptor_size = padded(note.n_descsz);
         if (name_size > rest || descriptor_size > rest - name_size)
             return -EINVAL;
-        if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_namesz == 4 &&
-            memcmp(name, "Xen", 4) == 0) {
+        if (note.n_type == type && note.n_namesz == owner_size &&
+            memcmp(name, owner, owner_size) == 0) {
             if (note.n_descsz != 4 && note.n_descsz != 8)
                 return -EINVAL;
-            *entry = 0;
-            memcpy(entry, name + name_size, note.n_descsz);
+            *number = 0;
+            memcpy(number, name + name_size, note.n_descsz);
             return 1;
         }
         notes = name + name_size + descriptor_size;
@@ -271,8 +279,8 @@ static int find_note(const uint8_t *notes, size_t length, uint64_t *entry)
     return 0;
 }
 
-int elf_pvh_entry(const struct image *image, const struct elf_image *elf, uint64_t *entry,
-                  struct error *error)
+int elf_number_note(const struct image *image, const struct elf_image *elf, const char *owner,
+                    uint32_t type, uint64_t *number, struct error *error)
 {
     uint8_t notes[4096];
 
@@ -287,7 +295,7 @@ int elf_pvh_entry(const struct image *image, const struct elf_image *elf, uint64
         result = image_read(image, segment->p_offset, notes, segment->p_filesz, error);
         if (result < 0)
             return damaged(image, "its notes reach beyond the file", error);
-        result = find_note(notes, segment->p_filesz, entry);
+        result = find_note(notes, segment->p_filesz, owner, type, number);
         if (result < 0)
             return damaged(image, "a note's size does not fit", error);
         if (result == 1)
