@@ -4,7 +4,7 @@
 
 /*
  * One interrupt line as its device sees it: something to raise and to lower.
- * Whether a user-space IOAPIC, an in-kernel controller or a counting fake is
+ * Whether a controller in user space, one in the kernel or a counting fake is
  * behind it is the maker's business.  A line is a value: copy it freely.  Both
  * calls are safe from any thread and take no device lock.
  */

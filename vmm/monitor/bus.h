@@ -3,7 +3,8 @@
 #define MOTE_BUS_H
 
 /*
- * An address space of devices: guest-physical MMIO or, on x86, I/O ports.
+ * An address space of devices: guest-physical MMIO or, where an architecture
+ * has them, I/O ports.
  * Windows are added while the VM is built; from the first look-up on the bus
  * does not change, so look-ups need no lock.
  */

@@ -23,7 +23,7 @@ struct vcpus;
 
 enum vcpu_end {
     VCPU_SHUTDOWN,      /* KVM_EXIT_SHUTDOWN: the guest reset itself the hard way */
-    VCPU_SYSTEM_OFF,    /* KVM_EXIT_SYSTEM_EVENT: off (PSCI on Arm) */
+    VCPU_SYSTEM_OFF,    /* KVM_EXIT_SYSTEM_EVENT: off, by a call of the firmware's */
     VCPU_SYSTEM_RESET,  /* KVM_EXIT_SYSTEM_EVENT: reset */
     VCPU_SYSTEM_CRASH,  /* KVM_EXIT_SYSTEM_EVENT: the guest reports a crash */
     VCPU_FAILED,        /* an exit that ends in a register dump */
