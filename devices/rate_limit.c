@@ -6,12 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "vmm/base/options.h"
 #include "vmm/machine/state.h"
+#include "vmm/base/timer.h"
 
 #define SECOND 1000000000ull
 /* Balances stay far from the ends of their type. */
@@ -162,7 +161,7 @@ struct rate_limit {
     struct rate_limit_options options;
     struct token_bucket bytes;
     struct token_bucket operations;
-    int timer_fd;
+    struct timer timer;
     bool waiting; /* somebody was refused and not told yet */
 };
 
@@ -176,13 +175,11 @@ static uint64_t time_now(const struct rate_limit_options *options)
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
-static void timer_rang(void *context, uint32_t events)
+static void timer_rang(void *context)
 {
     struct rate_limit *limit = context;
-    uint64_t count;
 
-    (void)events;
-    if (read(limit->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count) || !limit->waiting)
+    if (!limit->waiting)
         return;
     limit->waiting = false;
     limit->options.ready(limit->options.context);
@@ -191,9 +188,6 @@ static void timer_rang(void *context, uint32_t events)
 int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options *options,
                       struct error *error)
 {
-    struct event_source source = {
-        .events = EPOLLIN, .handler = timer_rang, .lock = options->lock,
-    };
     struct rate_limit *created;
     uint64_t now;
     int result;
@@ -208,13 +202,8 @@ int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options
     now = time_now(options);
     token_bucket_init(&created->bytes, &options->config.bytes, now);
     token_bucket_init(&created->operations, &options->config.operations, now);
-    created->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    source.fd = created->timer_fd;
-    source.context = created;
-    result = created->timer_fd < 0 ? -errno : event_loop_add(options->loop, &source);
+    result = timer_open_locked(&created->timer, options->loop, options->lock, timer_rang, created);
     if (result < 0) {
-        if (created->timer_fd >= 0)
-            close(created->timer_fd);
         free(created);
         return error_system(error, -result, "rate limit");
     }
@@ -226,14 +215,12 @@ void rate_limit_destroy(struct rate_limit *limit)
 {
     if (!limit)
         return;
-    event_loop_remove(limit->options.loop, limit->timer_fd);
-    close(limit->timer_fd);
+    timer_close(&limit->timer);
     free(limit);
 }
 
 bool rate_limit_allows(struct rate_limit *limit)
 {
-    struct itimerspec timer = { .it_value.tv_sec = 0 };
     uint64_t now, wait, other;
 
     if (!limit)
@@ -247,10 +234,7 @@ bool rate_limit_allows(struct rate_limit *limit)
         return true;
     if (!limit->waiting) {
         limit->waiting = true;
-        timer.it_value.tv_sec = (time_t)(wait / SECOND);
-        timer.it_value.tv_nsec = (long)(wait % SECOND);
-        /* Its arguments are sound: nothing else can fail. */
-        timerfd_settime(limit->timer_fd, 0, &timer, NULL);
+        timer_set_ns(&limit->timer, wait);
     }
     return false;
 }

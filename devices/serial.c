@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "devices/backend/console.h"
 #include "devices/registry.h"
@@ -298,10 +297,7 @@ static void serial_destroy(struct device *device)
 
     if (serial->console)
         console_detach(serial->console);
-    if (serial->timer_fd >= 0) {
-        event_loop_remove(serial->loop, serial->timer_fd);
-        close(serial->timer_fd);
-    }
+    timer_close(&serial->timer);
     if (serial->lost > 0)
         log_limited(serial->log, NULL, LOG_WARN,
                     "serial: %llu bytes of the guest's output were lost",
@@ -338,7 +334,7 @@ static int serial_create(struct device **device, const struct device_env *env, c
     serial->irq = env->irq;
     serial->loop = env->loop;
     serial->log = env->log;
-    serial->timer_fd = -1;
+    serial->timer = (struct timer)TIMER_INIT;
     serial->divisor_low = 12; /* 9600 baud, as firmware would have left it */
     result = serial_open_timer(serial, error);
     if (result == 0 && env->console)

@@ -15,6 +15,7 @@
 
 #include "devices/device.h"
 #include "devices/serial_registers.h"
+#include "vmm/base/timer.h"
 
 struct serial {
     struct device device;
@@ -36,7 +37,7 @@ struct serial {
     bool edge_owed;
     bool line_high;
     bool timer_armed;
-    int timer_fd;
+    struct timer timer;
 
     uint64_t lost;
 };

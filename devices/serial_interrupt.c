@@ -14,9 +14,6 @@
  *   Where the guest reads one byte and others stay behind, a line that is high
  *   drops and rises a millisecond later, should it still be high then.
  */
-#include <errno.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "devices/serial_internal.h"
 
@@ -69,20 +66,15 @@ void serial_update_line(struct serial *serial)
 
 void serial_start_timer(struct serial *serial)
 {
-    const struct itimerspec when = { .it_value.tv_nsec = CHARACTER_NANOSECONDS };
-
     if (!serial->timer_armed)
-        serial->timer_armed = timerfd_settime(serial->timer_fd, 0, &when, NULL) == 0;
+        timer_set_ns(&serial->timer, CHARACTER_NANOSECONDS);
+    serial->timer_armed = true;
 }
 
-static void timer_expired(void *context, uint32_t events)
+static void timer_expired(void *context)
 {
     struct serial *serial = context;
-    uint64_t expirations;
 
-    (void)events;
-    if (read(serial->timer_fd, &expirations, sizeof(expirations)) < 0)
-        return;
     serial->timer_armed = false;
     serial->transmit_deferred = false;
     if (serial->edge_owed && serial->line_high) {
@@ -97,23 +89,8 @@ static void timer_expired(void *context, uint32_t events)
 
 int serial_open_timer(struct serial *serial, struct error *error)
 {
-    struct event_source source = {
-        .events = EPOLLIN,
-        .handler = timer_expired,
-        .context = serial,
-        .lock = &serial->device.lock,
-    };
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    int result;
+    int result = timer_open_locked(&serial->timer, serial->loop, &serial->device.lock,
+                                   timer_expired, serial);
 
-    if (fd < 0)
-        return error_system(error, errno, "serial: timer");
-    source.fd = fd;
-    result = event_loop_add(serial->loop, &source);
-    if (result < 0) {
-        close(fd);
-        return error_system(error, -result, "serial: timer");
-    }
-    serial->timer_fd = fd;
-    return 0;
+    return result < 0 ? error_system(error, -result, "serial: timer") : 0;
 }

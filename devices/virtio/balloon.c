@@ -212,7 +212,7 @@ static void balloon_activate(struct virtio_device *device, bool loaded)
     (void)loaded;
     if (virtio_has(device, F_STATS_VQ)) {
         balloon->stats_queue = next++;
-        balloon_stats_timer(balloon, balloon->stats_period);
+        timer_set(&balloon->timer, balloon->stats_period * 1000);
     }
     if (virtio_has(device, F_REPORTING))
         balloon->reporting_queue = next++;
@@ -222,7 +222,7 @@ static void balloon_reset(struct virtio_device *device)
 {
     struct balloon *balloon = (struct balloon *)device;
 
-    balloon_stats_timer(balloon, 0);
+    timer_set(&balloon->timer, 0);
     rate_limit_cancel(balloon->rate);
     balloon->stats_queue = balloon->reporting_queue = BALLOON_NO_QUEUE;
     balloon->stats_held = false;
@@ -303,7 +303,7 @@ static void balloon_destroy(struct virtio_device *device)
 {
     struct balloon *balloon = (struct balloon *)device;
 
-    balloon_stats_close(balloon);
+    timer_close(&balloon->timer);
     rate_limit_destroy(balloon->rate);
     free(balloon);
 }
@@ -342,7 +342,7 @@ static int balloon_create(struct virtio_device **device, const struct virtio_env
         return error_system(error, ENOMEM, "--balloon");
     virtio_device_init(&balloon->virtio, &balloon_class, env, queues, features,
                        (uint8_t *)&balloon->config);
-    balloon->timer_fd = -1;
+    balloon->timer = (struct timer)TIMER_INIT;
     balloon->stats_period = wanted->stats;
     balloon->stats_queue = balloon->reporting_queue = BALLOON_NO_QUEUE;
     balloon_stats_forget(balloon);

@@ -6,6 +6,7 @@
 
 #include "devices/rate_limit.h"
 #include "devices/virtio/balloon.h"
+#include "vmm/base/timer.h"
 
 #define BALLOON_QUEUE_SIZE 256
 
@@ -30,15 +31,13 @@ struct balloon {
     unsigned int stats_queue;     /* or BALLOON_NO_QUEUE */
     unsigned int reporting_queue; /* or BALLOON_NO_QUEUE */
     uint64_t stats_period;        /* seconds */
-    int timer_fd;                 /* -1 without statistics */
+    struct timer timer;           /* for the next account; open with statistics alone */
     bool stats_held;              /* the buffer with STATS_HEAD is ours until we want news */
     uint16_t stats_head;
 };
 
-/* Creates the timer; with SECONDS 0 it stands still, as it does without statistics. */
+/* Opens the timer, which is not set yet. */
 int balloon_stats_open(struct balloon *balloon, struct error *error);
-void balloon_stats_close(struct balloon *balloon);
-void balloon_stats_timer(struct balloon *balloon, uint64_t seconds);
 
 /* The driver put an account into the statistics queue. */
 void balloon_take_stats(struct balloon *balloon);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guest's account of its memory (virtio 1.2, 5.5.6.3): see balloon.c. */
 #include <endian.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "devices/virtio/balloon_internal.h"
 
@@ -72,58 +69,22 @@ void balloon_release_stats(struct balloon *balloon)
     virtio_kick_again(&balloon->virtio, balloon->stats_queue);
 }
 
-static void stats_are_due(void *context, uint32_t events)
+static void stats_are_due(void *context)
 {
     struct balloon *balloon = context;
-    uint64_t count;
 
-    (void)events;
-    if (read(balloon->timer_fd, &count, sizeof(count)) != (ssize_t)sizeof(count) ||
-        !balloon->stats_held)
+    timer_set(&balloon->timer, balloon->stats_period * 1000);
+    if (!balloon->stats_held)
         return;
     balloon->stats_held = false;
     virtqueue_push(&balloon->virtio.queues[balloon->stats_queue], balloon->stats_head, 0);
     virtio_notify(&balloon->virtio, balloon->stats_queue);
 }
 
-void balloon_stats_timer(struct balloon *balloon, uint64_t seconds)
-{
-    const struct itimerspec timer = {
-        .it_value.tv_sec = (time_t)seconds, .it_interval.tv_sec = (time_t)seconds,
-    };
-
-    /* Its arguments are sound: nothing else can fail. */
-    if (balloon->timer_fd >= 0)
-        timerfd_settime(balloon->timer_fd, 0, &timer, NULL);
-}
-
 int balloon_stats_open(struct balloon *balloon, struct error *error)
 {
-    struct event_source source = {
-        .events = EPOLLIN,
-        .handler = stats_are_due,
-        .context = balloon,
-        .lock = balloon->virtio.env.lock,
-    };
-    int result;
+    int result = timer_open_locked(&balloon->timer, balloon->virtio.env.loop,
+                                   balloon->virtio.env.lock, stats_are_due, balloon);
 
-    balloon->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (balloon->timer_fd < 0)
-        return error_system(error, errno, "--balloon: its timer");
-    source.fd = balloon->timer_fd;
-    result = event_loop_add(balloon->virtio.env.loop, &source);
-    if (result < 0) {
-        close(balloon->timer_fd);
-        balloon->timer_fd = -1;
-        return error_system(error, -result, "--balloon: its timer");
-    }
-    return 0;
-}
-
-void balloon_stats_close(struct balloon *balloon)
-{
-    if (balloon->timer_fd < 0)
-        return;
-    event_loop_remove(balloon->virtio.env.loop, balloon->timer_fd);
-    close(balloon->timer_fd);
+    return result < 0 ? error_system(error, -result, "--balloon: its timer") : 0;
 }

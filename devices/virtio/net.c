@@ -272,7 +272,7 @@ static void net_destroy(struct virtio_device *device)
 
     for (unsigned int i = 0; i < net->pair_count; i++)
         unregister(&net->pairs[i]);
-    net_close_link_timer(net);
+    timer_close(&net->link_timer);
     rate_limit_destroy(net->receive_limit);
     rate_limit_destroy(net->transmit_limit);
     rate_limit_destroy(net->control_limit);
@@ -334,7 +334,7 @@ int net_create_with(struct virtio_device **device, const struct virtio_env *env,
     }
     net->uplink = uplink;
     net->pair_count = pairs;
-    net->link_timer = -1;
+    net->link_timer = (struct timer)TIMER_INIT;
     net->config.status = uplink ? NET_S_LINK_UP : 0;
     net->config.pairs_max = (uint16_t)pairs;
     net->config.mtu = uplink ? uplink->mtu : 0;

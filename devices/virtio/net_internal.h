@@ -25,6 +25,7 @@
 #include "devices/backend/uplink.h"
 #include "devices/rate_limit.h"
 #include "devices/virtio/device.h"
+#include "vmm/base/timer.h"
 
 #define NET_QUEUE_SIZE 256
 
@@ -141,7 +142,7 @@ struct net {
     bool announced;        /* to the uplink, since then */
     bool ended;            /* the uplink did; the link is down */
     bool mac_given;        /* by the user, so it stays whatever is loaded */
-    int link_timer;        /* until the link is up again; -1: it is not made to be down */
+    struct timer link_timer; /* until the link is up again; open while it is made to be down */
     unsigned int pair_count;
     unsigned int active;   /* pairs that the driver uses */
     size_t window_bytes;   /* that a frame may have, header included */
@@ -172,7 +173,6 @@ void net_control(struct net *net, unsigned int queue);
 #define NET_STATE_VERSION 1
 void net_state(struct virtio_device *device, struct state *state);
 void net_drain(struct virtio_device *device);
-void net_close_link_timer(struct net *net);
 
 /* From activate on: offloads and PAIRS are as the driver wants them. */
 void net_run(struct net *net, unsigned int pairs);

@@ -10,8 +10,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "devices/virtio/net_internal.h"
 #include "vmm/machine/state.h"
@@ -27,21 +25,11 @@ void net_drain(struct virtio_device *device)
 /* Time for a guest's driver to look, which most do at once. */
 #define LINK_DOWN_MS 500
 
-void net_close_link_timer(struct net *net)
-{
-    if (net->link_timer < 0)
-        return;
-    event_loop_remove(net->virtio.env.loop, net->link_timer);
-    close(net->link_timer);
-    net->link_timer = -1;
-}
-
-static void link_is_up(void *context, uint32_t events)
+static void link_is_up(void *context)
 {
     struct net *net = context;
 
-    (void)events;
-    net_close_link_timer(net);
+    timer_close(&net->link_timer);
     if (net->ended)
         return;
     net->config.status |= NET_S_LINK_UP;
@@ -50,23 +38,12 @@ static void link_is_up(void *context, uint32_t events)
 
 static int take_link_down(struct net *net, struct error *error)
 {
-    struct itimerspec later = { .it_value.tv_nsec = LINK_DOWN_MS * 1000000l };
-    struct event_source source = {
-        .events = EPOLLIN, .handler = link_is_up, .context = net, .lock = net->virtio.env.lock,
-    };
-    int result;
+    int result = timer_open_locked(&net->link_timer, net->virtio.env.loop, net->virtio.env.lock,
+                                   link_is_up, net);
 
-    source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (source.fd < 0 || timerfd_settime(source.fd, 0, &later, NULL) < 0)
-        result = -errno;
-    else
-        result = event_loop_add(net->virtio.env.loop, &source);
-    if (result < 0) {
-        if (source.fd >= 0)
-            close(source.fd);
+    if (result < 0)
         return error_system(error, -result, "net: a timer");
-    }
-    net->link_timer = source.fd;
+    timer_set(&net->link_timer, LINK_DOWN_MS);
     net->config.status &= (uint16_t)~NET_S_LINK_UP;
     return 0;
 }

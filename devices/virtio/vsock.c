@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,29 +120,22 @@ static unsigned int count_naming(const struct vsock *vsock, struct vsock_connect
 /* The timer rings when the first of them has had its time. */
 static void time_naming(struct vsock *vsock, uint64_t now)
 {
-    struct itimerspec when = { .it_value.tv_sec = 0 };
     struct vsock_connection *first;
     uint64_t end;
 
     if (count_naming(vsock, &first) == 0)
         return;
     end = first->accepted + VSOCK_NAMING_SECONDS * SECOND;
-    end = end > now ? end - now : 1;
-    when.it_value.tv_sec = (time_t)(end / SECOND);
-    when.it_value.tv_nsec = (long)(end % SECOND);
-    timerfd_settime(vsock->naming_fd, 0, &when, NULL);
+    timer_set_ns(&vsock->naming, end > now ? end - now : 1);
     vsock->naming_timed = true;
 }
 
-static void naming_ends(void *context, uint32_t events)
+static void naming_ends(void *context)
 {
     struct vsock *vsock = context;
     struct vsock_connection *first;
-    uint64_t now = vsock_now(), count;
+    uint64_t now = vsock_now();
 
-    (void)events;
-    if (read(vsock->naming_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-        return;
     vsock->naming_timed = false;
     while (count_naming(vsock, &first) > 0 &&
            now - first->accepted >= VSOCK_NAMING_SECONDS * SECOND)
@@ -212,10 +204,7 @@ static void vsock_destroy(struct virtio_device *device)
         event_loop_remove(device->env.loop, vsock->reaper_fd);
         close(vsock->reaper_fd);
     }
-    if (vsock->naming_fd >= 0) {
-        event_loop_remove(device->env.loop, vsock->naming_fd);
-        close(vsock->naming_fd);
-    }
+    timer_close(&vsock->naming);
     free(vsock);
 }
 
@@ -250,10 +239,9 @@ static int open_host(struct vsock *vsock, struct error *error)
     result = add_source(vsock, vsock->listener.fd, 0, clients_arrived, error);
     if (result < 0)
         return result;
-    vsock->naming_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (vsock->naming_fd < 0)
-        return error_system(error, errno, "--vsock");
-    return add_source(vsock, vsock->naming_fd, EPOLLIN, naming_ends, error);
+    result = timer_open_locked(&vsock->naming, vsock->virtio.env.loop, vsock->virtio.env.lock,
+                               naming_ends, vsock);
+    return result < 0 ? error_system(error, -result, "--vsock") : 0;
 }
 
 static int vsock_create(struct virtio_device **device, const struct virtio_env *env,
@@ -267,7 +255,8 @@ static int vsock_create(struct virtio_device **device, const struct virtio_env *
 
     if (!vsock)
         return error_system(error, ENOMEM, "--vsock");
-    vsock->reaper_fd = vsock->naming_fd = -1;
+    vsock->reaper_fd = -1;
+    vsock->naming = (struct timer)TIMER_INIT;
     token_bucket_init(&vsock->connects, &connects, vsock_now());
     virtio_device_init(&vsock->virtio, &virtio_vsock_class, env, VSOCK_QUEUES, VSOCK_F_STREAM,
                        vsock->config);

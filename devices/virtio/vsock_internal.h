@@ -16,6 +16,7 @@
 #include "devices/rate_limit.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_table.h"
+#include "vmm/base/timer.h"
 
 #define VSOCK_QUEUE_SIZE 256
 #define VSOCK_RESETS_MAX 64
@@ -39,7 +40,7 @@ struct vsock {
     uint8_t config[8];
     struct unix_listener listener;
     int reaper_fd; /* rings when there are dead connections */
-    int naming_fd; /* a timer, while a client has not said CONNECT */
+    struct timer naming; /* while a client has not said CONNECT */
     bool naming_timed;
     struct token_bucket connects; /* of the guest's */
     struct log_limit misdirected;

@@ -16,25 +16,48 @@ static void ready(void *context, uint32_t events)
         timer->rang(timer->context);
 }
 
+int timer_open_locked(struct timer *timer, struct event_loop *loop, pthread_mutex_t *lock,
+                      void (*rang)(void *context), void *context)
+{
+    struct event_source source = {
+        .events = EPOLLIN, .handler = ready, .context = timer, .lock = lock,
+    };
+    int result;
+
+    *timer = (struct timer){ .loop = loop, .fd = -1, .rang = rang, .context = context };
+    source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (source.fd < 0)
+        return -errno;
+    result = event_loop_add(loop, &source);
+    if (result < 0)
+        close(source.fd);
+    else
+        timer->fd = source.fd;
+    return result;
+}
+
 int timer_open(struct timer *timer, struct event_loop *loop, void (*rang)(void *context),
                void *context, struct error *error)
 {
-    struct event_source source = { .events = EPOLLIN, .handler = ready, .context = timer };
-    int result;
+    int result = timer_open_locked(timer, loop, NULL, rang, context);
 
-    *timer = (struct timer){ .loop = loop, .rang = rang, .context = context };
-    timer->fd = source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    result = timer->fd < 0 ? -errno : event_loop_add(loop, &source);
     return result < 0 ? error_system(error, -result, "a timer") : 0;
+}
+
+void timer_set_ns(const struct timer *timer, uint64_t ns)
+{
+    const struct itimerspec when = {
+        .it_value = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) },
+    };
+
+    /* Its arguments are sound: nothing else can fail. */
+    if (timer->fd >= 0)
+        timerfd_settime(timer->fd, 0, &when, NULL);
 }
 
 void timer_set(const struct timer *timer, uint64_t ms)
 {
-    struct itimerspec when = {
-        .it_value = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 },
-    };
-
-    timerfd_settime(timer->fd, 0, &when, NULL);
+    timer_set_ns(timer, ms * 1000000);
 }
 
 void timer_close(struct timer *timer)
