@@ -153,7 +153,7 @@ static void block_kick(struct virtio_device *virtio, unsigned int queue)
     wake_waiting(block);
 }
 
-static void go_on(void *context)
+static void resume_queues(void *context)
 {
     struct block *block = context;
 
@@ -162,9 +162,9 @@ static void go_on(void *context)
 }
 
 /*
- * A saved guest goes on from here, and its next flush shall be true though another
- * process carries it out: what the host loses of the writes up to now is found out
- * now, and saved with the disk.
+ * A saved guest continues from here in another process, whose flush cannot report
+ * that the host lost earlier writes.  So they are flushed now, and a failure is saved
+ * with the disk.
  */
 static void settle(struct block *block)
 {
@@ -182,7 +182,7 @@ static void block_drain(struct virtio_device *virtio)
 
     disk_engine_drain(block->engine);
     settle(block);
-    go_on(block);
+    resume_queues(block);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -240,7 +240,7 @@ static int open_parts(struct block *block, const struct virtio_env *env, struct 
         .log = env->log,
     };
     struct rate_limit_options rate = {
-        .config = options->rate, .loop = env->loop, .lock = env->lock, .ready = go_on,
+        .config = options->rate, .loop = env->loop, .lock = env->lock, .ready = resume_queues,
         .context = block,
     };
     struct disk_engine_options engine = {
@@ -249,7 +249,7 @@ static int open_parts(struct block *block, const struct virtio_env *env, struct 
         .loop = env->loop,
         .lock = env->lock,
         .completed = block_completed,
-        .turn_ended = go_on,
+        .turn_ended = resume_queues,
         .context = block,
     };
     int result = disk_file_open(&block->file, &file, error);

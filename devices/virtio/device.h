@@ -152,7 +152,7 @@ struct virtio_device_class {
     void (*config_write)(struct virtio_device *device, uint32_t offset, const uint8_t *bytes,
                          size_t length);
     /* Something on the host's side may have changed (the terminal's size, a disk's): the device
-     * looks, and tells its driver.  On the main thread.  Optional. */
+     * reads it again and reports a change to its driver.  On the main thread.  Optional. */
     void (*refresh)(struct virtio_device *device);
     /*
      * Before saving: what is in flight is finished and pushed, or taken back by
@@ -184,7 +184,7 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
                         const struct virtio_env *env, uint16_t queue_count, uint64_t features,
                         uint8_t *config);
 
-/* Interrupts the driver if it wants to hear of what was pushed to QUEUE. */
+/* Interrupts the driver, if it asks for that, for what was pushed to QUEUE. */
 void virtio_notify(struct virtio_device *device, unsigned int queue);
 
 /*
@@ -218,7 +218,7 @@ void virtio_serve(struct virtio_device *device, unsigned int queue, struct rate_
 void virtio_config_changed(struct virtio_device *device);
 
 /*
- * The driver broke the rules: DEVICE_NEEDS_RESET, and the queues stand still
+ * The driver broke the rules: DEVICE_NEEDS_RESET, and the queues are not served
  * until it resets the device (2.1.1).  WHY is a literal for the log.
  */
 void virtio_needs_reset(struct virtio_device *device, const char *why);

@@ -186,8 +186,8 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue)
 
     if (!queue->ready || queue->broken || before == now)
         return false;
-    /* The index must be visible before we look at what the driver wants: it
-     * writes its wish first and looks at the index then. */
+    /* The index must be visible before we read what the driver asks for: the driver
+     * writes that first and reads the index after. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     queue->notified_used = now;
     if (!queue->event_idx)
@@ -199,7 +199,7 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue)
 
 void virtqueue_disable_notify(struct virtqueue *queue)
 {
-    /* With EVENT_IDX the avail_event of the past does it: it is not moved on. */
+    /* With EVENT_IDX the old avail_event does it: it is not advanced. */
     if (queue->ready && !queue->broken && !queue->event_idx)
         store_relaxed(queue->used + RING_FLAGS, FLAG_NO_NOTIFY);
 }
@@ -215,7 +215,7 @@ bool virtqueue_enable_notify(struct virtqueue *queue)
         store_relaxed(avail_event, queue->last_avail);
     else
         store_relaxed(queue->used + RING_FLAGS, 0);
-    /* Our wish must be visible before we look whether a buffer came. */
+    /* The request must be visible before we look whether a buffer came. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return virtqueue_has_chain(queue);
 }

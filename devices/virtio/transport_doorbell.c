@@ -24,7 +24,7 @@ void doorbells_release(struct virtio_transport *transport)
     }
 }
 
-static void rang(void *context, uint32_t events)
+static void serve_queue(void *context, uint32_t events)
 {
     struct virtio_doorbell *doorbell = context;
     struct virtio_transport *transport = doorbell->transport;
@@ -33,7 +33,7 @@ static void rang(void *context, uint32_t events)
     (void)events;
     if (transport->owed_config || transport->owed_queues)
         transport_interrupt_owed(transport);
-    /* It may have rung before a reset. */
+    /* The notification may be older than a reset. */
     if ((transport->status & VIRTIO_STATUS_DRIVER_OK) &&
         !(transport->status & VIRTIO_STATUS_NEEDS_RESET) &&
         transport->virtio->queues[queue].ready)
@@ -46,7 +46,7 @@ int doorbell_open(struct virtio_transport *transport, unsigned int queue)
     /* Each write is an edge of its own, so nobody needs to read the count. */
     struct event_source source = {
         .events = EPOLLIN | EPOLLET,
-        .handler = rang,
+        .handler = serve_queue,
         .context = doorbell,
         .lock = &transport->device.lock,
     };
@@ -95,7 +95,7 @@ void virtio_transport_notified(struct virtio_transport *transport, uint32_t queu
     doorbell_ring(transport, queue);
     if (doorbell->attached || ++doorbell->kicks < VIRTIO_BUSY || !transport->ops->attach)
         return;
-    /* Where KVM refuses, plain exits go on serving; do not ask each time. */
+    /* Where KVM refuses, notifications stay plain exits; KVM is not asked each time. */
     doorbell->kicks = 0;
     doorbell->attached = transport->ops->attach(transport, queue, doorbell->event_fd) == 0;
 }

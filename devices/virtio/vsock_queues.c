@@ -4,8 +4,8 @@
  * come from it, and the rules for those that belong to no connection.
  *
  * Fairness.  Connections with something for the guest stand in a queue, and
- * each gives one packet a turn.  Whatever is served stops at the queue's size
- * and goes on after the loop's other sources.
+ * each gives one packet a turn.  Each turn ends at the queue's size, and the
+ * next one comes after the loop's other sources.
  *
  * RSTs for packets of no connection wait in a ring of fixed size; while that is
  * full, the guest's packets wait too.
@@ -108,7 +108,7 @@ void vsock_serve_guest(struct vsock *vsock)
     while (budget > 0 && result > 0) {
         result = fill_buffer(vsock);
         budget--;
-        /* Only who waits for a buffer wants to hear of one; it may have come just now. */
+        /* A notification is needed only while a packet waits for a buffer; one may have come just now. */
         if (result == 0 && is_due(vsock) && virtqueue_enable_notify(queue))
             result = 1;
     }
