@@ -32,6 +32,8 @@ $(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--
 $(BUILD)/tests/test_block_in_flight: LDFLAGS += -Wl,--wrap=virtqueue_push
 # This one has a file system without holes.
 $(BUILD)/tests/test_kept_output: LDFLAGS += -Wl,--wrap=fallocate
+# This one has a host with large pages.
+$(BUILD)/tests/test_page_size: LDFLAGS += -Wl,--wrap=sysconf
 # This one has no time.
 $(BUILD)/tests/test_orders: LDFLAGS += -Wl,--wrap=timerfd_settime
 # This one writes to a file when it was just read.

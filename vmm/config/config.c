@@ -9,6 +9,7 @@
 #include "devices/registry.h"
 #include "vmm/machine/arch_facts.h"
 #include "vmm/base/command_line.h"
+#include "vmm/base/page_size.h"
 
 /* Below this not even the entry state has room. */
 #define MEMORY_MIN (2ull << 20)
@@ -176,10 +177,10 @@ static int check_memory(uint64_t size, struct error *error)
         return error_set(error, EINVAL,
                          "--memory: %llu KiB are too little to boot anything; give 2M or more",
                          (unsigned long long)(size >> 10));
-    if (size % 4096)
+    if (size % page_size())
         return error_set(error, EINVAL,
-                         "--memory: %llu KiB are no multiple of 4 KiB; round it up",
-                         (unsigned long long)(size >> 10));
+                         "--memory: %llu KiB are no multiple of %zu KiB; round it up",
+                         (unsigned long long)(size >> 10), page_size() >> 10);
     if (size > limit)
         return error_set(error, ERANGE,
                          "--memory: %llu MiB are more than this processor can address "

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_SIZE 4096u
+#include "vmm/base/page_size.h"
+
+/* Of the bits below, whatever the host's own pages are. */
+#define PAGE_SIZE PAGE_SIZE_MIN
 #define HUGE_PAGE_SIZE (2ull << 20)
 #ifndef MADV_POPULATE_WRITE /* older C libraries do not have it */
 #define MADV_POPULATE_WRITE 23
@@ -45,7 +48,7 @@ static int check_ranges(const struct guest_range *ranges, size_t count, struct e
     for (size_t i = 0; i < count; i++) {
         const struct guest_range *range = &ranges[i];
 
-        if (range->size == 0 || range->size % PAGE_SIZE || range->address % PAGE_SIZE ||
+        if (range->size == 0 || range->size % page_size() || range->address % page_size() ||
             range->address < end || range->size > UINT64_MAX - range->address ||
             range->size > SIZE_MAX - HUGE_PAGE_SIZE)
             return error_set(error, EINVAL,
@@ -309,8 +312,8 @@ int guest_memory_map_file(struct guest_memory *memory, uint64_t address, uint64_
     int result = guest_memory_slice(memory, address, length, &slice);
     struct region *region;
 
-    if (result < 0 || length == 0 || address % PAGE_SIZE || length % PAGE_SIZE ||
-        offset % PAGE_SIZE)
+    if (result < 0 || length == 0 || address % page_size() || length % page_size() ||
+        offset % page_size())
         return error_set(error, EINVAL, "guest memory: no file can stand at 0x%llx",
                          (unsigned long long)address);
     region = &memory->regions[region_index(memory, address)];
@@ -351,6 +354,17 @@ static int discard_pages(struct guest_memory *memory, const struct region *regio
     return madvise(bytes, length, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
+/* A guest may have smaller pages than the host: only what is whole of the host's goes. */
+static int discard_whole_pages(struct guest_memory *memory, const struct region *region,
+                               const struct guest_slice *slice)
+{
+    size_t mask = page_size() - 1;
+    uintptr_t start = ((uintptr_t)slice->bytes + mask) & ~mask;
+    uintptr_t end = ((uintptr_t)slice->bytes + slice->length) & ~mask;
+
+    return start < end ? discard_pages(memory, region, (uint8_t *)start, end - start) : 0;
+}
+
 int guest_memory_discard(struct guest_memory *memory, const struct guest_slice *slice)
 {
     uintptr_t start = (uintptr_t)slice->bytes;
@@ -365,7 +379,7 @@ int guest_memory_discard(struct guest_memory *memory, const struct guest_slice *
             continue;
         if (slice->length > region->size - (start - host))
             return -EFAULT;
-        return discard_pages(memory, region, slice->bytes, slice->length);
+        return discard_whole_pages(memory, region, slice);
     }
     return -EFAULT;
 }

@@ -97,8 +97,8 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t address, cons
 /*
  * Gives the host the pages of SLICE back: the guest reads zeroes there until it
  * writes again; or, where it gave back thousands of pieces of a file, that file's
- * bytes.  For one thread.  SLICE is whole pages of 4 KiB of one region: -EINVAL, -EFAULT,
- * or what madvise(2) said.
+ * bytes.  For one thread.  SLICE is whole pages of PAGE_SIZE_MIN of one region: -EINVAL, -EFAULT,
+ * or what madvise(2) said.  What is less than a page of the host's stays.
  */
 int guest_memory_discard(struct guest_memory *memory, const struct guest_slice *slice);
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/page_size.h"
 #include "vmm/base/whole_io.h"
 
-#define PAGE_SIZE 4096u
 
 /* From this length on, it pays to ask where a file's holes are. */
 #define HOLES_FROM (1u << 20)
@@ -167,15 +167,15 @@ int image_load(const struct image *image, uint64_t offset, uint64_t length,
 int image_place(const struct image *image, uint64_t offset, uint64_t length,
                 struct guest_memory *memory, uint64_t address, struct error *error)
 {
-    uint64_t head = -address % PAGE_SIZE, pages;
+    uint64_t page = page_size(), head = -address % page, pages;
     struct error ignored = ERROR_INIT;
     int result = 0;
 
-    if (!image->constant || address % PAGE_SIZE != offset % PAGE_SIZE || length < head + PAGE_SIZE)
+    if (!image->constant || address % page != offset % page || length < head + page)
         return image_load(image, offset, length, memory, address, error);
     if (offset > image->size || length > image->size - offset)
         return truncated(image, error);
-    pages = (length - head) & ~(uint64_t)(PAGE_SIZE - 1);
+    pages = (length - head) & ~(page - 1);
     /* A file of a kind that cannot be mapped can be read still. */
     if (guest_memory_map_file(memory, address + head, pages, image->fd, offset + head, &ignored) < 0)
         return image_load(image, offset, length, memory, address, error);

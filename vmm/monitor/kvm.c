@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/page_size.h"
 #include "vmm/machine/arch_facts.h"
 
 #define IOCTL_TRIES 100
@@ -162,7 +163,7 @@ int kvm_show_page(struct kvm *kvm, uint32_t slot, uint64_t address, void *page)
         .slot = slot,
         .flags = page ? KVM_MEM_READONLY : 0,
         .guest_phys_addr = address,
-        .memory_size = page ? 4096 : 0,
+        .memory_size = page ? page_size() : 0,
         .userspace_addr = (uintptr_t)page,
     };
 

@@ -45,7 +45,7 @@ int kvm_add_memory(struct kvm *kvm, uint32_t slot, uint64_t address, uint64_t si
                    struct error *error);
 
 /*
- * Has guest reads of 4 KiB at ADDRESS answered from PAGE; writes leave the kernel
+ * Has guest reads of a page at ADDRESS answered from PAGE; writes leave the kernel
  * as before.  NULL takes it away.  A negative errno without words: plain exits
  * serve as well.
  */

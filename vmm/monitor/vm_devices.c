@@ -6,6 +6,7 @@
 #include "devices/registry.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio.h"
+#include "vmm/base/page_size.h"
 #include "vmm/monitor/vm_internal.h"
 
 /* The terminal belongs to the one device that the user chose as the console. */
@@ -91,8 +92,12 @@ static uint32_t slot_of(const struct vm *vm, uint64_t address)
 static int show_window(void *context, uint64_t address, void *page)
 {
     struct vm *vm = context;
+    uint32_t slot = slot_of(vm, address);
 
-    return kvm_show_page(&vm->kvm, slot_of(vm, address), address, page);
+    /* A page of this host's would stand in for the neighbours' windows, too. */
+    if (vm->records[slot - SLOT_OF_DEVICES].size < page_size())
+        return -ENOTSUP;
+    return kvm_show_page(&vm->kvm, slot, address, page);
 }
 
 static void hide_window(void *context, uint64_t address)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "devices/registry.h"
+#include "vmm/base/page_size.h"
 #include "vmm/machine/arch_facts.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/whole_io.h"
@@ -28,7 +29,7 @@ static void check(struct machine_state *machine, struct state *state)
     }
     state_require(state, machine->cpus >= 1 && machine->cpus <= MACHINE_CPUS_MAX,
                   "the number of vCPUs");
-    state_require(state, machine->memory % 4096 == 0 && machine->memory <= arch_memory_limit(),
+    state_require(state, machine->memory % page_size() == 0 && machine->memory <= arch_memory_limit(),
                   "the size of memory");
     state_require(state, machine->console < CONSOLE_KIND_COUNT, "the kind of console");
     state_require(state, machine->describe < DESCRIBE_COUNT, "the way of describing");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/page_size.h"
 #include "vmm/snapshot/memory_chain.h"
 #include "vmm/base/whole_io.h"
 
@@ -80,12 +81,22 @@ uint64_t memory_file_length(uint64_t size, enum memory_file_kind kind)
     return size + PAGE_SIZE + (kind == MEMORY_DIFFERENCE ? memory_file_map_length(size) : 0);
 }
 
+static int check_page_size(struct error *error)
+{
+    if (page_size() == MEMORY_FILE_PAGE)
+        return 0;
+    return error_set(error, ENOTSUP, "snapshot: its pages have %u KiB, and this host's have %zu; use a host kernel with "
+                     "pages of %u KiB", MEMORY_FILE_PAGE >> 10, page_size() >> 10, MEMORY_FILE_PAGE >> 10);
+}
+
 int memory_file_begin(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
                       enum memory_file_kind kind, struct error *error)
 {
     uint8_t page[PAGE_SIZE] = { 0 };
     struct trailer trailer = { .version = htole32(versions[kind]), .size = htole64(size) };
 
+    if (check_page_size(error) < 0)
+        return -ENOTSUP;
     memcpy(trailer.magic, magic, sizeof(magic));
     memcpy(trailer.id, id, sizeof(trailer.id));
     memcpy(page, &trailer, sizeof(trailer));
@@ -114,8 +125,10 @@ int memory_file_check(int fd, uint64_t size, const uint8_t id[SNAPSHOT_ID_SIZE],
     uint64_t length = memory_file_length(size, kind);
     struct trailer trailer;
     struct stat status;
-    int result;
+    int result = check_page_size(error);
 
+    if (result < 0)
+        return result;
     if (fstat(fd, &status) < 0)
         return error_system(error, errno, "snapshot: its memory");
     if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != length)

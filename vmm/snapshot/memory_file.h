@@ -29,6 +29,7 @@
 #include "vmm/machine/guest_memory.h"
 
 #define SNAPSHOT_ID_SIZE 16
+/* Its pages are these.  A host with larger ones could not map what is in it: there it is refused. */
 #define MEMORY_FILE_PAGE 4096u
 
 struct memory_chain;
