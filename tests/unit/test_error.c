@@ -16,7 +16,7 @@ static void test_set(void **state)
     assert_int_equal(error_system(&error, ENOENT, "%s", "kernel"), -ENOENT);
     assert_int_equal(error.number, ENOENT);
     assert_string_equal(error.message,
-                        "kernel: No such file or directory; 'mote doctor' may tell more");
+                        "kernel: No such file or directory; check the path");
 }
 
 /* A file name with a newline or an escape sequence does not reach the terminal. */

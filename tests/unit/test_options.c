@@ -95,7 +95,7 @@ static const struct parse_case {
     { "flag_with_empty_value", { "--verbose=" }, EINVAL, "--verbose: takes no value", { 0 } },
     { "word_without_dashes", { "kernel" }, EINVAL,
       "'kernel': is not expected here; options begin with two dashes ('mote test --help'", { 0 } },
-    { "word_with_one_dash", { "-k" }, EINVAL, "'-k': is not expected here", { 0 } },
+    { "word_with_one_dash", { "-k" }, EINVAL, "-k: is no option; 'mote", { 0 } },
     { "empty_word", { "" }, EINVAL, "'': is not expected here", { 0 } },
     { "only_dashes", { "--" }, EINVAL, "'--': is not expected here", { 0 } },
     { "typing_error", { "--kernal", "x" }, EINVAL,
@@ -216,7 +216,10 @@ static void check_number(void **state)
         assert_int_equal(result, 0);
         assert_true(number == c->number);
     } else {
-        loading_assert_error(result, &error, EINVAL, "is out of range; give a whole number from ");
+        bool digits = c->value[0] && c->value[strspn(c->value, "0123456789")] == '\0';
+
+        loading_assert_error(result, &error, EINVAL, digits ? "is out of range; give a whole number from "
+                                                            : "is no whole number; give a whole number from ");
     }
 }
 

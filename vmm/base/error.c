@@ -93,6 +93,12 @@ static const char *remedy(int number)
         return "free some space there";
     case EPIPE:
         return "keep its reader running";
+    case EISDIR:
+        return "name a file";
+    case ENOENT:
+        return "check the path";
+    case ENOTDIR:
+        return "name a folder";
     case EBADF:
         return "redirect it to a file or /dev/null";
     default:

@@ -72,13 +72,24 @@ static int command_length(const struct option_table *table)
     return (int)length;
 }
 
+const char *foreign_word_instead(const struct foreign_word *list, const char *word)
+{
+    for (; list && list->word; list++)
+        if (strcmp(list->word, word) == 0)
+            return list->instead;
+    return NULL;
+}
+
 static int unknown_option(const struct option_table *table, const char *word, size_t length,
                           struct error *error)
 {
     char name[64];
-    const char *nearest;
+    const char *nearest, *instead;
 
     snprintf(name, sizeof(name), "%.*s", (int)(length < 63 ? length : 63), word);
+    instead = foreign_word_instead(table->foreign, name);
+    if (instead)
+        return error_set(error, EINVAL, "--%s: is no option here; %s", name, instead);
     nearest = options_nearest(name, row_name, table->rows, table->count);
     if (nearest)
         return error_set(error, EINVAL, "--%s: is no option; did you mean --%s?", name, nearest);
@@ -220,9 +231,16 @@ int options_parse(const struct option_table *table, void *target, int argc, char
                   bool *helped, struct error *error)
 {
     int stop, result = parse_options(table, target, argc, argv, &stop, helped, error);
+    const char *instead;
 
     if (result < 0 || *helped || stop == argc)
         return result;
+    instead = argv[stop][0] == '-' ? foreign_word_instead(table->foreign, argv[stop]) : NULL;
+    if (instead)
+        return error_set(error, EINVAL, "%s: is no option here; %s", argv[stop], instead);
+    if (argv[stop][0] == '-' && argv[stop][1] && strcmp(argv[stop], "--") != 0)
+        return error_set(error, EINVAL, "%s: is no option; '%.*s --help' lists them", argv[stop],
+                         command_length(table), table->usage);
     return error_set(error, EINVAL, "'%s': is not expected here; options begin with two dashes "
                      "('%.*s --help' lists them)", argv[stop], command_length(table),
                      table->usage);
@@ -258,6 +276,16 @@ int options_parse_mixed(const struct option_table *table, void *target, int argc
 
 #define HELP_COLUMN 26
 
+/* The columns of TEXT, UTF-8 of which each character takes one. */
+static int columns(const char *text)
+{
+    int count = 0;
+
+    for (; *text; text++)
+        count += (*text & 0xc0) != 0x80;
+    return count;
+}
+
 static void help_row(const struct option_row *row, FILE *stream)
 {
     const char *line = row->help;
@@ -268,8 +296,8 @@ static void help_row(const struct option_row *row, FILE *stream)
     width = fprintf(stream, "  ");
     if (row->letter)
         width += fprintf(stream, "-%c, ", row->letter);
-    width += fprintf(stream, "--%s%s%s", row->name, row->argument ? " " : "",
-                     row->argument ? row->argument : "");
+    fprintf(stream, "--%s%s%s", row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+    width += columns("--") + columns(row->name) + (row->argument ? columns(" ") + columns(row->argument) : 0);
     if (width >= HELP_COLUMN)
         fprintf(stream, "\n%*s", HELP_COLUMN, "");
     else
@@ -315,12 +343,12 @@ static bool read_digits(const char *text, const char **end, uint64_t *number)
 int options_number(const char *name, const char *value, uint64_t minimum, uint64_t maximum,
                    uint64_t *number, struct error *error)
 {
+    bool whole = value[0] && value[strspn(value, "0123456789")] == '\0';
     const char *end;
 
-    if (!read_digits(value, &end, number) || *end != '\0' || *number < minimum ||
-        *number > maximum)
-        return error_set(error, EINVAL, "--%s %s: is out of range; give a whole number from %llu "
-                         "to %llu", name, value, (unsigned long long)minimum,
+    if (!read_digits(value, &end, number) || *end != '\0' || *number < minimum || *number > maximum)
+        return error_set(error, EINVAL, "--%s %s: %s; give a whole number from %llu to %llu", name, value,
+                         whole ? "is out of range" : "is no whole number", (unsigned long long)minimum,
                          (unsigned long long)maximum);
     return 0;
 }

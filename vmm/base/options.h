@@ -45,12 +45,22 @@ int option_set_size(void *target, const struct option_row *row, const char *valu
 int option_set_choice(void *target, const struct option_row *row, const char *value,
                       struct error *error);
 
+/* A word that other programs have, and what to do in its place: "give --cmdline". */
+struct foreign_word {
+    const char *word; /* NULL ends a list of them */
+    const char *instead;
+};
+
+/* What to do in place of WORD, or NULL.  LIST may be NULL. */
+const char *foreign_word_instead(const struct foreign_word *list, const char *word);
+
 struct option_table {
     const char *usage;    /* "mote boot --kernel FILE [OPTION]…" */
     const char *summary;  /* what the command does, a sentence or two */
     const char *examples; /* whole lines */
     const struct option_row *rows;
     size_t count;
+    const struct foreign_word *foreign; /* options without their dashes, letters with theirs; or NULL */
 };
 
 /*

@@ -11,6 +11,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/exit_status.h"
+#include "vmm/base/options.h"
 
 struct command {
     const char *name;
@@ -26,6 +27,7 @@ struct program {
     int width;            /* of the longest command's name, for the table */
     const struct command *commands;
     size_t count;
+    const struct foreign_word *foreign; /* commands of other programs; or NULL */
 };
 
 /* Runs the command that ARGV names, or tells of all; returns the exit status. */

@@ -79,7 +79,7 @@ static const struct option_row machine_rows[] = {
       FIELD(boot.vm.boot_protocol) },
     { "Machine", "cpus", "N", "virtual CPUs, 1 to 64 (default: 1)", set_cpus },
     { NULL, "memory", "SIZE", "guest memory: MiB, or with K, M, G, T (default: 256M)",
-      option_set_size, FIELD(boot.vm.memory) },
+      option_set_size, FIELD(boot.vm.memory), .letter = 'm' },
     { NULL, "huge-pages", "HOW", "on, off or host (default: as the host has it)", option_set_choice,
       FIELD(boot.vm.pages), .choices = guest_pages_names },
     { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
@@ -128,13 +128,29 @@ static size_t collect_rows(struct option_row *rows)
     return count;
 }
 
+static const struct foreign_word foreign[] = {
+    { "append", "give the kernel's command line by --cmdline" },
+    { "boot-args", "give the kernel's command line by --cmdline" },
+    { "drive", "give --disk FILE" },
+    { "initramfs", "give --initrd FILE" },
+    { "netdev", "give --net KIND" },
+    { "network", "give --net KIND" },
+    { "params", "give the kernel's command line by --cmdline" },
+    { "smp", "give --cpus N" },
+    { "tty", "the console is on this terminal anyway" },
+    { "vcpus", "give --cpus N" },
+    { NULL, NULL },
+};
+
 static const struct option_table boot_table = {
     .usage = "mote boot --kernel FILE [OPTION]...",
     .summary = "Boots a kernel in a KVM microVM, with its console on this terminal.\n"
                "On the terminal, Ctrl-A x ends the VM and Ctrl-A h helps.",
     .examples = "  mote boot --kernel vmlinuz --initrd initrd.img\n"
                 "  mote boot --kernel vmlinux --cpus 4 --memory 2G --timeline\n"
-                "  mote boot --kernel vmlinuz --console virtio --cmdline 'console=hvc0 root=/dev/vda' | tee log\n",
+                "  mote boot --kernel vmlinuz --initrd initrd.img --disk root.ext4 \\\n"
+                "      --cmdline 'console=ttyS0 panic=-1 root=/dev/vda' | tee log\n",
+    .foreign = foreign,
 };
 
 static int add_file_device(void *context, const char *option, const char *text,

@@ -293,8 +293,7 @@ int cmd_doctor(int argc, char **argv)
     if (doctor.brief)
         puts(doctor.native ? "native" : "lab");
     else
-        printf("Mote will use: %s\n", doctor.native
-               ? "KVM on this host, plain pages, a serial console"
-               : "no KVM of this host for stock kernels; scripts/lab gives one under emulation");
+        puts(doctor.native ? "Mote will use: KVM on this host, plain pages, a serial console"
+                           : "Stock kernels cannot run on this host's KVM; scripts/lab gives a machine with KVM under emulation");
     return doctor.native ? STATUS_OK : 1;
 }

@@ -310,8 +310,15 @@ static void print_entry(void *context, const struct store_entry *entry)
 
 int cmd_ps(int argc, char **argv)
 {
+    static const struct foreign_word foreign[] = {
+        { "-a", "all are listed anyway, those that have ended too" },
+        { "all", "all are listed anyway, those that have ended too" },
+        { NULL, NULL },
+    };
     static const struct option_table table = {
-        "mote ps", "Lists the jobs that have a name, and those that are detached.", NULL, NULL, 0,
+        .usage = "mote ps",
+        .summary = "Lists the jobs and VMs that have a name or are detached, those that have ended too.",
+        .foreign = foreign,
     };
     struct error error = ERROR_INIT;
     bool helped, heading = false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mote template list` and `prune`: what `mote run --warm` saved. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,13 +16,17 @@
 
 struct template_options {
     bool all;
+    bool older_given;
     uint64_t older_ms;
 };
 
 static int set_older(void *target, const struct option_row *row, const char *value,
                      struct error *error)
 {
-    return run_duration(row->name, value, &((struct template_options *)target)->older_ms, error);
+    struct template_options *options = target;
+
+    options->older_given = true;
+    return run_duration(row->name, value, &options->older_ms, error);
 }
 
 static const struct option_row prune_rows[] = {
@@ -111,6 +116,10 @@ static int prune(int argc, char **argv)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
+    if (options.all && options.older_given) {
+        error_set(&error, EINVAL, "--all and --older exclude each other; give one");
+        return command_failed(&error);
+    }
     before = time(NULL) + 1 - (time_t)(options.all ? 0 : options.older_ms / 1000);
     count = template_prune(before, &disk, &error);
     if (count < 0)

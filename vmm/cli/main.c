@@ -27,6 +27,24 @@ static const struct command commands[] = {
     { "doctor", "tell what this host offers and what Mote will use", cmd_doctor },
 };
 
+static const struct foreign_word foreign[] = {
+    { "attach", "a job is attached unless it was started with --detach; 'mote logs --follow NAME' shows its output" },
+    { "build", "Mote builds no images; podman build and umoci do, and 'mote run --image oci:PATH' runs them" },
+    { "cp", "bring files in by 'mote run --volume HOST:GUEST:ro' and out by --output" },
+    { "create", "give 'mote run --detach --name NAME' or 'mote boot --detach --name NAME'" },
+    { "exec", "no second command can be run in a VM; a shell is 'mote run -it ... -- sh'" },
+    { "images", "Mote keeps no list of images; 'mote run --image oci:PATH' names one" },
+    { "inspect", "'mote ps' lists what runs, and --verdict tells how a job ended" },
+    { "load", "give the archive to 'mote run --image docker-archive:FILE'" },
+    { "pull", "Mote pulls nothing; give: skopeo copy docker://IMAGE oci:FOLDER:TAG, then 'mote run --image oci:FOLDER:TAG'" },
+    { "shell", "no second command can be run in a VM; a shell is 'mote run -it ... -- sh'" },
+    { "start", "give 'mote run' or 'mote boot'" },
+    { "stats", "'mote ps' lists what runs, and --verdict tells what a job used" },
+    { "top", "'mote ps' lists what runs" },
+    { "unpause", "give 'mote resume NAME'" },
+    { NULL, NULL },
+};
+
 static const struct program mote = {
     .name = "mote",
     .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
@@ -37,6 +55,7 @@ static const struct program mote = {
     .width = 10,
     .commands = commands,
     .count = ARRAY_LENGTH(commands),
+    .foreign = foreign,
 };
 
 /*

@@ -223,6 +223,9 @@ static int unknown_kind(const char *spec, size_t length, struct error *error)
     const char *nearest;
 
     snprintf(word, sizeof(word), "%.*s", (int)(length < 31 ? length : 31), spec);
+    if (strcmp(word, "docker") == 0 || strcmp(word, "http") == 0 || strcmp(word, "https") == 0)
+        return error_set(error, EINVAL, "%.200s: is in a registry, and Mote pulls nothing; give: skopeo copy "
+                         "docker://IMAGE oci:FOLDER:TAG, then oci:FOLDER:TAG", spec);
     nearest = options_nearest(word, kind_name, kinds, ARRAY_LENGTH(kinds));
     if (spec[length] == ':' && nearest)
         return error_set(error, EINVAL, "%s: is no kind of image; did you mean %s:?", word,

@@ -210,23 +210,61 @@ static const struct option_row rows[] = {
       FIELD(timeline) },
 };
 
+/* Of docker, podman and other monitors. */
+static const struct foreign_word foreign[] = {
+    { "add-host", "put /etc/hosts into the root file system" },
+    { "append", "the job's kernel has a command line of Mote's; 'mote boot --cmdline' takes one" },
+    { "cap-add", "the job is root of a VM of its own, with all capabilities" },
+    { "cap-drop", "the job is in a VM of its own; --user says who runs it there" },
+    { "cmdline", "the job's kernel has a command line of Mote's; 'mote boot --cmdline' takes one" },
+    { "device", "no device of the host can be handed on" },
+    { "disk", "give --volume HOST:GUEST:ro, or 'mote boot --disk'" },
+    { "dns", "put /etc/resolv.conf into the root file system, or have the host's by --net user" },
+    { "gpus", "no device of the host can be handed on" },
+    { "init", "a job has an init anyway" },
+    { "label", "jobs have a name alone: --name" },
+    { "memory-swap", "a VM has no swap; give --memory" },
+    { "mount", "give --volume HOST:GUEST:ro" },
+    { "network", "give --net none or --net user" },
+    { "pids-limit", "give --pids N" },
+    { "platform", "the processor is the host's" },
+    { "privileged", "the job is root of a VM of its own, with all capabilities" },
+    { "pull", "Mote pulls nothing; give: skopeo copy docker://IMAGE oci:FOLDER:TAG" },
+    { "read-only", "what the job writes is gone with its VM anyway" },
+    { "restart", "have systemd start the job again; docs/production.md has a unit" },
+    { "runtime", "Mote is the runtime" },
+    { "security-opt", "the job is in a VM of its own; --sandbox is about the monitor" },
+    { "shm-size", "/dev/shm grows up to half of --memory" },
+    { "smp", "give --cpus N" },
+    { "storage-opt", "give --disk-limit SIZE or --scratch SIZE" },
+    { "tmpfs", "all of the root is writable and gone with the VM; --disk-limit bounds it" },
+    { "ulimit", "give --pids, --memory, --disk-limit or --output-limit, or ulimit in the job" },
+    { "vcpus", "give --cpus N" },
+    { NULL, NULL },
+};
+
 static const struct option_table table = {
     .usage = "mote run [OPTION]... [--] COMMAND [ARGUMENT]...",
     .summary = "Runs a command in a fresh microVM. Its standard streams and its exit status are the\n"
                "command's own; 124: --timeout ended it, 125: Mote failed, 126: not executable,\n"
                "127: not found, 128+N: ended by signal N. Nothing that it writes is kept but /output.",
     .examples = "  mote run --rootfs busybox.erofs -- sh -c 'echo hello | tr a-z A-Z'\n"
-                "  mote run --rootfs ./debian --memory 1G --timeout 5m --output out -- make -C /src\n"
+                "  mote run --rootfs ./debian --memory 1G --timeout 5m --volume ./src:/src:ro \\\n"
+                "      --output out -- make -C /src O=/output\n"
                 "  mote run --image oci:./python:3 --volume ./src:/src:ro -w /src -- python3 main.py\n"
                 "  mote run --rootfs root.ext4 -it -- bash\n",
     .rows = rows,
     .count = ARRAY_LENGTH(rows),
+    .foreign = foreign,
 };
 
 static int check(const struct run_options *options, struct error *error)
 {
     if (options->rootfs && options->image)
         return error_set(error, EINVAL, "--rootfs and --image exclude each other; give one");
+    if (!options->rootfs && !options->image && options->words[0] && options->words[0][0] != '/')
+        return error_set(error, EINVAL, "--rootfs: is missing, and '%s' would be the command; give --rootfs PATH, or "
+                         "--image oci:PATH[:TAG] before it", options->words[0]);
     if (!options->rootfs && !options->image)
         return error_set(error, EINVAL, "--rootfs: is missing; give a directory or a disk image, or "
                          "--image for a container image");
