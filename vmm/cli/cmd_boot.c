@@ -148,8 +148,8 @@ static const struct option_table boot_table = {
                "On the terminal, Ctrl-A x ends the VM and Ctrl-A h helps.",
     .examples = "  mote boot --kernel vmlinuz --initrd initrd.img\n"
                 "  mote boot --kernel vmlinux --cpus 4 --memory 2G --timeline\n"
-                "  mote boot --kernel vmlinuz --initrd initrd.img --disk root.ext4 \\\n"
-                "      --cmdline 'console=ttyS0 panic=-1 root=/dev/vda' | tee log\n",
+                "  mote boot --kernel vmlinuz --initrd initrd.img --disk root.ext4 --console virtio \\\n"
+                "      --cmdline 'console=hvc0 panic=-1 root=/dev/vda' | tee log\n",
     .foreign = foreign,
 };
 
