@@ -154,7 +154,7 @@ static void a_restored_guest_that_has_failed(void **state)
 /* The order to record was sent before it was distrusted. */
 static void an_answer_of_one_that_is_distrusted(void **state)
 {
-    struct order_answer answer = { .error_number = 0 };
+    struct answer answer = { .error_number = 0 };
 
     (void)state;
     prepare(WARM_RESTORED);
@@ -217,11 +217,10 @@ static void output_of_a_paused_vm(void **state)
 {
     char word[] = "true", *words[] = { word };
     struct orders_owner owner = { .vm = &config, .is_job = true };
-    struct order_answer paused = { .paused = 1 };
+    struct message paused = { .header.type = MESSAGE_ANSWER, .answer.paused = 1 }, request;
     struct error error = ERROR_INIT;
     struct test_directory directory;
     struct store_entry entry;
-    struct order order = { .kind = 0 };
     int ends[2], client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)state;
@@ -235,13 +234,14 @@ static void output_of_a_paused_vm(void **state)
     orders_channel(supervisor.orders, ends[0], NULL);
     ask_to_pause(client, entry.folder);
     run_loop_for(supervisor.loop, 20);
-    assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
+    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &request, NULL, MSG_DONTWAIT), 1);
+    paused.header.id = request.header.id;
     orders_answered(supervisor.orders, &paused);
     assert_true(store_is_paused(&entry));
     assert_int_equal(timer_open(&supervisor.clock, supervisor.loop, NULL, NULL, &error), 0);
     supervisor_await_output(&supervisor);
-    assert_int_equal(recv(ends[1], &order, sizeof(order), MSG_DONTWAIT), sizeof(order));
-    assert_true(order.kind == ORDER_RESUME && order.silent);
+    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &request, NULL, MSG_DONTWAIT), 1);
+    assert_true(request.header.type == REQUEST_RESUME && request.header.id == 0);
     assert_false(store_is_paused(&entry));
     orders_destroy(supervisor.orders);
     timer_close(&supervisor.clock);
