@@ -125,9 +125,8 @@ install: $(BUILD)/mote $(BUILD)/mote-image $(BUILD)/mote-bench $(BUILD)/mote-ini
 ifneq ($(GUEST_KERNEL),)
 	install -D -m 444 $(GUEST_KERNEL) $(DESTDIR)$(PREFIX)/share/mote/guest-kernel
 endif
-	install -D -m 644 mote.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote.1
-	install -D -m 644 mote-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-run.1
-	install -D -m 644 mote-bench.1 $(DESTDIR)$(PREFIX)/share/man/man1/mote-bench.1
+	for page in mote mote-run mote-snapshot mote-image mote-bench; do \
+	    install -D -m 644 $$page.1 $(DESTDIR)$(PREFIX)/share/man/man1/$$page.1 || exit; done
 
 clean:
 	rm -rf $(BUILD)

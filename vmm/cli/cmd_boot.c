@@ -93,7 +93,7 @@ static const struct option_row machine_rows[] = {
 static const struct option_row session_rows[] = {
     { "Control", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
       option_set_text, FIELD(naming.name) },
-    { NULL, "detach", NULL, "go on in the background, once the VM runs; prints its name",
+    { NULL, "detach", NULL, "continue in the background once the VM runs; prints its name",
       option_set_flag, FIELD(naming.detach), .letter = 'd' },
     SANDBOX_OPTION_ROWS(struct boot_options, boot.sandbox),
     { "Console and messages", "console", "KIND", "serial (default), virtio or none", option_set_choice,

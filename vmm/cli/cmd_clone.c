@@ -270,7 +270,7 @@ int cmd_clone(int argc, char **argv)
     };
     struct option_table table = {
         .usage = "mote clone FOLDER --count N [OPTION]...",
-        .summary = "Goes on with the VM that 'mote snapshot' saved as N VMs in the background, and\n"
+        .summary = "Starts N VMs from the one that 'mote snapshot' saved, in the background, and\n"
                    "prints their names once they run.  They share the memory that none of them\n"
                    "changes, and disks that are read-only; what one writes to another disk is its own\n"
                    "and gone with it.  Each has a MAC address, a vsock CID and sockets of its own;\n"

@@ -49,7 +49,7 @@ static int set_patience(void *target, const struct option_row *row, const char *
 #define FIELD(name) .offset = offsetof(struct jobs_options, name)
 
 static const struct option_row logs_rows[] = {
-    { "Options", "follow", NULL, "go on until the job ends", option_set_flag, FIELD(follow),
+    { "Options", "follow", NULL, "until the job ends", option_set_flag, FIELD(follow),
       .letter = 'f' },
 };
 static const struct option_row stop_rows[] = {

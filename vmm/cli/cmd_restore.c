@@ -21,7 +21,7 @@ struct own_options {
 static const struct option_row own_rows[] = {
     { "Options", "name", "NAME", "let 'mote pause', 'snapshot' and others find the VM",
       option_set_text, FIELD(naming.name) },
-    { NULL, "detach", NULL, "go on in the background, once the VM runs; prints its name",
+    { NULL, "detach", NULL, "continue in the background once the VM runs; prints its name",
       option_set_flag, FIELD(naming.detach), .letter = 'd' },
     { NULL, "timeline", NULL, "print where the time went, at the end", option_set_flag,
       FIELD(timeline) },
@@ -82,7 +82,7 @@ int cmd_restore(int argc, char **argv)
     };
     struct option_table table = {
         .usage = "mote restore FOLDER [OPTION]...",
-        .summary = "Goes on with the VM that 'mote snapshot' saved, any number of times.",
+        .summary = "Starts the VM that 'mote snapshot' saved, any number of times.",
         .examples = "  mote restore ./web.snapshot\n"
                     "  mote restore ./web.snapshot --name web2 --disk copy.img\n",
     };

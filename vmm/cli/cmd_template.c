@@ -101,7 +101,7 @@ static int prune(int argc, char **argv)
 {
     static const struct option_table table = {
         "mote template prune [--all | --older TIME]",
-        "Removes templates that were not used for a while. Jobs that go on from one are not\n"
+        "Removes templates that were not used for a while. Jobs that started from one are not\n"
         "disturbed; the next one like it boots, and saves it anew.",
         "  mote template prune --older 1d\n", prune_rows, ARRAY_LENGTH(prune_rows),
     };

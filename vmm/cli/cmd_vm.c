@@ -23,9 +23,9 @@ struct vm_options {
 };
 
 static const struct option_row snapshot_rows[] = {
-    { "Options", "diff", "BASE", "save of the memory what changed since the snapshot BASE, which stays "
+    { "Options", "diff", "BASE", "save only memory that differs from the snapshot BASE, which stays "
       "needed", option_set_text, .offset = offsetof(struct vm_options, base) },
-    { NULL, "stop", NULL, "end the VM with the snapshot, not an instruction later",
+    { NULL, "stop", NULL, "end the VM with the snapshot",
       option_set_flag, .offset = offsetof(struct vm_options, stop) },
 };
 
@@ -78,7 +78,7 @@ static int plain_request(const struct option_table *table, const char *command, 
 int cmd_pause(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote pause NAME", "Has the VM or job NAME stand still, until it is resumed.",
+        "mote pause NAME", "Pauses the VM or job NAME until it is resumed.",
         "  mote pause web\n", NULL, 0,
     };
 
@@ -88,7 +88,7 @@ int cmd_pause(int argc, char **argv)
 int cmd_resume(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote resume NAME", "Has a paused VM or job go on.", "  mote resume web\n", NULL, 0,
+        "mote resume NAME", "Resumes a paused VM or job.", "  mote resume web\n", NULL, 0,
     };
 
     return plain_request(&table, "resume", argc, argv);
@@ -97,7 +97,7 @@ int cmd_resume(int argc, char **argv)
 int cmd_refresh(int argc, char **argv)
 {
     static const struct option_table table = {
-        "mote refresh NAME", "Has the size of each disk of the VM NAME read again, and its guest told of one that grew.",
+        "mote refresh NAME", "Rereads the size of each disk of the VM NAME, and tells the guest of one that grew.",
         "  truncate -s 20G disk.img && mote refresh web\n", NULL, 0,
     };
 
@@ -178,7 +178,7 @@ int cmd_snapshot(int argc, char **argv)
         "mote snapshot NAME FOLDER [--diff BASE] [--stop]\n"
         "       mote snapshot merge FOLDER [INTO]\n"
         "       mote snapshot verify FOLDER",
-        "Saves the VM of 'mote boot --name NAME' into the new folder FOLDER; the VM goes on.\n"
+        "Saves the VM of 'mote boot --name NAME' into the new folder FOLDER; the VM continues.\n"
         "'merge' folds one made with --diff to a full one, 'verify' reads one through.",
         "  mote snapshot web ./web.snapshot\n"
         "  mote snapshot web ./web.monday --diff ./web.snapshot\n"
