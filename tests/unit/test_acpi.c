@@ -11,7 +11,7 @@
 #include "tests/support/test_machine.h"
 #include "tests/support/test_tool.h"
 #include "vmm/monitor/arch/x86_64/acpi.h"
-#include "vmm/monitor/arch/x86_64/acpi_tables.h"
+#include "vmm/monitor/arch/x86_64/acpi_madt.h"
 #include "vmm/monitor/arch/x86_64/layout.h"
 #include "vmm/base/cleanup.h"
 

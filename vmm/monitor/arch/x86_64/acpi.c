@@ -6,64 +6,15 @@
 #include <string.h>
 
 #include "acpi_dsdt.h"
-#include "acpi_tables.h"
+#include "acpi_madt.h"
 #include "layout.h"
 #include "vmm/machine/power_registers.h"
-
-#define TABLE_ALIGNMENT 16
-
-/* The area the tables go to, filled from its start. */
-struct area {
-    struct guest_slice slice;
-    size_t used;
-    bool overflow;
-};
-
-static uint8_t checksum(const void *table, size_t length)
-{
-    const uint8_t *bytes = table;
-    uint8_t sum = 0;
-
-    for (size_t i = 0; i < length; i++)
-        sum = (uint8_t)(sum + bytes[i]);
-    return (uint8_t)-sum;
-}
-
-static void fill_header(struct acpi_header *header, const char *signature, uint8_t revision,
-                        size_t length)
-{
-    memcpy(header->signature, signature, sizeof(header->signature));
-    header->length = (uint32_t)length;
-    header->revision = revision;
-    memcpy(header->oem_id, "MOTE  ", sizeof(header->oem_id));
-    memcpy(header->oem_table_id, "MOTEVM  ", sizeof(header->oem_table_id));
-    header->oem_revision = 1;
-    memcpy(header->creator_id, "MOTE", sizeof(header->creator_id));
-    header->creator_revision = 1;
-}
-
-/* Puts a finished table into the area, sums it up and returns its guest address. */
-static uint64_t place(struct area *area, const void *table, size_t length)
-{
-    size_t start = (area->used + TABLE_ALIGNMENT - 1) & ~(size_t)(TABLE_ALIGNMENT - 1);
-    uint8_t *bytes;
-
-    if (area->overflow || start > area->slice.length || length > area->slice.length - start) {
-        area->overflow = true;
-        return 0;
-    }
-    bytes = area->slice.bytes + start;
-    memcpy(bytes, table, length);
-    bytes[offsetof(struct acpi_header, checksum)] = 0;
-    bytes[offsetof(struct acpi_header, checksum)] = checksum(bytes, length);
-    area->used = start + length;
-    return LAYOUT_ACPI + start;
-}
+#include "vmm/monitor/boot/acpi_area.h"
 
 /* 64 CPUs take 1.3 KiB, 100 windows 5 KiB. */
 #define DSDT_SIZE_MAX 16384
 
-static uint64_t place_dsdt(struct area *area, const struct machine *machine)
+static uint64_t place_dsdt(struct acpi_area *area, const struct machine *machine)
 {
     uint8_t table[DSDT_SIZE_MAX];
     struct acpi_header header = { 0 };
@@ -73,9 +24,9 @@ static uint64_t place_dsdt(struct area *area, const struct machine *machine)
     acpi_dsdt_write(&aml, machine);
     if (!aml_fits(&aml))
         area->overflow = true;
-    fill_header(&header, "DSDT", 2, sizeof(header) + aml.length);
+    acpi_header_fill(&header, "DSDT", 2, sizeof(header) + aml.length);
     memcpy(table, &header, sizeof(header));
-    return place(area, table, header.length);
+    return acpi_area_place(area, table, header.length);
 }
 
 static struct acpi_address port(uint64_t address)
@@ -88,7 +39,7 @@ static struct acpi_address port(uint64_t address)
     };
 }
 
-static uint64_t place_fadt(struct area *area, const struct machine *machine, uint64_t dsdt)
+static uint64_t place_fadt(struct acpi_area *area, const struct machine *machine, uint64_t dsdt)
 {
     struct acpi_fadt fadt = {
         .boot_architecture = ACPI_BOOT_NO_VGA | ACPI_BOOT_NO_CMOS_RTC,
@@ -110,11 +61,11 @@ static uint64_t place_fadt(struct area *area, const struct machine *machine, uin
         fadt.sleep_control = port(device->base + POWER_SLEEP_CONTROL);
         fadt.sleep_status = port(device->base + POWER_SLEEP_STATUS);
     }
-    fill_header(&fadt.header, "FACP", 6, sizeof(fadt));
-    return place(area, &fadt, sizeof(fadt));
+    acpi_header_fill(&fadt.header, "FACP", 6, sizeof(fadt));
+    return acpi_area_place(area, &fadt, sizeof(fadt));
 }
 
-static uint64_t place_madt(struct area *area, const struct machine *machine)
+static uint64_t place_madt(struct acpi_area *area, const struct machine *machine)
 {
     struct {
         struct acpi_madt madt;
@@ -148,50 +99,33 @@ static uint64_t place_madt(struct area *area, const struct machine *machine)
             .apic_id = (uint8_t)i,
             .flags = 1,
         };
-    fill_header(&table.madt.header, "APIC", 5, length);
-    return place(area, &table, length);
-}
-
-static void write_rsdp(struct area *area, uint64_t xsdt)
-{
-    struct acpi_rsdp rsdp = {
-        .signature = "RSD PTR ",
-        .oem_id = "MOTE  ",
-        .revision = 2,
-        .length = sizeof(rsdp),
-        .xsdt_address = xsdt,
-    };
-
-    rsdp.checksum = checksum(&rsdp, offsetof(struct acpi_rsdp, length));
-    rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
-    memcpy(area->slice.bytes, &rsdp, sizeof(rsdp));
+    acpi_header_fill(&table.madt.header, "APIC", 5, length);
+    return acpi_area_place(area, &table, length);
 }
 
 int acpi_write(const struct machine *machine, uint64_t *rsdp_address, struct error *error)
 {
-    struct area area = { .used = sizeof(struct acpi_rsdp) };
+    struct acpi_area area;
     struct acpi_xsdt xsdt = { 0 };
     uint64_t dsdt, root;
+    int result;
 
     if (machine->cpu_count == 0 || machine->cpu_count > MACHINE_CPUS_MAX)
         return error_set(error, EINVAL, "ACPI tables: %u CPUs; 1 to %d are possible",
                          machine->cpu_count, MACHINE_CPUS_MAX);
-    if (guest_memory_slice(machine->memory, LAYOUT_ACPI, LAYOUT_ACPI_SIZE, &area.slice) < 0)
-        return error_set(error, EFAULT,
-                         "ACPI tables: the guest has no RAM at 0x%llx; give at least 2 MiB by "
-                         "--memory",
-                         LAYOUT_ACPI);
+    result = acpi_area_begin(&area, machine->memory, LAYOUT_ACPI, LAYOUT_ACPI_SIZE, error);
+    if (result < 0)
+        return result;
     dsdt = place_dsdt(&area, machine);
     xsdt.entries[0] = place_fadt(&area, machine, dsdt);
     xsdt.entries[1] = place_madt(&area, machine);
-    fill_header(&xsdt.header, "XSDT", 1, sizeof(xsdt));
-    root = place(&area, &xsdt, sizeof(xsdt));
-    if (area.overflow)
+    acpi_header_fill(&xsdt.header, "XSDT", 1, sizeof(xsdt));
+    root = acpi_area_place(&area, &xsdt, sizeof(xsdt));
+    if (!acpi_area_finish(&area, root))
         return error_set(error, ENOSPC,
                          "ACPI tables: %u CPUs and %zu devices need more than the %d bytes there "
                          "are; give fewer devices",
                          machine->cpu_count, machine->device_count, DSDT_SIZE_MAX);
-    write_rsdp(&area, root);
     *rsdp_address = LAYOUT_ACPI;
     return 0;
 }
