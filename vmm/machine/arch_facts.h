@@ -5,7 +5,7 @@
 /*
  * Facts about the architecture that every process asks for.  Its folder,
  * vmm/monitor/arch/NAME/, supplies them; what the monitor alone needs of it is in
- * vmm/monitor/arch/arch.h.
+ * vmm/monitor/arch/arch.h, which also says how one is added.
  */
 
 #include <stdbool.h>

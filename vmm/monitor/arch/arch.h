@@ -3,12 +3,30 @@
 #define MOTE_ARCH_H
 
 /*
- * What an architecture must supply.  One folder beside this file implements
- * all of it; nothing outside that folder asks which architecture this is.
+ * What an architecture must supply to the monitor.  One folder beside this file,
+ * named as `uname -m` has it, implements all of it; nothing outside that folder
+ * asks which architecture this is.  Four headers declare what is asked:
+ *
+ *   vmm/machine/arch_facts.h        every process: constants, words, kernels' files
+ *   vmm/monitor/arch/arch.h         the monitor alone: memory's layout, devices,
+ *                                   interrupts, loading, vCPUs, their state
+ *   vmm/jail/lists.h                system calls that it alone has, and what it
+ *                                   asks of KVM: arch_filter_lists, arch_filter_denied
+ *   vmm/monitor/boot/elf_image.h    which ELF files it takes: arch_elf_target
+ *
+ * An architecture is added by that folder alone: the Makefile finds it by its
+ * name, and the linker says what it lacks.  vmm/monitor/boot/ has what loading and
+ * describing have in common: ELF files, the initrd's place, the command line,
+ * device trees, ACPI's language and tables.  A device that it alone has lies in
+ * its folder, too, and its record names the code (DEVICE_ARCH).  Mote's own guest
+ * kernel for it is guest/kernel/NAME.config.
+ *
+ * scripts/check-arch compiles everything outside of the folders for another
+ * architecture, and scripts/check-includes knows words that belong inside.
  *
  * The order of calls, which speed decides (see docs/start-time.md):
  * arch_vm_create, memory slots (vm.c), arch_boot_load, then for each vCPU
- * arch_vcpu_create.
+ * arch_vcpu_setup.
  */
 
 #include <stdbool.h>
