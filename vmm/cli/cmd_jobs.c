@@ -118,8 +118,12 @@ static int stop_one(const struct store_entry *entry, const struct jobs_options *
 static int kill_one(const struct store_entry *entry, const struct jobs_options *options,
                     struct error *error)
 {
-    int result = send_signal(entry, options->signal, error);
+    int result;
 
+    if (!store_takes_signal(entry, options->signal))
+        return error_set(error, EINVAL, "%s: its guest does not see signal %d; give TERM, INT, HUP, QUIT or KILL, or "
+                         "'mote pause'", entry->name, options->signal);
+    result = send_signal(entry, options->signal, error);
     if (result == 0)
         return error_set(error, ESRCH, "job %s: has ended already; 'mote wait %s' tells how",
                          entry->name, entry->name);

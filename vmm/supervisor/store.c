@@ -19,6 +19,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/signals.h"
+#include "vmm/base/small_file.h"
 #include "vmm/base/exit_status.h"
 
 #define VERDICT_MAX (2u << 20)
@@ -318,6 +319,24 @@ static long read_supervisor(const struct store_entry *entry)
         nanosleep(&(struct timespec){ .tv_nsec = CLAIM_STEP_MS * 1000000l }, NULL);
     }
     return -ETIMEDOUT;
+}
+
+/*
+ * A supervisor has blocked what it reads from its signalfd; any other signal would
+ * end it, or stop it, and its VM with it.
+ */
+bool store_takes_signal(const struct store_entry *entry, int number)
+{
+    char path[40], text[4096];
+    const char *mask;
+    long pid = read_supervisor(entry);
+
+    if (number == SIGKILL || pid < 0)
+        return true; /* what is wrong with it store_signal() tells */
+    snprintf(path, sizeof(path), "/proc/%ld/status", pid);
+    if (!small_file_read(path, text, sizeof(text)) || !(mask = strstr(text, "\nSigBlk:")))
+        return true;
+    return strtoull(mask + strlen("\nSigBlk:"), NULL, 16) >> (number - 1) & 1;
 }
 
 int store_signal(const struct store_entry *entry, int number)

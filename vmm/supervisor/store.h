@@ -65,6 +65,8 @@ bool store_is_paused(const struct store_entry *entry);
 int store_set_paused(const struct store_entry *entry, bool paused, struct error *error);
 /* Returns when it does not run any more. */
 int store_wait(const struct store_entry *entry, struct error *error);
+/* Whether the supervisor does anything with it but to end by it: a VM of `mote boot` knows few signals, a job hands on nearly all. */
+bool store_takes_signal(const struct store_entry *entry, int number);
 /* Sends it to the supervisor; -ESRCH: it does not run any more; -ETIMEDOUT: nobody has claimed it yet. */
 int store_signal(const struct store_entry *entry, int number);
 /* mote's exit status of a job that has ended; 137 where its supervisor was killed. */
