@@ -368,13 +368,14 @@ static void find_reason(const struct instance *instance, char *reason, size_t si
 
 void instance_failure(const struct instance *instance, char *text, size_t size)
 {
-    char reason[2 * LAST_LINES + 32], how[64] = "did not end in time";
+    char reason[2 * LAST_LINES + 32], how[96] = "did not end in time";
 
     find_reason(instance, reason, sizeof(reason));
     if (instance->ended && WIFSIGNALED(instance->status))
         snprintf(how, sizeof(how), "signal %d", WTERMSIG(instance->status));
     else if (instance->ended && WEXITSTATUS(instance->status) != 0)
-        snprintf(how, sizeof(how), "status %d", WEXITSTATUS(instance->status));
+        snprintf(how, sizeof(how), "status %d%s", WEXITSTATUS(instance->status),
+                 reason[0] ? "" : " without a word; 'mote bench --list' shows its command");
     else if (!instance->result)
         snprintf(how, sizeof(how), "the job printed nothing%s",
                  instance->ended ? "" : " in time");
