@@ -24,8 +24,7 @@ $(BUILD)/tests/test_init_mounts: $(BUILD)/obj/guest/init/mounts.o
 # These choose KVM's answers themselves.
 $(BUILD)/tests/test_kvm $(BUILD)/tests/test_vcpu: LDFLAGS += -Wl,--wrap=ioctl
 # These are the VM's process, when its guest has broken into it.
-$(BUILD)/tests/test_broken_monitor: LDFLAGS += -Wl,--wrap=boot_monitor
-$(BUILD)/tests/test_broken_vm: LDFLAGS += -Wl,--wrap=vm_create
+$(BUILD)/tests/test_broken_monitor $(BUILD)/tests/test_broken_handoff: LDFLAGS += -Wl,--wrap=monitor_main
 # This one refuses io_uring.
 $(BUILD)/tests/test_block_io_uring: LDFLAGS += -Wl,--wrap=io_uring_queue_init,--wrap=io_uring_submit,--wrap=io_uring_register_restrictions
 # This one refills a queue as it is served.
@@ -35,7 +34,7 @@ $(BUILD)/tests/test_kept_output: LDFLAGS += -Wl,--wrap=fallocate
 # This one has a host with large pages.
 $(BUILD)/tests/test_page_size: LDFLAGS += -Wl,--wrap=sysconf
 # This one has no time.
-$(BUILD)/tests/test_orders: LDFLAGS += -Wl,--wrap=timerfd_settime
+$(BUILD)/tests/test_vm_control: LDFLAGS += -Wl,--wrap=timerfd_settime
 # This one writes to a file when it was just read.
 $(BUILD)/tests/test_snapshot_seal: LDFLAGS += -Wl,--wrap=memory_sum
 # And this one has a file system with reflinks.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `mote boot` whose VM's process is in a guest's hands: it says, sends and does what it likes, and its supervisor neither
- * waits for it nor believes it.  The linker puts this file's monitor in the place of Mote's.
+ * `mote boot` and `mote run` whose VM's process is in a guest's hands: it says, sends and does what it likes, and its supervisor
+ * neither waits for it nor believes it.
  */
-#include "vmm/supervisor/boot.h"
+#include "tests/support/broken_monitor.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,118 +11,48 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "tests/support/fixture.h"
 #include "vmm/base/exit_status.h"
-#include "vmm/monitor/protocol.h"
 #include "vmm/jail/layers.h"
 #include "vmm/monitor/vm.h"
 
-/* s; a supervisor that is deaf takes longer, and this program with it. */
-#define PATIENCE 20
-
-static struct log words;
-static void (*act)(struct boot_monitor *monitor);
-static char told[8192];
-
-_Noreturn void __wrap_boot_monitor(struct boot_monitor *monitor);
-_Noreturn void __wrap_boot_monitor(struct boot_monitor *monitor)
-{
-    alarm(2 * PATIENCE);
-    signal(SIGSYS, SIG_DFL);
-    act(monitor);
-    _exit(0);
-}
-
-static void live_on(void)
-{
-    for (;;)
-        pause();
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* What the supervisor comes to when its monitor does WHAT; its lines are in `told`. */
-static int supervise_one(void (*what)(struct boot_monitor *monitor), int *status, struct error *error)
-{
-    struct boot_config config = {
-        .vm = vm_config_default(), .sandbox = SANDBOX_CONFIG_DEFAULT, .started_fd = -1,
-    };
-    struct timeline timeline = { .count = 0 };
-    double begin = seconds();
-    int result;
-
-    act = what;
-    words = memory_log(LOG_INFO);
-    *error = (struct error)ERROR_INIT;
-    *status = STATUS_FAILED;
-    config.vm.console = CONSOLE_NONE;
-    config.sandbox.mode = SANDBOX_OFF;
-    alarm(PATIENCE);
-    result = boot_supervise(&config, &words, &timeline, status, error);
-    alarm(0);
-    memory_log_text(&words, told, sizeof(told));
-    assert_true(seconds() - begin < PATIENCE / 2.0);
-    return result;
-}
-
-static void fails(void (*what)(struct boot_monitor *monitor), const char *why)
-{
-    struct error error;
-    int status;
-
-    assert_true(supervise_one(what, &status, &error) < 0);
-    if (!strstr(error.message, why))
-        fail_msg("'%s' is not in '%s'", why, error.message);
-    /* Nor is anything else told as its end. */
-    assert_null(strstr(told, "powered off"));
-    assert_int_equal(status, STATUS_FAILED);
-}
-
 /* ---- the end ----------------------------------------------------------------- */
 
-static void say(struct boot_monitor *monitor, int32_t number)
+static void say(struct broken_monitor *monitor, int32_t number)
 {
     struct exit_reason last = { .signal = number, .call = SYS_execve, .thread = SANDBOX_IO };
 
     assert_int_equal(write(monitor->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
 }
 
-static void babble(struct boot_monitor *monitor)
+static void babble(struct broken_monitor *monitor)
 {
     assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
     live_on();
 }
 
-static void claim_and_live_on(struct boot_monitor *monitor)
+static void claim_and_live_on(struct broken_monitor *monitor)
 {
     say(monitor, SIGSYS);
     live_on();
 }
 
-static void babble_without_end(struct boot_monitor *monitor)
+static void babble_without_end(struct broken_monitor *monitor)
 {
     for (;;)
         if (write(monitor->sandbox->words_fd, "abcdefghijklm", 13) < 0)
             usleep(10);
 }
 
-static void close_and_live_on(struct boot_monitor *monitor)
+static void close_and_live_on(struct broken_monitor *monitor)
 {
     close(monitor->sandbox->words_fd);
     live_on();
 }
 
 /* As one that is under way to the supervisor in a message does: the pipe is open beyond the monitor's end. */
-static void leave_the_pipe_open(struct boot_monitor *monitor)
+static void leave_the_pipe_open(struct broken_monitor *monitor)
 {
     (void)monitor;
     if (fork() == 0) {
@@ -134,15 +64,15 @@ static void leave_the_pipe_open(struct boot_monitor *monitor)
 static void test_last_words_without_an_end(void **state)
 {
     (void)state;
-    fails(babble, "said its last words, did not end and was killed");
-    fails(claim_and_live_on, "is not confirmed by the host's kernel ('its I/O thread called execve");
-    fails(babble_without_end, "did not end and was killed");
-    fails(close_and_live_on, "was killed (SIGKILL)");
-    fails(leave_the_pipe_open, "without a word");
+    broken_fails(babble, "said its last words, did not end and was killed");
+    broken_fails(claim_and_live_on, "is not confirmed by the host's kernel ('its I/O thread called execve");
+    broken_fails(babble_without_end, "did not end and was killed");
+    broken_fails(close_and_live_on, "was killed (SIGKILL)");
+    broken_fails(leave_the_pipe_open, "without a word");
 }
 
 /* The user's word counts as long as a monitor is about to end. */
-static void babble_and_wait_for_the_user(struct boot_monitor *monitor)
+static void babble_and_wait_for_the_user(struct broken_monitor *monitor)
 {
     kill(getppid(), SIGTERM);
     for (;;) {
@@ -156,7 +86,7 @@ static void babble_and_wait_for_the_user(struct boot_monitor *monitor)
     }
 }
 
-static void babble_first(struct boot_monitor *monitor)
+static void babble_first(struct broken_monitor *monitor)
 {
     assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
     usleep(100000);
@@ -165,22 +95,43 @@ static void babble_first(struct boot_monitor *monitor)
 
 static void test_signals_are_heard_meanwhile(void **state)
 {
+    struct outcome outcome;
+    int status;
+
     (void)state;
-    fails(babble_first, "ended with wait status 19712"); /* 77 << 8 */
+    assert_true(broken_boot(babble_first, &status) < 0);
+    assert_non_null(strstr(broken_told, "ended with wait status 19712")); /* 77 << 8 */
+    broken_run(babble_first, NULL, &outcome);
+    assert_int_equal(outcome.cause, CAUSE_SIGNALLED);
+    assert_int_equal(outcome.status, STATUS_SIGNAL + SIGTERM);
 }
 
-static void claim_and_exit(struct boot_monitor *monitor)
+/* Another child of the supervisor's ends meanwhile: that, too, has it look. */
+static void babble_and_orphan(struct broken_monitor *monitor)
+{
+    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    kill(getppid(), SIGCHLD);
+    live_on();
+}
+
+static void test_a_child_that_ends_meanwhile(void **state)
+{
+    (void)state;
+    broken_fails(babble_and_orphan, "did not end and was killed");
+}
+
+static void claim_and_exit(struct broken_monitor *monitor)
 {
     say(monitor, SIGSYS);
 }
 
-static void claim_memory_and_crash(struct boot_monitor *monitor)
+static void claim_memory_and_crash(struct broken_monitor *monitor)
 {
     say(monitor, SIGBUS);
     raise(SIGILL);
 }
 
-static void die_of_seccomp(struct boot_monitor *monitor)
+static void die_of_seccomp(struct broken_monitor *monitor)
 {
     say(monitor, SIGSYS);
     raise(SIGSYS);
@@ -189,15 +140,14 @@ static void die_of_seccomp(struct boot_monitor *monitor)
 static void test_what_the_kernel_says(void **state)
 {
     (void)state;
-    fails(claim_and_exit, "ended with wait status 0; the cause that it claims is not confirmed");
-    signal(SIGILL, SIG_DFL);
-    fails(claim_memory_and_crash, "ended by SIGILL; the cause that it claims is not confirmed");
-    fails(die_of_seccomp, "the sandbox ended the VM: its I/O thread called execve");
+    broken_fails(claim_and_exit, "ended with wait status 0; the cause that it claims is not confirmed");
+    broken_fails(claim_memory_and_crash, "ended by SIGILL; the cause that it claims is not confirmed");
+    broken_fails(die_of_seccomp, "the sandbox ended the VM: its I/O thread called execve");
 }
 
 /* ---- the report -------------------------------------------------------------- */
 
-static void report(struct boot_monitor *monitor, enum vm_end_kind end, int number, const char *how)
+static void report(struct broken_monitor *monitor, enum vm_end_kind end, int number, const char *how)
 {
     struct message sent = {
         .header.type = EVENT_EXITED, .exited = { .end = (uint32_t)end, .error_number = number },
@@ -208,36 +158,36 @@ static void report(struct boot_monitor *monitor, enum vm_end_kind end, int numbe
     assert_int_equal(message_send(monitor->channel, &sent, NULL, 0, 0), 0);
 }
 
-static void report_and_be_killed(struct boot_monitor *monitor)
+static void report_and_be_killed(struct broken_monitor *monitor)
 {
     report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
     raise(SIGKILL);
 }
 
-static void report_and_fail(struct boot_monitor *monitor)
+static void report_and_fail(struct broken_monitor *monitor)
 {
     report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
     _exit(3);
 }
 
-static void report_an_error_and_end_well(struct boot_monitor *monitor)
+static void report_an_error_and_end_well(struct broken_monitor *monitor)
 {
     report(monitor, VM_POWERED_OFF, EIO, "ACPI power-off");
     _exit(0);
 }
 
-static void report_as_it_is(struct boot_monitor *monitor)
+static void report_as_it_is(struct broken_monitor *monitor)
 {
     report(monitor, VM_POWERED_OFF, 0, "\033[2J\xc2\x9b\n ACPI power-off, forty-eight bytes or more of it");
 }
 
-static void report_an_error_without_an_end(struct boot_monitor *monitor)
+static void report_an_error_without_an_end(struct broken_monitor *monitor)
 {
     report(monitor, VM_RUNNING, INT32_MIN, "");
     _exit(STATUS_FAILED);
 }
 
-static void report_no_end_that_there_is(struct boot_monitor *monitor)
+static void report_no_end_that_there_is(struct broken_monitor *monitor)
 {
     report(monitor, (enum vm_end_kind)77, 0, "");
     live_on();
@@ -245,24 +195,27 @@ static void report_no_end_that_there_is(struct boot_monitor *monitor)
 
 static void test_reports(void **state)
 {
-    struct error error;
+    struct outcome outcome;
     int status;
 
     (void)state;
-    fails(report_and_be_killed, "was killed (SIGKILL)");
-    fails(report_and_fail, "ended with status 3, which is not what it reported");
-    fails(report_an_error_and_end_well, "ended with status 0, which is not what it reported");
-    fails(report_an_error_without_an_end, "xxxx");
-    fails(report_no_end_that_there_is, "sent what nobody asked for and was killed");
-    assert_int_equal(supervise_one(report_as_it_is, &status, &error), 0);
+    broken_fails(report_and_be_killed, "was killed (SIGKILL)");
+    broken_fails(report_and_fail, "ended with status 3, which is not what it reported");
+    broken_fails(report_an_error_and_end_well, "ended with status 0, which is not what it reported");
+    broken_fails(report_an_error_without_an_end, "xxxx");
+    broken_fails(report_no_end_that_there_is, "sent what nobody asked for and was killed");
+    assert_int_equal(broken_boot(report_as_it_is, &status), 0);
     assert_int_equal(status, STATUS_OK);
-    assert_non_null(strstr(told, "powered off (?[2J???"));
-    assert_null(strchr(told, '\033'));
+    assert_non_null(strstr(broken_told, "powered off (?[2J???"));
+    assert_null(strchr(broken_told, '\033'));
+    broken_run(report_as_it_is, NULL, &outcome);
+    assert_int_equal(outcome.cause, CAUSE_GUEST_PANIC);
+    assert_non_null(strstr(broken_told, "the guest's kernel ended before the job had ended"));
 }
 
 /* ---- messages ---------------------------------------------------------------- */
 
-static void send_all(struct boot_monitor *monitor, const void *bytes, size_t length)
+static void send_all(struct broken_monitor *monitor, const void *bytes, size_t length)
 {
     for (unsigned int i = 0; i < 100000; i++)
         if (send(monitor->channel, bytes, length, MSG_NOSIGNAL) < 0)
@@ -270,41 +223,41 @@ static void send_all(struct boot_monitor *monitor, const void *bytes, size_t len
     live_on();
 }
 
-static void send_without_end(struct boot_monitor *monitor, struct message message)
+static void send_without_end(struct broken_monitor *monitor, struct message message)
 {
     while (message_send(monitor->channel, &message, NULL, 0, 0) == 0)
         continue;
     live_on();
 }
 
-static void answer_without_end(struct boot_monitor *monitor)
+static void answer_without_end(struct broken_monitor *monitor)
 {
     send_without_end(monitor, (struct message){ .header = { .type = MESSAGE_ANSWER, .id = 1 } });
 }
 
-static void report_without_end(struct boot_monitor *monitor)
+static void report_without_end(struct broken_monitor *monitor)
 {
     send_without_end(monitor, (struct message){ .header.type = EVENT_EXITED, .exited.end = VM_POWERED_OFF });
 }
 
-static void want_the_terminal_without_end(struct boot_monitor *monitor)
+static void want_the_terminal_without_end(struct broken_monitor *monitor)
 {
     send_without_end(monitor, (struct message){ .header.type = EVENT_TERMINAL_WANTED });
 }
 
-static void start_without_end(struct boot_monitor *monitor)
+static void start_without_end(struct broken_monitor *monitor)
 {
     send_without_end(monitor, (struct message){ .header.type = EVENT_STARTED });
 }
 
 /* What is a supervisor's to send. */
-static void request(struct boot_monitor *monitor)
+static void request(struct broken_monitor *monitor)
 {
     send_without_end(monitor, (struct message){ .header.type = REQUEST_STOP });
 }
 
 /* A report once it is cut. */
-static void send_what_is_too_long(struct boot_monitor *monitor)
+static void send_what_is_too_long(struct broken_monitor *monitor)
 {
     struct {
         struct message message;
@@ -314,12 +267,12 @@ static void send_what_is_too_long(struct boot_monitor *monitor)
     send_all(monitor, &sent, sizeof(sent));
 }
 
-static void send_what_is_too_short(struct boot_monitor *monitor)
+static void send_what_is_too_short(struct broken_monitor *monitor)
 {
     send_all(monitor, "y", 1);
 }
 
-static void send_a_descriptor(struct boot_monitor *monitor)
+static void send_a_descriptor(struct broken_monitor *monitor)
 {
     struct message sent = { .header.type = EVENT_EXITED };
 
@@ -327,7 +280,7 @@ static void send_a_descriptor(struct boot_monitor *monitor)
     live_on();
 }
 
-static void send_one_too_many(struct boot_monitor *monitor)
+static void send_one_too_many(struct broken_monitor *monitor)
 {
     message_send(monitor->channel, &(struct message){ .header.type = MESSAGE_ANSWER }, NULL, 0, 0);
     report(monitor, VM_POWERED_OFF, 0, "ACPI power-off");
@@ -335,19 +288,21 @@ static void send_one_too_many(struct boot_monitor *monitor)
 
 static void test_messages_that_nobody_asked_for(void **state)
 {
-    struct error error;
+    struct outcome outcome;
     int status;
 
     (void)state;
-    fails(answer_without_end, "sent what nobody asked for and was killed");
-    fails(report_without_end, "sent what nobody asked for and was killed");
-    fails(want_the_terminal_without_end, "sent what nobody asked for and was killed");
-    fails(start_without_end, "sent what nobody asked for and was killed");
-    fails(request, "sent what nobody asked for and was killed");
-    fails(send_what_is_too_long, "sent what nobody asked for and was killed");
-    fails(send_what_is_too_short, "sent what nobody asked for and was killed");
-    fails(send_a_descriptor, "sent what nobody asked for and was killed");
-    assert_int_equal(supervise_one(send_one_too_many, &status, &error), 0);
+    broken_fails(answer_without_end, "sent what nobody asked for and was killed");
+    broken_fails(report_without_end, "sent what nobody asked for and was killed");
+    broken_fails(want_the_terminal_without_end, "sent what nobody asked for and was killed");
+    broken_fails(start_without_end, "sent what nobody asked for and was killed");
+    broken_fails(request, "sent what nobody asked for and was killed");
+    broken_fails(send_what_is_too_long, "sent what nobody asked for and was killed");
+    broken_fails(send_what_is_too_short, "sent what nobody asked for and was killed");
+    broken_fails(send_a_descriptor, "sent what nobody asked for and was killed");
+    assert_int_equal(broken_boot(send_one_too_many, &status), 0);
+    broken_run(send_one_too_many, NULL, &outcome);
+    assert_int_equal(outcome.cause, CAUSE_GUEST_PANIC);
 }
 
 int main(void)
@@ -355,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_last_words_without_an_end),
         cmocka_unit_test(test_signals_are_heard_meanwhile),
+        cmocka_unit_test(test_a_child_that_ends_meanwhile),
         cmocka_unit_test(test_what_the_kernel_says),
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_messages_that_nobody_asked_for),

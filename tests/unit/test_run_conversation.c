@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a guest gets its job's supervisor to do by what it says, and when it says it. */
-#include "vmm/job/supervisor_internal.h"
+#include "vmm/job/job_run_internal.h"
 
 #include <errno.h>
 #include <pty.h>
@@ -16,16 +16,18 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
 #include "vmm/job/output.h"
+#include "vmm/supervisor/vm_process_internal.h"
 
 static struct log quiet = { .fd = -1 };
 static struct timeline timeline;
 static struct vm_config config;
-static struct supervisor_options options;
+static struct job_run_options options;
 static struct template template;
 static struct warm_start warm = { .template = &template };
 static uint8_t job[sizeof(struct run_header) + sizeof(struct run_job)];
 static struct outcome outcome;
-static struct supervisor supervisor;
+static struct job_run run;
+static struct vm_process process; /* that listens at ends[0], in some tests */
 static int guest; /* its end of the control connection */
 
 static int set_up(void **state)
@@ -34,20 +36,21 @@ static int set_up(void **state)
     int ends[2];
 
     (void)state;
-    options = (struct supervisor_options){
+    options = (struct job_run_options){
         .config = &config, .command = "true", .started_fd = -1, .log = &quiet, .timeline = &timeline,
         .warm = &warm, .job = job, .job_length = sizeof(job),
     };
     template = (struct template)TEMPLATE_INIT;
     outcome = (struct outcome){ .status = STATUS_FAILED };
-    supervisor = (struct supervisor){
-        .options = &options, .outcome = &outcome, .vm = VM_PROCESS_INIT, .keeping = BACKGROUND_TASK_INIT,
-        .clock = TIMER_INIT, .patience = TIMER_INIT, .farewell = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT,
+    run = (struct job_run){
+        .options = &options, .outcome = &outcome, .vm = { .process = &process, .handoff = -1, .console = -1 }, .keeping = BACKGROUND_TASK_INIT,
+        .clock = TIMER_INIT, .patience = TIMER_INIT, .console = CONSOLE_SHOW_INIT, .kept = KEPT_OUTPUT_INIT,
         .stop_cause = CAUSE_COUNT,
     };
-    assert_int_equal(event_loop_create(&supervisor.loop, &error), 0);
+    assert_int_equal(event_loop_create(&run.loop, &error), 0);
+    process = (struct vm_process){ .loop = run.loop, .channel = -1, .request_timer = TIMER_INIT };
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    assert_true(supervisor_accept(&supervisor, ends[0], RUN_PORT_CONTROL));
+    assert_true(job_run_accept(&run, ends[0], RUN_PORT_CONTROL));
     guest = ends[1];
     return 0;
 }
@@ -55,8 +58,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    control_destroy(supervisor.control);
-    event_loop_destroy(supervisor.loop);
+    control_destroy(run.control);
+    timer_close(&process.request_timer);
+    event_loop_destroy(run.loop);
     close(guest);
     return 0;
 }
@@ -77,18 +81,18 @@ static void a_window_after_the_end(void **state)
     assert_int_equal(openpty(&master, &terminal, NULL, NULL, &size), 0);
     assert_int_equal(dup2(terminal, STDIN_FILENO), STDIN_FILENO);
     options.flags = RUN_TTY;
-    supervisor.phase = PHASE_RUNNING;
-    supervisor_send_window(&supervisor);
+    run.phase = PHASE_RUNNING;
+    job_run_send_window(&run);
     assert_int_equal(recv(guest, &record, sizeof(record), 0), sizeof(record));
     assert_int_equal(record.header.type, RUN_WINDOW);
     assert_int_equal(record.window.rows, 7);
-    supervisor.over = true;
-    supervisor_send_window(&supervisor);
+    run.over = true;
+    job_run_send_window(&run);
     assert_int_equal(recv(guest, &record, sizeof(record), 0), -1);
-    control_destroy(supervisor.control);
-    supervisor.control = NULL;
-    supervisor.over = false;
-    supervisor_send_window(&supervisor);
+    control_destroy(run.control);
+    run.control = NULL;
+    run.over = false;
+    job_run_send_window(&run);
     assert_true(dup2(input, STDIN_FILENO) == STDIN_FILENO);
 }
 
@@ -101,7 +105,7 @@ static void say(uint32_t type, const void *payload, size_t size)
     assert_int_equal(send(guest, &header, sizeof(header), MSG_NOSIGNAL), sizeof(header));
     if (size > 0)
         assert_int_equal(send(guest, payload, size, MSG_NOSIGNAL), (ssize_t)size);
-    run_loop_for(supervisor.loop, 5);
+    run_loop_for(run.loop, 5);
 }
 
 /* The guest says HELLO, and is asked to prepare itself. */
@@ -111,10 +115,10 @@ static void prepare(enum warm kind)
 
     options.prepare = (const uint8_t *)&(struct run_header){ RUN_PREPARE, 0 };
     options.prepare_length = sizeof(request);
-    supervisor.warm = kind;
+    run.warm = kind;
     template.source.record_fd = STDERR_FILENO; /* there will be a record */
     say(RUN_HELLO, &(struct run_hello){ RUN_VERSION }, sizeof(struct run_hello));
-    assert_int_equal(supervisor.phase, PHASE_PREPARING);
+    assert_int_equal(run.phase, PHASE_PREPARING);
     assert_int_equal(recv(guest, &request, sizeof(request), 0), sizeof(request));
 }
 
@@ -123,11 +127,11 @@ static void expect_distrust(const char *why)
 {
     uint8_t byte;
 
-    assert_non_null(supervisor.distrust);
-    assert_string_equal(supervisor.distrust, why);
-    assert_false(supervisor.over || outcome.began || outcome.restored);
+    assert_non_null(run.distrust);
+    assert_string_equal(run.distrust, why);
+    assert_false(run.over || outcome.began || outcome.restored);
     assert_string_equal(outcome.message, "");
-    assert_true(supervisor.phase < PHASE_STARTING);
+    assert_true(run.phase < PHASE_STARTING);
     assert_true(recv(guest, &byte, sizeof(byte), MSG_DONTWAIT) <= 0);
 }
 
@@ -151,17 +155,27 @@ static void a_restored_guest_that_has_failed(void **state)
     expect_distrust("its guest broke the protocol");
 }
 
-/* The order to record was sent before it was distrusted. */
+/* The request to record was sent before it was distrusted. */
 static void an_answer_of_one_that_is_distrusted(void **state)
 {
-    struct answer answer = { .error_number = 0 };
+    struct message message;
+    int ends[2], fds[MESSAGE_FDS_MAX];
 
     (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    process.channel = ends[0];
     prepare(WARM_RESTORED);
-    supervisor.phase = PHASE_SAVING;
+    say(RUN_PREPARED, NULL, 0);
+    assert_int_equal(run.phase, PHASE_SAVING);
+    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &message, fds, MSG_DONTWAIT), 1);
+    assert_int_equal(message.header.type, REQUEST_RECORD);
     say(RUN_STARTED, NULL, 0);
-    warm_answered(&supervisor, &answer);
+    message = (struct message){ .header = { .type = MESSAGE_ANSWER, .id = message.header.id } };
+    assert_true(vm_requests_answered(&process, &message));
+    assert_false(vm_requests_answered(&process, &message));
     expect_distrust("its guest broke the protocol");
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void a_restored_guest_that_hung_up(void **state)
@@ -169,8 +183,8 @@ static void a_restored_guest_that_hung_up(void **state)
     (void)state;
     prepare(WARM_RESTORED);
     shutdown(guest, SHUT_RDWR);
-    run_loop_for(supervisor.loop, 5);
-    supervisor_send_job(&supervisor);
+    run_loop_for(run.loop, 5);
+    job_run_send_job(&run);
     expect_distrust("its guest hung up");
 }
 
@@ -179,7 +193,7 @@ static void a_guest_that_boots_and_has_started(void **state)
     (void)state;
     prepare(WARM_SAVES);
     say(RUN_STARTED, NULL, 0);
-    assert_true(supervisor.over && !outcome.began);
+    assert_true(run.over && !outcome.began);
     assert_int_equal(outcome.cause, CAUSE_GUEST_PANIC);
     assert_int_equal(outcome.status, STATUS_FAILED);
 }
@@ -195,7 +209,7 @@ static void a_guest_that_cannot_prepare_itself(void **state)
     memcpy(payload + sizeof(failed), "root", 4);
     prepare(WARM_SAVES);
     say(RUN_FAILED, payload, sizeof(payload));
-    assert_true(supervisor.over);
+    assert_true(run.over);
     assert_int_equal(outcome.cause, CAUSE_NOT_STARTED);
     assert_string_equal(outcome.message, "the guest could not make ready for the job: root");
 }
@@ -216,12 +230,12 @@ static void ask_to_pause(int client, int folder)
 static void output_of_a_paused_vm(void **state)
 {
     char word[] = "true", *words[] = { word };
-    struct orders_owner owner = { .vm = &config, .is_job = true };
-    struct message paused = { .header.type = MESSAGE_ANSWER, .answer.paused = 1 }, request;
+    struct vm_control_owner owner = { .vm = &config, .is_job = true };
     struct error error = ERROR_INIT;
     struct test_directory directory;
     struct store_entry entry;
-    int ends[2], client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct message message;
+    int fds[MESSAGE_FDS_MAX], ends[2], client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)state;
     test_directory_create(&directory);
@@ -229,22 +243,23 @@ static void output_of_a_paused_vm(void **state)
     assert_int_equal(store_create(&entry, "job", words, 1, &error), 0);
     assert_int_equal(store_claim(&entry, &error), 0);
     owner.entry = &entry;
-    assert_int_equal(orders_create(&supervisor.orders, &owner, supervisor.loop, &error), 0);
+    assert_int_equal(vm_control_create(&run.vm_control, &owner, run.loop, &error), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    orders_channel(supervisor.orders, ends[0], NULL);
+    process.channel = ends[0];
+    vm_control_attach(run.vm_control, &process);
     ask_to_pause(client, entry.folder);
-    run_loop_for(supervisor.loop, 20);
-    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &request, NULL, MSG_DONTWAIT), 1);
-    paused.header.id = request.header.id;
-    orders_answered(supervisor.orders, &paused);
+    run_loop_for(run.loop, 20);
+    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &message, fds, MSG_DONTWAIT), 1);
+    message = (struct message){ .header = { .type = MESSAGE_ANSWER, .id = message.header.id }, .answer.paused = 1 };
+    assert_true(vm_requests_answered(&process, &message));
     assert_true(store_is_paused(&entry));
-    assert_int_equal(timer_open(&supervisor.clock, supervisor.loop, NULL, NULL, &error), 0);
-    supervisor_await_output(&supervisor);
-    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &request, NULL, MSG_DONTWAIT), 1);
-    assert_true(request.header.type == REQUEST_RESUME && request.header.id == 0);
+    assert_int_equal(timer_open(&run.clock, run.loop, NULL, NULL, &error), 0);
+    job_run_await_output(&run);
+    assert_int_equal(message_receive(ends[1], FROM_SUPERVISOR, &message, fds, MSG_DONTWAIT), 1);
+    assert_true(message.header.type == REQUEST_RESUME && message.header.id == 0);
     assert_false(store_is_paused(&entry));
-    orders_destroy(supervisor.orders);
-    timer_close(&supervisor.clock);
+    vm_control_destroy(run.vm_control);
+    timer_close(&run.clock);
     close(client);
     close(ends[0]);
     close(ends[1]);
@@ -270,15 +285,15 @@ static void output_ahead_of_its_end(void **state)
     warm.template->key = NULL;
     say(RUN_HELLO, &hello, sizeof(hello));
     say(RUN_STARTED, NULL, 0);
-    assert_int_equal(supervisor.phase, PHASE_RUNNING);
+    assert_int_equal(run.phase, PHASE_RUNNING);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     /* One that comes before the end is none. */
-    assert_false(supervisor_accept(&supervisor, ends[0], RUN_PORT_OUTPUT));
+    assert_false(job_run_accept(&run, ends[0], RUN_PORT_OUTPUT));
     assert_int_equal(send(guest, &end, sizeof(end), MSG_NOSIGNAL), sizeof(end));
-    assert_true(supervisor_accept(&supervisor, ends[0], RUN_PORT_OUTPUT));
-    assert_int_equal(supervisor.phase, PHASE_ENDED);
+    assert_true(job_run_accept(&run, ends[0], RUN_PORT_OUTPUT));
+    assert_int_equal(run.phase, PHASE_ENDED);
     close(ends[1]);
-    output_stop(supervisor.output_process);
+    output_stop(run.output_process);
 }
 
 int main(void)

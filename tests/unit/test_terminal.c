@@ -34,9 +34,8 @@ static void make_terminal(struct screen *screen, int fd)
 {
     struct error error = ERROR_INIT;
 
-    assert_int_equal(terminal_create(&screen->terminal, fd, &screen->log, count_quit, screen,
-                                     &error),
-                     0);
+    assert_int_equal(terminal_create(&screen->terminal, fd, &screen->log, &error), 0);
+    terminal_on_quit(screen->terminal, count_quit, screen);
 }
 
 static int set_up(void **state)

@@ -40,15 +40,14 @@ struct terminal {
 static _Atomic(struct terminal *) raw_terminal;
 _Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "a signal handler may not take a lock");
 
-int terminal_create(struct terminal **terminal, int fd, struct log *log,
-                    void (*quit)(void *context), void *context, struct error *error)
+int terminal_create(struct terminal **terminal, int fd, struct log *log, struct error *error)
 {
     struct terminal *created = calloc(1, sizeof(*created));
     pid_t foreground;
 
     if (!created)
         return error_system(error, ENOMEM, "terminal");
-    *created = (struct terminal){ .fd = fd, .screen = fd, .log = log, .quit = quit, .context = context };
+    *created = (struct terminal){ .fd = fd, .screen = fd, .log = log };
     if (isatty(fd)) {
         /* Fails on a terminal that does not control us: then no job control
          * stands between us and it either. */
@@ -57,6 +56,12 @@ int terminal_create(struct terminal **terminal, int fd, struct log *log,
     }
     *terminal = created;
     return 0;
+}
+
+void terminal_on_quit(struct terminal *terminal, void (*quit)(void *context), void *context)
+{
+    terminal->quit = quit;
+    terminal->context = context;
 }
 
 void terminal_destroy(struct terminal *terminal)

@@ -31,13 +31,14 @@
 struct terminal;
 
 /*
- * QUIT(CONTEXT) is called for Ctrl-A x, on the thread that filters.  FD, which
- * stays the caller's, may be anything: terminal_is_ours() tells whether it is a
+ * FD, which stays the caller's, may be anything: terminal_is_ours() tells whether it is a
  * terminal that we may set, which is not so while another job is in the
  * foreground.  Changes nothing yet.
  */
-int terminal_create(struct terminal **terminal, int fd, struct log *log,
-                    void (*quit)(void *context), void *context, struct error *error);
+int terminal_create(struct terminal **terminal, int fd, struct log *log, struct error *error);
+
+/* QUIT(CONTEXT) is called for Ctrl-A x, on the thread that filters: before terminal_filter(). */
+void terminal_on_quit(struct terminal *terminal, void (*quit)(void *context), void *context);
 
 /* Restores first.  NULL is fine. */
 void terminal_destroy(struct terminal *terminal);

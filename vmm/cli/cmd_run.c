@@ -9,7 +9,7 @@
 #include "vmm/supervisor/kept_output.h"
 #include "vmm/job/job_session.h"
 #include "vmm/supervisor/store.h"
-#include "vmm/job/supervisor.h"
+#include "vmm/job/job_run.h"
 #include "vmm/job/verdict.h"
 
 static int go_cold(void *context, struct error *error)
@@ -32,7 +32,7 @@ static int run_job(struct job_session *session, const struct store_entry *entry,
         .go_cold = go_cold,
         .context = session,
     };
-    struct supervisor_options options = {
+    struct job_run_options options = {
         .warm = asked->warm ? &warm : NULL,
         .config = &session->options.vm,
         .sandbox = &session->options.sandbox,
@@ -56,7 +56,7 @@ static int run_job(struct job_session *session, const struct store_entry *entry,
         .timeline = session->timeline,
     };
 
-    return supervise(&options, outcome, error);
+    return job_run(&options, outcome, error);
 }
 
 static int write_verdict(const struct job_session *session, const struct outcome *outcome,

@@ -23,7 +23,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/job/job.h"
-#include "vmm/job/supervisor.h"
+#include "vmm/job/job_run.h"
 
 struct verdict {
     const struct outcome *outcome;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --warm.  A VM that goes on from a template is the job's only once that was sent
+ * --warm.  A VM that is restored from a template is the job's only once that was sent
  * to its guest: until then whatever goes wrong with it costs the template, and a VM
  * that boots takes its place.  One that boots is saved when its guest is ready,
  * and gets its job afterwards: so no template has anything of a job's.
@@ -12,315 +12,288 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
-#include "vmm/job/supervisor_internal.h"
+#include "vmm/job/job_run_internal.h"
 #include "vmm/snapshot/working_set.h"
 
-/* From the fork of the VM to HELLO, which takes milliseconds; and for the answer to an order. */
+/* From the fork of the VM to HELLO, which takes milliseconds. */
 #define PATIENCE_SECONDS 20 /* as it is told below */
-#define SAVE_LOOK_MS 1000
-#define SLOWEST (4u << 20) /* bytes a second of a disk that is waited for, as control/orders.c has it */
 
-static struct template *template_of(const struct supervisor *supervisor)
+static struct template *template_of(const struct job_run *run)
 {
-    return supervisor->options->warm ? supervisor->options->warm->template : NULL;
+    return run->options->warm ? run->options->warm->template : NULL;
 }
 
 /* ---- starting --------------------------------------------------------------- */
 
-static void begin_saving(struct supervisor *supervisor)
+static void begin_saving(struct job_run *run)
 {
-    const struct supervisor_options *options = supervisor->options;
+    const struct job_run_options *options = run->options;
     struct error error = ERROR_INIT;
 
     /* A file that grows longer than files may is an error, not our end. */
     signal(SIGXFSZ, SIG_IGN);
-    if (template_begin(template_of(supervisor), options->config->memory, &error) == 0)
-        supervisor->warm = WARM_SAVES;
+    if (template_begin(template_of(run), options->config->memory, &error) == 0)
+        run->warm = WARM_SAVES;
     else if (error.number == EEXIST || error.number == EWOULDBLOCK)
         log_info(options->log, "%s", error.message); /* another job makes it just now */
     else
         log_warn(options->log, "--warm: the next job boots, too: %s", error.message);
 }
 
-bool warm_begin(struct supervisor *supervisor)
+void warm_begin(struct job_run *run)
 {
-    struct template *template = template_of(supervisor);
+    struct template *template = template_of(run);
 
-    supervisor->warm = WARM_NONE;
+    run->warm = WARM_NONE;
     if (!template || !template->key)
-        return false;
-    if (supervisor->options->config->snapshot) {
-        supervisor->warm = WARM_RESTORED;
+        return;
+    if (run->options->config->snapshot) {
+        run->warm = WARM_RESTORED;
         working_set_prepare(&template->source, template->path);
-        return template->source.record_fd >= 0;
+    } else {
+        begin_saving(run);
     }
-    begin_saving(supervisor);
-    return supervisor->warm == WARM_SAVES;
 }
 
 /* ---- saving ----------------------------------------------------------------- */
 
-/* Of no use any more, but to a job that has a name. */
-static void close_channel(struct supervisor *supervisor)
+static void not_saved(struct job_run *run, const struct error *error)
 {
-    if (supervisor->orders || supervisor->vm.channel < 0)
-        return;
-    event_loop_remove(supervisor->loop, supervisor->vm.channel);
-    vm_process_close_channel(&supervisor->vm);
+    template_drop(template_of(run));
+    log_warn(run->options->log, "--warm: the next job boots, too: %s", error->message);
 }
 
-static void not_saved(struct supervisor *supervisor, const struct error *error)
-{
-    template_drop(template_of(supervisor));
-    log_warn(supervisor->options->log, "--warm: the next job boots, too: %s", error->message);
-}
-
-/* Aside, as a disk may take its time: neither the job nor Ctrl-C waits for it. */
+/* In the background, as a disk may take its time: neither the job nor Ctrl-C waits for it. */
 static int keep(void *context, struct error *error)
 {
-    struct supervisor *supervisor = context;
-    const struct supervisor_options *options = supervisor->options;
+    struct job_run *run = context;
+    const struct job_run_options *options = run->options;
 
     /* Who waits for the end of these is told by the parent alone. */
-    vm_process_close_channel(&supervisor->vm);
-    orders_close(supervisor->orders);
-    return template_keep(template_of(supervisor), options->config, &options->warm->about, error);
+    vm_process_leave(run->vm.process);
+    vm_control_leave(run->vm_control);
+    return template_keep(template_of(run), options->config, &options->warm->about, error);
 }
 
 static void kept(void *context, const struct error *error)
 {
-    struct supervisor *supervisor = context;
+    struct job_run *run = context;
 
     if (error->number) {
-        not_saved(supervisor, error); /* also what is left by a child that was killed */
+        not_saved(run, error); /* also what is left by a child that was killed */
     } else {
-        template_kept(template_of(supervisor));
-        timeline_mark(supervisor->options->timeline, "template saved");
+        template_kept(template_of(run));
+        timeline_mark(run->options->timeline, "template saved");
     }
-    if (supervisor->over)
-        event_loop_stop(supervisor->loop);
+    if (run->over)
+        event_loop_stop(run->loop);
 }
 
 /* Kept before the job comes: afterwards a monitor that its guest has broken could write of the job there. */
-static void recorded(struct supervisor *supervisor)
+static void recorded(struct job_run *run)
 {
-    struct template *template = template_of(supervisor);
+    struct template *template = template_of(run);
 
     working_set_keep(&template->source, template->path);
-    close_channel(supervisor);
-    supervisor_send_job(supervisor);
+    job_run_send_job(run);
 }
 
-static void saved(struct supervisor *supervisor, const struct answer *answer)
+static void saved(struct job_run *run, const struct answer *answer)
 {
     struct error error = ERROR_INIT;
 
-    timer_set(&supervisor->patience, 0);
     answer_take_error(answer, &error);
     /* Before the job comes; the little that a template in memory takes of the VM's room is not worth the wait. */
-    sandbox_files_written(supervisor->vm.sandbox, !error.number);
-    if (error.number || background_task_start(&supervisor->keeping, supervisor->loop, keep, kept, supervisor, &error) < 0)
-        not_saved(supervisor, &error);
-    close_channel(supervisor);
-    supervisor_send_job(supervisor);
+    vm_process_files_written(run->vm.process, !error.number);
+    if (error.number || background_task_start(&run->keeping, run->loop, keep, kept, run, &error) < 0)
+        not_saved(run, &error);
+    job_run_send_job(run);
 }
 
-void warm_answered(struct supervisor *supervisor, const struct answer *answer)
+/* A VM that does not answer is not waited for: another boots in its place. */
+static void replied(void *context, enum vm_reply reply, const struct answer *answer)
 {
-    if (supervisor->distrust)
-        return; /* it was killed meanwhile: no job is for it */
-    if (supervisor->warm == WARM_SAVES)
-        saved(supervisor, answer);
-    else
-        recorded(supervisor);
+    struct job_run *run = context;
+
+    if (run->distrust || reply == VM_GONE)
+        return; /* it was killed or ended meanwhile: no job is for it */
+    if (reply == VM_SILENT) {
+        run->distrust = "its process did not answer when it was to be saved";
+        vm_process_signal(run->vm.process, SIGKILL);
+    } else if (run->warm == WARM_SAVES) {
+        saved(run, answer);
+    } else {
+        recorded(run);
+    }
 }
 
 /* Whether its job has to wait. */
-static bool save(struct supervisor *supervisor)
+static bool save(struct job_run *run)
 {
-    struct template *template = template_of(supervisor);
-    struct vm_saving files = {
-        template->saving.state_fd, template->saving.memory_fd, template->id,
+    struct template *template = template_of(run);
+    struct vm_reply_handler handler = { .replied = replied, .context = run };
+    struct vm_saving saving = {
+        .state_fd = template->saving.state_fd, .memory_fd = template->saving.memory_fd,
+        .memory = run->options->config->memory,
     };
     struct error error = ERROR_INIT;
 
-    if (vm_process_save(&supervisor->vm, supervisor->options->config, &files, &error) < 0) {
-        sandbox_files_written(supervisor->vm.sandbox, false);
-        not_saved(supervisor, &error);
-        close_channel(supervisor);
+    memcpy(saving.request.id, template->id, sizeof(saving.request.id));
+    if (vm_process_save(run->vm.process, &saving, &handler, &error) < 0) {
+        vm_process_files_written(run->vm.process, false);
+        not_saved(run, &error);
         return false;
     }
-    supervisor->phase = PHASE_SAVING;
-    supervisor->save_looks = 0;
-    timer_set(&supervisor->patience, SAVE_LOOK_MS);
+    run->phase = PHASE_SAVING;
     return true;
 }
 
 /* The same.  Without a record the next job's VM makes one. */
-static bool record(struct supervisor *supervisor)
+static bool record(struct job_run *run)
 {
-    if (vm_process_record(&supervisor->vm, &(struct error)ERROR_INIT) < 0)
+    struct vm_reply_handler handler = { .replied = replied, .context = run };
+    struct message request = { .header.type = REQUEST_RECORD };
+
+    if (vm_process_request(run->vm.process, &request, NULL, 0, &handler, &(struct error)ERROR_INIT) < 0)
         return false;
-    supervisor->phase = PHASE_SAVING;
+    run->phase = PHASE_SAVING;
     return true;
 }
 
-static bool save_or_record(struct supervisor *supervisor)
+static bool save_or_record(struct job_run *run)
 {
-    return supervisor->warm == WARM_SAVES ? save(supervisor) : record(supervisor);
+    return run->warm == WARM_SAVES ? save(run) : record(run);
 }
 
-static bool records(const struct supervisor *supervisor)
+static bool records(const struct job_run *run)
 {
-    return supervisor->warm == WARM_RESTORED && template_of(supervisor)->source.record_fd >= 0;
+    return run->warm == WARM_RESTORED && template_of(run)->source.record_fd >= 0;
 }
 
-bool warm_comes_first(struct supervisor *supervisor)
+bool warm_comes_first(struct job_run *run)
 {
-    const struct supervisor_options *options = supervisor->options;
+    const struct job_run_options *options = run->options;
 
-    if (supervisor->warm != WARM_SAVES && !records(supervisor))
+    if (run->warm != WARM_SAVES && !records(run))
         return false;
     if (!options->prepare)
-        return save_or_record(supervisor);
-    supervisor->phase = PHASE_PREPARING;
-    supervisor_send(supervisor, options->prepare, options->prepare_length);
+        return save_or_record(run);
+    run->phase = PHASE_PREPARING;
+    job_run_send(run, options->prepare, options->prepare_length);
     return true;
 }
 
-void warm_prepared(struct supervisor *supervisor)
+void warm_prepared(struct job_run *run)
 {
     /* One that nobody asked for changes nothing. */
-    if (supervisor->phase == PHASE_PREPARING && !save_or_record(supervisor))
-        supervisor_send_job(supervisor);
+    if (run->phase == PHASE_PREPARING && !save_or_record(run))
+        job_run_send_job(run);
 }
 
 /* ---- distrust --------------------------------------------------------------- */
 
 /* Restored, and its job not sent. */
-static bool is_on_trial(const struct supervisor *supervisor)
+static bool is_on_trial(const struct job_run *run)
 {
-    return supervisor->warm == WARM_RESTORED && supervisor->phase < PHASE_STARTING;
+    return run->warm == WARM_RESTORED && run->phase < PHASE_STARTING;
 }
 
-bool warm_distrusts(struct supervisor *supervisor, const char *why)
+bool warm_distrusts(struct job_run *run, const char *why)
 {
-    if (!is_on_trial(supervisor))
+    if (!is_on_trial(run))
         return false;
-    supervisor->distrust = why;
-    vm_process_kill(&supervisor->vm);
+    run->distrust = why;
+    vm_process_signal(run->vm.process, SIGKILL);
     return true;
-}
-
-/* A VM's process that was told to save and does not answer: a second more for each few MiB that it got through. */
-static void look_at_saving(struct supervisor *supervisor)
-{
-    uint64_t most = supervisor->options->config->memory;
-    off_t offset = lseek(template_of(supervisor)->saving.memory_fd, 0, SEEK_CUR);
-    uint64_t done = offset < 0 ? 0 : (uint64_t)offset;
-
-    if (supervisor->phase != PHASE_SAVING)
-        return;
-    if (++supervisor->save_looks < PATIENCE_SECONDS + (done < most ? done : most) / SLOWEST) {
-        timer_set(&supervisor->patience, SAVE_LOOK_MS);
-        return;
-    }
-    supervisor->distrust = "its process did not answer when it was to be saved";
-    vm_process_kill(&supervisor->vm);
 }
 
 static void patience_ended(void *context)
 {
-    struct supervisor *supervisor = context;
-
-    if (supervisor->warm == WARM_SAVES)
-        look_at_saving(supervisor);
-    else
-        warm_distrusts(supervisor, "its guest said nothing for 20 seconds");
+    warm_distrusts(context, "its guest said nothing for 20 seconds");
 }
 
-int warm_started(struct supervisor *supervisor, struct error *error)
+int warm_started(struct job_run *run, struct error *error)
 {
     int result;
 
-    if (supervisor->warm == WARM_NONE)
+    if (run->warm != WARM_RESTORED)
         return 0;
-    result = timer_open(&supervisor->patience, supervisor->loop, patience_ended, supervisor, error);
-    if (result == 0 && supervisor->warm == WARM_RESTORED)
-        timer_set(&supervisor->patience, PATIENCE_SECONDS * 1000);
+    result = timer_open(&run->patience, run->loop, patience_ended, run, error);
+    if (result == 0)
+        timer_set(&run->patience, PATIENCE_SECONDS * 1000);
     return result;
 }
 
-void warm_finish(struct supervisor *supervisor)
+void warm_finish(struct job_run *run)
 {
     struct error ignored = ERROR_INIT;
 
-    if (!background_task_works(&supervisor->keeping) || supervisor->ends_wanted > 0)
+    if (!background_task_works(&run->keeping) || run->ends_wanted > 0)
         return;
-    timer_set(&supervisor->clock, 0);
-    event_loop_run(supervisor->loop, &ignored);
+    timer_set(&run->clock, 0);
+    event_loop_run(run->loop, &ignored);
 }
 
-void warm_hurry(struct supervisor *supervisor)
+void warm_hurry(struct job_run *run)
 {
-    background_task_abandon(&supervisor->keeping, "the command was ended while it was saved");
+    background_task_abandon(&run->keeping, "the command was ended while it was saved");
 }
 
-void warm_close(struct supervisor *supervisor)
+void warm_close(struct job_run *run)
 {
-    background_task_end(&supervisor->keeping);
-    timer_close(&supervisor->patience);
-    if (template_of(supervisor))
-        template_drop(template_of(supervisor));
+    background_task_end(&run->keeping);
+    timer_close(&run->patience);
+    if (template_of(run))
+        template_drop(template_of(run));
 }
 
-void warm_leave(struct supervisor *supervisor)
+void warm_leave(struct job_run *run)
 {
-    cleanup_close(&supervisor->patience.fd);
-    if (template_of(supervisor))
-        template_leave(template_of(supervisor));
+    cleanup_close(&run->patience.fd);
+    if (template_of(run))
+        template_leave(template_of(run));
 }
 
 /* ---- starting anew ---------------------------------------------------------- */
 
 /* What is said of a VM that ended before it had a job. */
-static const char *reason(const struct supervisor *supervisor)
+static const char *reason(const struct job_run *run, const struct vm_exit *exit)
 {
-    const struct vm_process *vm = &supervisor->vm;
-
-    if (supervisor->distrust)
-        return supervisor->distrust;
-    if (vm->error.message[0])
-        return vm->error.message;
-    return vm->status == STATUS_PANIC ? "its guest panicked" : "its guest ended";
+    if (run->distrust)
+        return run->distrust;
+    if (exit->error.number)
+        return exit->error.message;
+    if (exit->end == VM_FAILED)
+        return "KVM stopped its guest";
+    return exit->end == VM_PANICKED ? "its guest panicked" : "its guest ended";
 }
 
-bool warm_starts_anew(struct supervisor *supervisor)
+bool warm_starts_anew(struct job_run *run, const struct vm_exit *exit)
 {
-    const struct supervisor_options *options = supervisor->options;
-    bool restored = is_on_trial(supervisor);
+    const struct job_run_options *options = run->options;
+    bool restored = is_on_trial(run);
     struct error error = ERROR_INIT;
     int result = 0;
 
-    if (!restored && !(supervisor->warm == WARM_SAVES && supervisor->phase == PHASE_SAVING))
+    if (!restored && !(run->warm == WARM_SAVES && run->phase == PHASE_SAVING))
         return false;
     log_info(options->log, "template %s: is not used, and the VM boots: %s",
-             template_of(supervisor)->name, reason(supervisor));
-    supervisor_close_vm(supervisor);
-    warm_close(supervisor);
-    supervisor->distrust = NULL;
-    supervisor->tail = (struct console_tail){ .line = "" };
+             template_of(run)->name, reason(run, exit));
+    job_vm_close(run);
+    warm_close(run);
+    run->distrust = NULL;
+    run->tail = (struct console_tail){ .line = "" };
     if (restored) {
-        template_remove(template_of(supervisor));
+        template_remove(template_of(run));
         result = options->warm->go_cold(options->warm->context, &error);
     } else {
-        template_close(template_of(supervisor)); /* once is enough */
+        template_close(template_of(run)); /* once is enough */
     }
     if (result == 0)
-        result = supervisor_start_vm(supervisor, &error);
+        result = job_vm_start(run, &error);
     if (result < 0) {
-        supervisor_complain(supervisor, "%s", error.message);
-        supervisor_end(supervisor, CAUSE_VMM_FAULT, STATUS_FAILED);
+        job_run_complain(run, "%s", error.message);
+        job_run_end(run, CAUSE_VMM_FAULT, STATUS_FAILED);
     }
     return true;
 }

@@ -3,10 +3,9 @@
 #define MOTE_BOOT_H
 
 /*
- * What `mote boot` does once its options are read, in two processes (sandbox.h
- * tells why): the supervisor with the terminal, the signals and the verdict, and
- * the monitor with the VM.  A VM that restarts is a new monitor.
- * */
+ * What `mote boot` does once its options are read: it supervises a VM (vm_process.h), with the terminal, the signals and the
+ * exit status.  A VM that restarts is a new monitor.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,8 +16,6 @@
 #include "vmm/base/log.h"
 #include "vmm/jail/sandbox.h"
 #include "vmm/base/timeline.h"
-#include "vmm/monitor/monitor.h"
-#include "vmm/monitor/protocol.h"
 #include "vmm/supervisor/store.h"
 
 enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
@@ -51,20 +48,5 @@ struct boot_naming {
  */
 int boot_named(struct boot_config *config, const struct boot_naming *naming, struct log *log,
                struct timeline *timeline, int *status, struct error *error);
-
-/* ---- account.c: in the supervisor ------------------------------------------ */
-
-/*
- * What came of a monitor with this REPORT, NULL for none, whose process ended with STATUS, by sandbox_wait(): its error is
- * ours.  One that the kernel contradicts is none: its `end` becomes VM_RUNNING.
- */
-int boot_judge(struct event_exited *report, int status, struct error *error);
-
-/* A guest that was to go on after its reset, but for a stop that came in the same moment, was stopped. */
-void boot_take_stop(struct event_exited *report);
-
-/* Mote's exit status, and what the user is told; SIGNAL ended the VM, 0 for none. */
-int boot_status(const struct event_exited *report, int signal);
-void boot_tell_end(const struct event_exited *report, int signal, struct log *log);
 
 #endif

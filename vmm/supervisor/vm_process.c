@@ -1,307 +1,334 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/supervisor/vm_process.h"
+#include "vmm/supervisor/vm_process_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "devices/backend/console.h"
-#include "devices/registry.h"
-#include "devices/virtio/vsock.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/base/exit_status.h"
-#include "vmm/monitor/protocol.h"
-#include "vmm/monitor/vm.h"
 
-#define CONSOLE_DRAIN_MS 100
+/* For a VM that is told to end: more than the monitor takes for its last output. */
+#define STOP_SECONDS 5
+/* Messages of the monitor's that nobody asked for: one may come too late, a dozen come from an attacker. */
+#define UNASKED_MAX 16
+/* What is read of a monitor that has ended: more than a sound one has left there. */
+#define LAST_MESSAGES_MAX 64
 
-/* ---- in the child --------------------------------------------------------- */
+static void look(void *context);
 
-static int status_of(enum vm_end_kind kind)
+bool vm_process_set_timer(struct vm_process *process, struct timer *timer, void (*rang)(void *context), uint64_t ms)
 {
-    switch (kind) {
-    case VM_POWERED_OFF:
-    case VM_RESET:
-    case VM_STOPPED:
-        return STATUS_OK;
-    case VM_PANICKED:
-        return STATUS_PANIC;
-    case VM_RUNNING:
-    case VM_FAILED:
+    struct error error = ERROR_INIT;
+
+    if (timer->fd < 0 && timer_open(timer, process->loop, rang, process, &error) < 0)
+        return false;
+    timer_set(timer, ms);
+    return true;
+}
+
+/* ---- what the monitor sends ------------------------------------------------- */
+
+/* Until its end is told, nobody who waits is answered. */
+static void hang_up(struct vm_process *process)
+{
+    int channel = process->channel;
+
+    if (channel < 0)
+        return;
+    event_loop_remove(process->loop, channel);
+    process->channel = -1; /* before anybody hears of it and sends the next request */
+    close(channel);
+    vm_requests_fail(process);
+}
+
+void vm_process_kill_broken(struct vm_process *process, const char *what)
+{
+    if (!process->runs || process->broken)
+        return;
+    process->broken = what;
+    sandbox_signal(process->sandbox, SIGKILL);
+    hang_up(process);
+}
+
+/* Each of these returns whether it was due. */
+static bool terminal_wanted(struct vm_process *process)
+{
+    bool due = process->owner.terminal_wanted && !process->wanted_terminal;
+
+    process->wanted_terminal = true;
+    if (due)
+        process->owner.terminal_wanted(process->owner.context);
+    return due;
+}
+
+static bool started(struct vm_process *process)
+{
+    bool due = process->owner.started && process->reports_start && !process->started;
+
+    process->started = true;
+    if (due)
+        process->owner.started(process->owner.context);
+    return due;
+}
+
+static bool exits(struct vm_process *process, const struct event_exited *report)
+{
+    bool due = !process->reported;
+
+    process->reported = true;
+    if (due)
+        process->report = *report;
+    return due;
+}
+
+static bool take_message(struct vm_process *process, const struct message *message)
+{
+    switch (message->header.type) {
+    case MESSAGE_ANSWER:
+        return vm_requests_answered(process, message);
+    case EVENT_TERMINAL_WANTED:
+        return terminal_wanted(process);
+    case EVENT_STARTED:
+        return started(process);
+    case EVENT_EXITED:
+        return exits(process, &message->exited);
+    default:
+        return false;
+    }
+}
+
+/* One message, if there is one. */
+static bool read_message(struct vm_process *process)
+{
+    struct message message;
+    int result = message_receive(process->channel, FROM_MONITOR, &message, NULL, MSG_DONTWAIT);
+
+    if (result == -EAGAIN)
+        return false;
+    /* A flood of what nobody asked for would have this process work for it, outside of the VM's limits. */
+    if (result == 1 && !take_message(process, &message) && ++process->unasked == UNASKED_MAX)
+        result = -EPROTO;
+    if (result == -EPROTO)
+        vm_process_kill_broken(process, "sent what nobody asked for");
+    else if (result != 1)
+        hang_up(process);
+    return result == 1;
+}
+
+static void message_arrived(void *context, uint32_t events)
+{
+    (void)events;
+    read_message(context);
+}
+
+/* ---- its end ---------------------------------------------------------------- */
+
+static void close_start(struct vm_process *process)
+{
+    process->runs = false;
+    if (process->stop_timer.fd >= 0)
+        timer_set(&process->stop_timer, 0);
+    timer_close(&process->farewell_timer);
+    process->farewell_timer = (struct timer)TIMER_INIT;
+    hang_up(process);
+}
+
+static void judge(const struct vm_process *process, struct vm_exit *exit, int status, const struct error *error)
+{
+    const struct event_exited *report = process->reported ? &process->report : NULL;
+
+    vm_exit_judge(exit, report, status, error);
+    if (!process->overdue && !process->broken)
+        return;
+    exit->end = VM_RUNNING;
+    if (process->overdue)
+        error_set(&exit->error, ETIMEDOUT, "the VM did not end within %d s and was killed; see what its disk or "
+                  "network waits for", STOP_SECONDS);
+    else
+        error_set(&exit->error, EPROTO, "the VM's process %s and was killed; its guest may have broken into it: report "
+                  "it", process->broken);
+}
+
+static void finish(struct vm_process *process)
+{
+    struct error error = ERROR_INIT;
+    struct vm_exit exit;
+    int status;
+
+    event_loop_remove(process->loop, sandbox_end_fd(process->sandbox));
+    /* Its last message may have come in the same moment. */
+    for (unsigned int i = 0; i < LAST_MESSAGES_MAX && process->channel >= 0 && read_message(process); i++)
+        continue;
+    status = sandbox_wait(process->sandbox, &error);
+    judge(process, &exit, status, &error);
+    close_start(process);
+    process->owner.exited(process->owner.context, &exit);
+}
+
+/* One that a guest has broken into may tell why it dies and live on. */
+static void await_end(struct vm_process *process)
+{
+    /* What it told is read. That its pipe stays readable must not keep this process busy: the rest is for the timer, or SIGCHLD. */
+    if (!vm_process_set_timer(process, &process->farewell_timer, look, SANDBOX_ENDS_MS + 1))
+        sandbox_signal(process->sandbox, SIGKILL);
+}
+
+static void look(void *context)
+{
+    struct vm_process *process = context;
+
+    if (!process->runs)
+        return;
+    switch (sandbox_look(process->sandbox)) {
+    case SANDBOX_RUNS:
+        break;
+    case SANDBOX_ENDS:
+        await_end(process);
+        break;
+    case SANDBOX_ENDED:
+        finish(process);
         break;
     }
-    return STATUS_FAILED;
 }
 
-/* Whose orders it obeys. */
-struct obeyer {
-    int channel; /* -1: there are none */
-    struct vm *vm;
-    struct event_loop *loop;
-};
-
-/* A job that breaks in here finds nothing of a template that the VM was saved as: its files are closed. */
-static void order_came(void *context, uint32_t events)
+void vm_process_look(struct vm_process *process)
 {
-    struct obeyer *obeyer = context;
-    struct message request;
-    int fds[MESSAGE_FDS_MAX];
-    int result = message_receive(obeyer->channel, FROM_SUPERVISOR, &request, fds, MSG_DONTWAIT);
+    look(process);
+}
 
+static void told_exit_reason(void *context, uint32_t events)
+{
     (void)events;
-    if (result == 1)
-        handle_request(obeyer->vm, obeyer->channel, &request, fds);
-    if (result == 0) {
-        event_loop_remove(obeyer->loop, obeyer->channel);
-        close(obeyer->channel);
-    }
+    look(context);
 }
 
-static int await_orders(struct obeyer *obeyer, struct vm *vm, struct event_loop *loop,
-                        struct error *error)
-{
-    struct event_source source = {
-        .fd = obeyer->channel, .events = EPOLLIN, .handler = order_came, .context = obeyer,
-    };
-    int result = obeyer->channel < 0 ? 0 : event_loop_add(loop, &source);
+/* ---- its start -------------------------------------------------------------- */
 
-    obeyer->vm = vm;
-    obeyer->loop = loop;
+static _Noreturn void become_monitor(struct vm_process *process, const struct monitor_options *options, int channel)
+{
+    struct monitor_options own = *options;
+
+    cleanup_close(&process->channel);
+    cleanup_close(&process->stop_timer.fd);
+    cleanup_close(&process->farewell_timer.fd);
+    cleanup_close(&process->request_timer.fd);
+    process->owner.leave(process->owner.context);
+    event_loop_destroy(process->loop);
+    own.log = process->log;
+    monitor_main(&own, process->sandbox, channel);
+}
+
+static int watch(struct vm_process *process, int fd, event_handler handler, struct error *error)
+{
+    struct event_source source = { .fd = fd, .events = EPOLLIN, .handler = handler, .context = process };
+    int result = event_loop_add(process->loop, &source);
+
     return result < 0 ? error_system(error, -result, "the VM's process") : 0;
 }
 
-static int run_vm(const struct vm_config *config, struct vm_host *host, struct obeyer *obeyer,
-                  int console_fd, struct error *error)
+int vm_process_start(struct vm_process *process, const struct monitor_options *options, struct error *error)
 {
-    struct console_options console = {
-        .input_fd = -1, .output_fd = console_fd, .log = host->log,
-    };
-    struct vm_end end = { .kind = VM_RUNNING };
-    struct vm *vm;
-    int result = event_loop_create(&host->loop, error);
+    int ends[2], result;
+    pid_t pid;
 
-    if (result == 0)
-        result = console_create(&host->console, &console, error);
-    if (result == 0)
-        result = vm_create(&vm, config, host, error);
-    if (result == 0)
-        result = await_orders(obeyer, vm, host->loop, error);
-    if (result == 0)
-        result = vm_run(vm, &end, error);
-    if (result < 0)
-        return result;
-    /* The last words of a kernel's panic; a reader that is gone does not matter. */
-    console_drain(host->console, CONSOLE_DRAIN_MS, &(struct error)ERROR_INIT);
-    return status_of(end.kind);
-}
-
-/* The job's streams are the supervisor's: a file that one of them leads to is none of the VM's. */
-static int leave_streams(struct error *error)
-{
-    cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-        return error_system(error, errno, "/dev/null");
-    return 0;
-}
-
-static _Noreturn void be_the_vm(const struct vm_config *config, struct vm_host *host,
-                                struct vm_failure *failure, struct obeyer *obeyer, int console_fd)
-{
-    struct error error = ERROR_INIT;
-    int result = leave_streams(&error);
-
-    host->log->patience_ms = 0; /* that of a supervisor */
-    if (result == 0)
-        result = run_vm(config, host, obeyer, console_fd, &error);
-    if (result < 0) {
-        snprintf(failure->message, sizeof(failure->message), "%s", error.message);
-        result = STATUS_FAILED;
-    }
-    _exit(result); /* the kernel takes the VM down */
-}
-
-/* ---- in the parent -------------------------------------------------------- */
-
-static const struct virtio_row *vsock_row(void)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].class == &virtio_vsock_class)
-            return &rows[i];
-    return NULL;
-}
-
-static int add_vsock(struct vm_config *config, int handoff, struct error *error)
-{
-    char text[40];
-
-    snprintf(text, sizeof(text), "%u,handoff=%d", VSOCK_CID_MIN, handoff);
-    return vm_config_add_device(config, vsock_row(), text, error);
-}
-
-/* What both processes share: *THEIRS are the other's ends. */
-struct shared_ends {
-    int handoff, console, channel;
-};
-
-static int open_ends(struct vm_process *process, struct shared_ends *theirs, bool ordered,
-                     struct error *error)
-{
-    int ends[2];
-
-    process->failure = mmap(NULL, sizeof(*process->failure), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (process->failure == MAP_FAILED) {
-        process->failure = NULL;
-        return error_system(error, errno, "the VM's process");
-    }
-    snprintf(process->failure->message, sizeof(process->failure->message),
-             "KVM stopped the guest; the messages above tell more");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return error_system(error, errno, "the VM's process");
-    process->handoff = ends[0];
-    theirs->handoff = ends[1];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_system(error, errno, "the VM's process");
-    process->console = ends[0];
-    theirs->console = ends[1];
-    fcntl(process->console, F_SETFL, O_NONBLOCK);
-    if (!ordered)
-        return 0;
+    process->overdue = process->wanted_terminal = process->started = process->reported = false;
+    process->broken = NULL;
+    process->unasked = 0;
+    process->reports_start = options->reports_start;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_system(error, errno, "the VM's process");
     process->channel = ends[0];
-    theirs->channel = ends[1];
-    return 0;
-}
-
-static void close_ends(struct shared_ends *theirs)
-{
-    cleanup_close(&theirs->handoff);
-    cleanup_close(&theirs->console);
-    cleanup_close(&theirs->channel);
-}
-
-int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     bool ordered, const struct vm_owner *owner, const struct sandbox_config *sandbox,
-                     struct log *log, struct timeline *timeline, struct error *error)
-{
-    struct vm_host host = { .log = log, .timeline = timeline };
-    struct shared_ends theirs = { -1, -1, -1 };
-    pid_t pid = -1;
-    int result;
-
-    *process = (struct vm_process)VM_PROCESS_INIT;
-    if ((result = open_ends(process, &theirs, ordered, error)) == 0 &&
-        (result = add_vsock(config, theirs.handoff, error)) == 0 &&
-        (result = sandbox_create(&process->sandbox, sandbox, log, error)) == 0)
-        result = pid = sandbox_fork(process->sandbox, error);
-    if (pid == 0) {
-        struct obeyer obeyer = { .channel = theirs.channel };
-
-        close(process->handoff);
-        close(process->console);
-        cleanup_close(&process->channel);
-        owner->leave(owner->context);
-        host.sandbox = process->sandbox;
-        sandbox_hands_over(host.sandbox, theirs.handoff);
-        be_the_vm(config, &host, process->failure, &obeyer, theirs.console);
-    }
-    close_ends(&theirs);
-    if (result < 0)
+    pid = sandbox_fork(process->sandbox, error);
+    if (pid == 0)
+        become_monitor(process, options, ends[1]);
+    close(ends[1]);
+    process->runs = pid >= 0;
+    if ((result = pid) < 0 || (result = watch(process, process->channel, message_arrived, error)) < 0 ||
+        (result = watch(process, sandbox_end_fd(process->sandbox), told_exit_reason, error)) < 0) {
+        vm_process_end(process);
+        hang_up(process);
         return result;
-    process->runs = true;
+    }
     return 0;
 }
 
-static int request(struct vm_process *process, struct message *message, const int *fds, size_t fd_count, struct error *error)
+bool vm_process_runs(const struct vm_process *process)
 {
-    message->header.id = ++process->last_id;
-    if (message_send(process->channel, message, fds, fd_count, MSG_DONTWAIT) < 0)
-        return error_set(error, ESRCH, "the VM has ended, or does not listen; see 'mote ps'");
-    return 0;
+    return process->runs;
 }
 
-int vm_process_record(struct vm_process *process, struct error *error)
+/* ---- what its owner does to it ---------------------------------------------- */
+
+void vm_process_signal(struct vm_process *process, int signal)
 {
-    return request(process, &(struct message){ .header.type = REQUEST_RECORD }, NULL, 0, error);
+    if (process->runs)
+        sandbox_signal(process->sandbox, signal);
 }
 
-int vm_process_save(struct vm_process *process, const struct vm_config *config,
-                    const struct vm_saving *saving, struct error *error)
+static void stop_timer_rang(void *context)
 {
-    struct message message = { .header.type = REQUEST_SNAPSHOT };
-    int fds[] = { saving->state_fd, saving->memory_fd };
+    struct vm_process *process = context;
 
-    memcpy(message.snapshot.id, saving->id, sizeof(message.snapshot.id));
-    sandbox_allow_file(process->sandbox, saving->state_fd, VM_STATE_ROOM);
-    sandbox_allow_file(process->sandbox, saving->memory_fd, config->memory);
-    return request(process, &message, fds, ARRAY_LENGTH(fds), error);
+    process->overdue = process->runs;
+    vm_process_signal(process, SIGKILL);
 }
 
-void vm_process_close_channel(struct vm_process *process)
+void vm_process_stop(struct vm_process *process, enum stop_origin origin)
+{
+    struct message request = { .header.type = REQUEST_STOP, .stop.origin = origin };
+
+    /* One that does not read is ended by the timer. */
+    vm_process_request(process, &request, NULL, 0, NULL, &(struct error)ERROR_INIT);
+    if (!vm_process_set_timer(process, &process->stop_timer, stop_timer_rang, STOP_SECONDS * 1000))
+        vm_process_signal(process, SIGKILL);
+}
+
+void vm_process_end(struct vm_process *process)
+{
+    if (!process || !process->runs)
+        return;
+    event_loop_remove(process->loop, sandbox_end_fd(process->sandbox));
+    sandbox_signal(process->sandbox, SIGKILL);
+    sandbox_wait(process->sandbox, &(struct error)ERROR_INIT);
+    close_start(process);
+}
+
+void vm_process_leave(struct vm_process *process)
 {
     cleanup_close(&process->channel);
     process->channel = -1;
 }
 
-static void await(struct vm_process *process)
+int vm_process_create(struct vm_process **process, const struct sandbox_config *sandbox, struct event_loop *loop,
+                      struct log *log, const struct vm_process_owner *owner, struct error *error)
 {
-    process->runs = false;
-    process->status = sandbox_wait(process->sandbox, &process->error);
-    /* It can write there what it likes. */
-    if (process->status == STATUS_FAILED)
-        error_set(&process->error, EINVAL, "%.*s", (int)sizeof(process->failure->message) - 1,
-                  process->failure->message);
+    struct vm_process *created = calloc(1, sizeof(*created));
+    int result;
+
+    if (!created)
+        return error_system(error, ENOMEM, "the VM's process");
+    created->loop = loop;
+    created->log = log;
+    created->owner = *owner;
+    created->channel = -1;
+    created->stop_timer = created->farewell_timer = created->request_timer = (struct timer)TIMER_INIT;
+    result = sandbox_create(&created->sandbox, sandbox, log, error);
+    if (result < 0)
+        free(created);
+    else
+        *process = created;
+    return result;
 }
 
-int vm_process_end_fd(const struct vm_process *process)
+void vm_process_destroy(struct vm_process *process)
 {
-    return process->runs ? sandbox_end_fd(process->sandbox) : -1;
-}
-
-enum sandbox_end vm_process_look(struct vm_process *process)
-{
-    enum sandbox_end end = process->runs ? sandbox_look(process->sandbox) : SANDBOX_ENDED;
-
-    if (process->runs && end == SANDBOX_ENDED)
-        await(process);
-    return end;
-}
-
-void vm_process_kill(struct vm_process *process)
-{
-    if (process->runs)
-        sandbox_signal(process->sandbox, SIGKILL);
-}
-
-void vm_process_end(struct vm_process *process)
-{
-    if (!process->runs)
+    if (!process)
         return;
-    vm_process_kill(process);
-    await(process);
-}
-
-void vm_process_close(struct vm_process *process, struct vm_config *config)
-{
     vm_process_end(process);
-    vm_config_drop_device(config, vsock_row());
+    timer_close(&process->stop_timer);
+    timer_close(&process->request_timer);
     sandbox_destroy(process->sandbox);
-    process->sandbox = NULL;
-    cleanup_close(&process->handoff);
-    cleanup_close(&process->console);
-    vm_process_close_channel(process);
-    process->handoff = process->console = -1;
-    if (process->failure)
-        munmap(process->failure, sizeof(*process->failure));
-    process->failure = NULL;
+    free(process);
 }

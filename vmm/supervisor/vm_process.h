@@ -1,95 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_RUN_VM_PROCESS_H
-#define MOTE_RUN_VM_PROCESS_H
+#ifndef MOTE_VM_PROCESS_H
+#define MOTE_VM_PROCESS_H
 
 /*
- * The VM in a process of its own, and that in its jail (sandbox.h).
+ * A VM in its jail, as its supervisor has it: the one handle for all that start VMs.
  *
- * The process that the user started supervises: it has the terminal, the
- * signals, the clock and the verdict.  Its child has the VM and nothing else.
- * The child dies with its parent, and what the two share are inherited
+ * The process that the user started supervises: it has the terminal, the signals, the clock and the verdict.  The VM's
+ * process, the monitor, has the VM and nothing else.  It dies with its parent, and what the two share are inherited
  * descriptors: whichever is killed, and whenever, nothing is left.
+ *
+ * The handle works on its owner's event loop and never waits, but for the kernel where it says so.  The owner starts the VM,
+ * sends it requests, and hears of events: that the VM has started, that it was answered, that it has exited.  Nothing that the
+ * monitor sends is believed, as its guest may have broken into it: one that sends what is no message of its own, or without end
+ * what nobody asked for, is killed; so is one that does not end when it is told to, or says why it dies and lives on.
  */
 
-#include "vmm/config/config.h"
-#include "vmm/base/error.h"
-#include "vmm/base/log.h"
+#include <stdbool.h>
+
+#include "vmm/base/event_loop.h"
 #include "vmm/jail/sandbox.h"
-#include "vmm/base/timeline.h"
+#include "vmm/monitor/monitor.h"
+#include "vmm/monitor/protocol.h"
+#include "vmm/supervisor/vm_exit.h"
 
-/* Why the VM's process failed; in memory that both share. */
-struct vm_failure {
-    char message[sizeof(((struct error *)0)->message)];
-};
+struct vm_process;
 
-/* Files that a VM is to be saved into; see vm.h. */
-struct vm_saving {
-    int state_fd, memory_fd;
-    const uint8_t *id; /* 16 bytes, the snapshot's */
-};
-
-/*
- * Whoever starts it.  What that has open is none of the VM's: a guest that breaks
- * its monitor could disarm a clock, or write another process into a lock.  LEAVE
- * closes it, in the child.
- */
-struct vm_owner {
+/* Who is told, from the event loop; NULL where such an event is none that a sound monitor sends. */
+struct vm_process_owner {
+    void (*terminal_wanted)(void *context); /* REQUEST_TERMINAL_READY is due when it is raw */
+    void (*started)(void *context);
+    /* The last of a start; the process may be started again, or be destroyed, from within. */
+    void (*exited)(void *context, const struct vm_exit *exit);
+    /*
+     * In the VM's process, first of all: closes what the owner has open.  None of that is the VM's: a guest that breaks its
+     * monitor could disarm a clock, or write another process into a lock.
+     */
     void (*leave)(void *context);
     void *context;
 };
 
-struct vm_process {
-    struct vm_failure *failure;
-    struct sandbox *sandbox;
-    bool runs;      /* not waited for yet */
-    int handoff;    /* the guest's connections, by socket_handoff_receive() */
-    int console;    /* what the guest's kernel prints; non-blocking */
-    int channel;    /* for requests (protocol.h); -1: there will be none */
-    uint32_t last_id; /* of a request */
-    int status;     /* once it was waited for: STATUS_OK, STATUS_PANIC or STATUS_FAILED;
-                       or less than 0, if it did not end by itself */
-    struct error error; /* why it failed */
-};
+/* SANDBOX is copied; LOG, and OWNER's context, outlive the process. */
+int vm_process_create(struct vm_process **process, const struct sandbox_config *sandbox, struct event_loop *loop,
+                      struct log *log, const struct vm_process_owner *owner, struct error *error);
 
-#define VM_PROCESS_INIT { .failure = NULL, .handoff = -1, .console = -1, .channel = -1, .error = ERROR_INIT }
+/* Kills what still runs.  NULL is fine. */
+void vm_process_destroy(struct vm_process *process);
 
 /*
- * Forks; the child makes a VM of CONFIG, to which a vsock device is added, enters
- * the jail that SANDBOX describes, runs the VM and leaves its error in `failure`.
- * TIMELINE lies in shared memory.  All of the caller's signals are blocked by
- * then.  ORDERED: there will be orders.
+ * Forks the monitor.  One at a time; all of the caller's signals are blocked by then.  OPTIONS are copied but for what they
+ * point to; they have no log and no sandbox, which are the process's.
  */
-int vm_process_start(struct vm_process *process, struct vm_config *config,
-                     bool ordered, const struct vm_owner *owner, const struct sandbox_config *sandbox,
-                     struct log *log, struct timeline *timeline, struct error *error);
+int vm_process_start(struct vm_process *process, const struct monitor_options *options, struct error *error);
 
-/* Of a template, with a record_fd: has recorded what its guest has written by now, once; `channel` tells when. */
-int vm_process_record(struct vm_process *process, struct error *error);
+bool vm_process_runs(const struct vm_process *process);
 
-/*
- * Orders it to save the VM.  When the answer comes from `channel`, the VM goes on,
- * and its process has the files no more.
- */
-int vm_process_save(struct vm_process *process, const struct vm_config *config,
-                    const struct vm_saving *saving, struct error *error);
+/* After SIGCHLD: the VM may have ended. */
+void vm_process_look(struct vm_process *process);
 
-/* There will be no more orders. */
-void vm_process_close_channel(struct vm_process *process);
-
-/* The VM can do nothing more; vm_process_look() tells when it has ended. */
-void vm_process_kill(struct vm_process *process);
-
-/* Ends it, if it still runs, and waits for it.  As often as you like. */
+/* Kills it, if it still runs, and waits for the kernel; its exit is not told.  Whoever awaits an answer hears that there is none. */
 void vm_process_end(struct vm_process *process);
 
-/*
- * Whether it has ended by itself; then `status` tells how.  Due when, and never waits, as sandbox_look(); and what is readable
- * with its last words, -1 once it has ended.
- */
-enum sandbox_end vm_process_look(struct vm_process *process);
-int vm_process_end_fd(const struct vm_process *process);
+/* For SIGSTOP, SIGCONT, and SIGKILL, upon which its exit is told as always. */
+void vm_process_signal(struct vm_process *process, int signal);
 
-/* And takes away from CONFIG what vm_process_start() added. */
-void vm_process_close(struct vm_process *process, struct vm_config *config);
+/* Kills it for what it did, which no sound monitor does: "handed over what is no connection".  A literal. */
+void vm_process_kill_broken(struct vm_process *process, const char *what);
+
+/* In another child that was forked: closes what of it is open. */
+void vm_process_leave(struct vm_process *process);
+
+/* ---- requests --------------------------------------------------------------- */
+
+enum vm_reply {
+    VM_ANSWERED,
+    VM_SILENT, /* there was no answer for too long; one of the others follows, as late as it may be */
+    VM_GONE,   /* there will be no answer: the VM ended, or its process hung up */
+};
+
+struct vm_reply_handler {
+    void (*replied)(void *context, enum vm_reply reply, const struct answer *answer); /* ANSWER is of VM_ANSWERED alone */
+    void *context;
+};
+
+/*
+ * Sends a request; HANDLER hears what comes of it, NULL asks for no answer.  An error tells the user why it was not sent.
+ * How long the monitor may be silent is vm_process.c's to know.
+ */
+int vm_process_request(struct vm_process *process, const struct message *request, const int *fds, size_t fd_count,
+                       const struct vm_reply_handler *handler, struct error *error);
+
+/* Whether requests can be sent: it runs and has not hung up. */
+bool vm_process_listens(const struct vm_process *process);
+
+/* Has it end; it is killed if it does not within a few seconds. */
+void vm_process_stop(struct vm_process *process, enum stop_origin origin);
+
+/* Its disks, or its terminal, may have another size.  HANDLER as above. */
+int vm_process_refresh(struct vm_process *process, const struct vm_reply_handler *handler, struct error *error);
+
+/* What a VM is saved to; the caller's, open until its handler has heard. */
+struct vm_saving {
+    int state_fd, memory_fd;
+    uint64_t memory; /* the guest's, bytes */
+    struct request_snapshot request;
+    const struct vm_snapshot_source *base; /* of which request.base_count are to be passed on, or NULL */
+};
+
+/* Has it saved.  vm_process_files_written() is due when the handler has heard VM_ANSWERED or VM_GONE, or after an error. */
+int vm_process_save(struct vm_process *process, const struct vm_saving *saving, const struct vm_reply_handler *handler,
+                    struct error *error);
+/* NULL is fine: a process that has ended. */
+void vm_process_files_written(struct vm_process *process, bool kept);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MOTE_RUN_SUPERVISOR_H
-#define MOTE_RUN_SUPERVISOR_H
+#ifndef MOTE_JOB_RUN_H
+#define MOTE_JOB_RUN_H
 
 /*
  * The life of one job, from the fork of its VM to the verdict.
@@ -46,7 +46,7 @@ struct warm_start {
     void *context;
 };
 
-struct supervisor_options {
+struct job_run_options {
     struct vm_config *config;
     const struct warm_start *warm; /* NULL: the VM boots, and that is it */
     const struct sandbox_config *sandbox;
@@ -82,7 +82,7 @@ struct outcome {
 };
 
 /* Runs the job to its end.  Fails only before there is one. */
-int supervise(const struct supervisor_options *options, struct outcome *outcome,
+int job_run(const struct job_run_options *options, struct outcome *outcome,
               struct error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What clients of a job's control socket get its VM's process to do, and what that process may answer. */
-#include "vmm/supervisor/orders.h"
+#include "vmm/supervisor/vm_control.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,12 +15,14 @@
 #include "tests/support/test_tool.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/supervisor/control_socket.h"
+#include "vmm/supervisor/vm_process_internal.h"
 
 static struct test_directory directory;
 static struct event_loop *loop;
 static struct store_entry entry;
 static struct vm_config config;
-static struct orders *orders;
+static struct vm_control *control;
+static struct vm_process process; /* whose monitor is the test */
 static int ends[2]; /* the supervisor's, and that of the VM's process, which is the test */
 static unsigned int stopped;
 static bool hurried;         /* a second of patience is a millisecond */
@@ -45,14 +47,14 @@ static void owner_stop(void *context)
     stopped++;
 }
 
-static void open_orders(bool is_job)
+static void open_control(bool is_job)
 {
-    struct orders_owner owner = {
+    struct vm_control_owner owner = {
         .vm = &config, .entry = &entry, .is_job = is_job, .stop = owner_stop,
     };
     struct error error = ERROR_INIT;
 
-    if (orders_create(&orders, &owner, loop, &error) < 0)
+    if (vm_control_create(&control, &owner, loop, &error) < 0)
         fail_msg("%s", error.message);
 }
 
@@ -71,7 +73,8 @@ static int set_up(void **state)
     assert_int_equal(store_claim(&entry, &error), 0);
     assert_int_equal(event_loop_create(&loop, &error), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    open_orders(true);
+    process = (struct vm_process){ .loop = loop, .channel = -1, .request_timer = TIMER_INIT };
+    open_control(true);
     return 0;
 }
 
@@ -80,7 +83,8 @@ static int tear_down(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    orders_destroy(orders);
+    vm_control_destroy(control);
+    timer_close(&process.request_timer);
     close(ends[0]);
     close(ends[1]);
     event_loop_destroy(loop);
@@ -136,7 +140,7 @@ static void answers(const char *request, const char *wanted)
 /* ---- the VM's process -------------------------------------------------------- */
 
 /* A request has come, and this is it; or there is none: -1. */
-static int ordered(bool *silent)
+static int requested(bool *silent)
 {
     struct message request;
     int fds[MESSAGE_FDS_MAX];
@@ -150,19 +154,19 @@ static int ordered(bool *silent)
     return (int)request.header.type;
 }
 
-static void expect_order(enum message_type kind, bool silent)
+static void expect_request(enum message_type kind, bool silent)
 {
     bool was_silent = false;
 
-    assert_int_equal(ordered(&was_silent), (int)kind);
+    assert_int_equal(requested(&was_silent), (int)kind);
     assert_int_equal(was_silent, silent);
 }
 
-static void expect_no_order(void)
+static void expect_no_request(void)
 {
     bool silent;
 
-    assert_int_equal(ordered(&silent), -1);
+    assert_int_equal(requested(&silent), -1);
 }
 
 static void reply(bool paused, int error_number, const char *message)
@@ -173,7 +177,20 @@ static void reply(bool paused, int error_number, const char *message)
     };
 
     snprintf(answer.answer.message, sizeof(answer.answer.message), "%s", message);
-    orders_answered(orders, &answer);
+    vm_requests_answered(&process, &answer);
+}
+
+static void start_vm(void)
+{
+    process.channel = ends[0];
+    vm_control_attach(control, &process);
+}
+
+static void end_vm(void)
+{
+    process.channel = -1;
+    vm_requests_fail(&process);
+    vm_control_attach(control, NULL);
 }
 
 /* A client has it paused. */
@@ -181,7 +198,7 @@ static void pause_it(void)
 {
     cleanup_fd int fd = ask(PAUSE);
 
-    expect_order(REQUEST_PAUSE, false);
+    expect_request(REQUEST_PAUSE, false);
     assert_string_equal(heard(fd), "");
     reply(true, 0, "");
     assert_string_equal(heard(fd), OK);
@@ -197,7 +214,7 @@ static void a_job_that_has_not_begun(void **state)
     answers(STATUS, "\"state\":\"running\"");
     answers(STATUS, "\"name\":\"job\"");
     answers(STATUS, "\"cpus\":2,\"memory\":67108864");
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     pause_it();
 }
 
@@ -206,11 +223,11 @@ static void paused_and_resumed(void **state)
     cleanup_fd int fd = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     pause_it();
     answers(STATUS, "\"state\":\"paused\"");
     fd = ask(RESUME);
-    expect_order(REQUEST_RESUME, false);
+    expect_request(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
     assert_false(store_is_paused(&entry));
@@ -220,11 +237,11 @@ static void paused_and_resumed(void **state)
 static void what_a_job_has_not(void **state)
 {
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     answers("{\"command\":\"snapshot\",\"folder\":\"/nowhere/x\"}\n", "mote boot --name");
     answers("{\"command\":\"balloon\",\"target\":1}\n", "no balloon");
     answers("{\"command\":\"refresh\"}\n", "whose disks stay as they are");
-    expect_no_order();
+    expect_no_request();
     answers("{\"command\":\"stop\"}\n", "\"ok\":true");
     assert_int_equal(stopped, 1);
 }
@@ -235,20 +252,20 @@ static void goes_on_for_its_end(void **state)
     cleanup_fd int fd = -1;
 
     (void)state;
-    orders_go_on(orders);
-    orders_channel(orders, ends[0], NULL);
-    orders_go_on(orders);
-    expect_no_order();
+    vm_control_resume(control);
+    start_vm();
+    vm_control_resume(control);
+    expect_no_request();
     pause_it();
-    orders_go_on(orders);
-    expect_order(REQUEST_RESUME, true);
+    vm_control_resume(control);
+    expect_request(REQUEST_RESUME, true);
     assert_false(store_is_paused(&entry));
     answers(STATUS, "\"state\":\"running\"");
     /* Amid a pause: that was carried out first. */
     fd = ask(PAUSE);
-    orders_go_on(orders);
-    expect_order(REQUEST_PAUSE, false);
-    expect_order(REQUEST_RESUME, true);
+    vm_control_resume(control);
+    expect_request(REQUEST_PAUSE, false);
+    expect_request(REQUEST_RESUME, true);
     reply(true, 0, "");
     assert_string_equal(heard(fd), OK);
     assert_false(store_is_paused(&entry));
@@ -261,11 +278,11 @@ static void ends_amid_a_request(void **state)
     cleanup_fd int fd = -1, other = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     pause_it();
     fd = ask(RESUME);
     other = ask(PAUSE);
-    orders_channel(orders, -1, NULL);
+    end_vm();
     assert_non_null(strstr(heard(fd), "the VM ended before it was done"));
     assert_non_null(strstr(heard(other), "is being started, or ends"));
     assert_false(store_is_paused(&entry));
@@ -280,13 +297,13 @@ static void hostile_answers(void **state)
     cleanup_fd int fd = -1, other = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     /* Which nobody waits for. */
     reply(true, 0, "");
     assert_false(store_is_paused(&entry));
     answers(STATUS, "\"state\":\"running\"");
     fd = ask(PAUSE);
-    expect_order(REQUEST_PAUSE, false);
+    expect_request(REQUEST_PAUSE, false);
     awaited++;
     reply(true, 0, "");
     assert_string_equal(heard(fd), "");
@@ -296,22 +313,22 @@ static void hostile_answers(void **state)
     memset(longest, 'x', sizeof(longest));
     longest[sizeof(longest) - 1] = '\0';
     other = ask(PAUSE);
-    expect_order(REQUEST_PAUSE, false);
+    expect_request(REQUEST_PAUSE, false);
     reply(false, EIO, longest);
     assert_non_null(strstr(heard(other), "\"error\":\"xxx"));
     assert_false(store_is_paused(&entry));
 }
 
-/* It reads no orders: who asks hears of that, and the supervisor goes on. */
+/* It reads no requests: who asks hears of that, and the supervisor goes on. */
 static void a_process_that_does_not_listen(void **state)
 {
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     while (send(ends[0], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
         continue;
     answers(PAUSE, "does not listen");
     answers(STATUS, "\"ok\":true");
-    orders_go_on(orders);
+    vm_control_resume(control);
 }
 
 static void clients_of_a_job_that_is_gone(void **state)
@@ -319,14 +336,14 @@ static void clients_of_a_job_that_is_gone(void **state)
     cleanup_fd int waiting = -1, idle = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     waiting = ask(PAUSE);
     idle = ask("{\"comm");
-    orders_destroy(orders);
+    vm_control_destroy(control);
     assert_null(heard(waiting));
     assert_null(heard(idle));
     /* Another job has the name. */
-    open_orders(true);
+    open_control(true);
     answers(STATUS, "\"ok\":true");
 }
 
@@ -335,16 +352,16 @@ static void a_vm_is_no_job(void **state)
     cleanup_fd int fd = -1;
 
     (void)state;
-    orders_destroy(orders);
-    open_orders(false);
-    orders_channel(orders, ends[0], NULL);
+    vm_control_destroy(control);
+    open_control(false);
+    start_vm();
     fd = ask("{\"command\":\"balloon\",\"target\":4096}\n");
-    expect_order(REQUEST_BALLOON, false);
+    expect_request(REQUEST_BALLOON, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
     close(fd);
     fd = ask("{\"command\":\"refresh\"}\n");
-    expect_order(REQUEST_REFRESH, false);
+    expect_request(REQUEST_REFRESH, false);
     reply(false, 0, "");
     assert_string_equal(heard(fd), OK);
 }
@@ -370,7 +387,7 @@ static void a_process_that_is_silent(void **state)
     cleanup_fd int fd = -1, queued = -1, next = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     fd = ask(PAUSE);
     queued = ask(RESUME);
     answers(STATUS, "\"state\":\"running\"");
@@ -381,15 +398,15 @@ static void a_process_that_is_silent(void **state)
     refused_after(fd, 19); /* the first was a whole one */
     refused_after(queued, 0);
     answers(STATUS, "\"state\":\"running\"");
-    /* It comes back, and what came of the order is undone. */
-    expect_order(REQUEST_PAUSE, false);
-    expect_order(REQUEST_RESUME, true);
-    expect_no_order();
+    /* It comes back, and what came of the request is undone. */
+    expect_request(REQUEST_PAUSE, false);
+    expect_request(REQUEST_RESUME, true);
+    expect_no_request();
     reply(true, 0, "");
     assert_false(store_is_paused(&entry));
     hurried = false;
     next = ask(RESUME);
-    expect_order(REQUEST_RESUME, false);
+    expect_request(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(next), OK);
 }
@@ -400,20 +417,20 @@ static void late_answers(void **state)
     cleanup_fd int fd = -1, next = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     pause_it();
     hurried = true;
     fd = ask(RESUME);
     refused_after(fd, 20);
-    expect_order(REQUEST_RESUME, false);
-    expect_order(REQUEST_PAUSE, true);
+    expect_request(REQUEST_RESUME, false);
+    expect_request(REQUEST_PAUSE, true);
     answers(STATUS, "\"state\":\"paused\"");
     hurried = false;
     reply(false, EIO, "late");
     assert_true(store_is_paused(&entry));
     next = ask(RESUME);
     assert_string_equal(heard(next), "");
-    expect_order(REQUEST_RESUME, false);
+    expect_request(REQUEST_RESUME, false);
     reply(false, 0, "");
     assert_string_equal(heard(next), OK);
     assert_false(store_is_paused(&entry));
@@ -427,16 +444,16 @@ static void silent_to_its_end(void **state)
     cleanup_fd int fd = -1;
 
     (void)state;
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     hurried = true;
     fd = ask(PAUSE);
     refused_after(fd, 20);
-    expect_order(REQUEST_PAUSE, false);
-    expect_order(REQUEST_RESUME, true);
+    expect_request(REQUEST_PAUSE, false);
+    expect_request(REQUEST_RESUME, true);
     hurried = false;
-    orders_channel(orders, -1, NULL);
+    end_vm();
     answers(PAUSE, "is being started");
-    orders_channel(orders, ends[0], NULL);
+    start_vm();
     pause_it();
 }
 
@@ -452,9 +469,9 @@ static void a_snapshot_that_comes_to_a_halt(void **state)
     char partial[300], request[400];
 
     (void)state;
-    orders_destroy(orders);
-    open_orders(false);
-    orders_channel(orders, ends[0], NULL);
+    vm_control_destroy(control);
+    open_control(false);
+    start_vm();
     snprintf(request, sizeof(request), "{\"command\":\"snapshot\",\"folder\":\"%s/snap\"}\n",
              directory.path);
     snprintf(partial, sizeof(partial), "%s/snap.partial", directory.path);
@@ -473,7 +490,7 @@ static void a_snapshot_that_comes_to_a_halt(void **state)
         refused_after(fd, cases[i].seconds - 1);
         assert_int_equal(access(partial, F_OK), -1);
         message_close_files(fds);
-        expect_order(REQUEST_RESUME, true);
+        expect_request(REQUEST_RESUME, true);
         reply(false, 0, "");
     }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `mote run` whose VM's process is in a guest's hands: what it hands over, says and does keeps its supervisor neither from the
- * job's time limit nor from the user.  The linker puts this file's VM in the place of Mote's.
+ * `mote run` whose VM's process is in a guest's hands: what it hands over and prints keeps its supervisor neither from the
+ * job's time limit nor from the user.
  */
-#include "vmm/job/supervisor.h"
+#include "tests/support/broken_monitor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,108 +15,40 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "devices/backend/socket_handoff.h"
-#include "devices/registry.h"
-#include "devices/virtio/vsock.h"
 #include "guest/init/protocol.h"
-#include "tests/support/fixture.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/base/exit_status.h"
 #include "vmm/jail/layers.h"
-#include "vmm/monitor/vm.h"
 
-/* s; a supervisor that is deaf takes longer, and this program with it. */
-#define PATIENCE 20
 /* Of a job whose VM lives on, which has to come to an end by it. */
 #define TIMEOUT_MS 1500
 #define KEPT (64u << 10)
 
-struct world {
-    int handoff; /* the VM's end */
-    struct sandbox *sandbox;
-    struct log *log;
-};
-
-static void (*act)(struct world *world);
 static struct outcome outcome;
-static struct log words;
-static char told[8192];
-static bool verbose;
-static const struct store_entry *log_entry;
-static uint64_t timeout_ms = TIMEOUT_MS;
-
-int __wrap_vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host, struct error *error);
-int __wrap_vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host, struct error *error)
-{
-    const struct vsock_options *vsock = config->devices[config->device_count - 1].options;
-    struct world world = { .handoff = vsock->handoff, .sandbox = host->sandbox, .log = host->log };
-
-    (void)vm;
-    (void)error;
-    alarm(2 * PATIENCE);
-    signal(SIGSYS, SIG_DFL);
-    act(&world);
-    _exit(0);
-}
-
-static void live_on(void)
-{
-    for (;;)
-        pause();
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* What the job comes to when its VM does WHAT, and how long that took. */
-static double run(void (*what)(struct world *world))
-{
-    static struct timeline timeline;
-    static uint8_t job[sizeof(struct run_header) + sizeof(struct run_job)];
-    struct sandbox_config sandbox = SANDBOX_CONFIG_DEFAULT;
-    struct vm_config config = vm_config_default();
-    struct supervisor_options options = {
-        .config = &config, .sandbox = &sandbox, .command = "true", .started_fd = -1, .log = &words,
-        .timeline = &timeline, .job = job, .job_length = sizeof(job), .timeout_ms = timeout_ms, .verbose = verbose,
-        .entry = log_entry, .log_limit = log_entry ? KEPT : 0,
-    };
-    struct error error = ERROR_INIT;
-    double begin = seconds();
-
-    act = what;
-    words = memory_log(LOG_WARN);
-    sandbox.mode = SANDBOX_OFF;
-    alarm(PATIENCE);
-    assert_int_equal(supervise(&options, &outcome, &error), 0);
-    alarm(0);
-    memory_log_text(&words, told, sizeof(told));
-    vm_config_release(&config);
-    return seconds() - begin;
-}
 
 /* The VM is killed at once, and WHY is told. */
-static void is_broken(void (*what)(struct world *world), const char *why)
+static void is_broken(broken_act act, const char *why)
 {
-    timeout_ms = 0;
-    run(what);
-    timeout_ms = TIMEOUT_MS;
+    broken_run(act, NULL, &outcome);
     assert_int_equal(outcome.cause, CAUSE_VMM_FAULT);
-    if (!strstr(told, why))
-        fail_msg("told: %s", told);
+    if (!strstr(broken_told, why))
+        fail_msg("told: %s", broken_told);
+}
+
+/* It lives on until the job's time is up. */
+static void times_out(broken_act act, struct job_run_options options)
+{
+    options.timeout_ms = TIMEOUT_MS;
+    broken_run(act, &options, &outcome);
+    assert_int_equal(outcome.cause, CAUSE_TIMEOUT);
 }
 
 /* ---- descriptors ------------------------------------------------------------- */
 
-static void send_descriptors(const struct world *world, const int *fds, size_t count, uint32_t port, size_t length)
+static void send_descriptors(const struct broken_monitor *monitor, const int *fds, size_t count, uint32_t port, size_t length)
 {
     union {
         struct cmsghdr header;
@@ -133,12 +65,12 @@ static void send_descriptors(const struct world *world, const int *fds, size_t c
     ancillary.header.cmsg_type = SCM_RIGHTS;
     ancillary.header.cmsg_len = CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(&ancillary.header), fds, count * sizeof(int));
-    assert_true(sendmsg(world->handoff, &message, 0) >= 0);
+    assert_true(sendmsg(monitor->options->handoff, &message, 0) >= 0);
 }
 
-static void send_one(const struct world *world, int fd)
+static void send_one(const struct broken_monitor *monitor, int fd)
 {
-    send_descriptors(world, &fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
+    send_descriptors(monitor, &fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
     live_on();
 }
 
@@ -150,81 +82,81 @@ static int stream(int type, int which)
     return ends[which];
 }
 
-static void hand_over_an_eventfd(struct world *world)
+static void hand_over_an_eventfd(struct broken_monitor *monitor)
 {
-    send_one(world, eventfd(0, 0));
+    send_one(monitor, eventfd(0, 0));
 }
 
-static void hand_over_a_pipe(struct world *world)
+static void hand_over_a_pipe(struct broken_monitor *monitor)
 {
     int ends[2];
 
     assert_int_equal(pipe(ends), 0);
-    send_one(world, ends[0]);
+    send_one(monitor, ends[0]);
 }
 
-static void hand_over_a_file(struct world *world)
+static void hand_over_a_file(struct broken_monitor *monitor)
 {
-    send_one(world, memfd_create("x", 0));
+    send_one(monitor, memfd_create("x", 0));
 }
 
-static void hand_over_a_path(struct world *world)
+static void hand_over_a_path(struct broken_monitor *monitor)
 {
-    send_one(world, open("/etc/passwd", O_PATH));
+    send_one(monitor, open("/etc/passwd", O_PATH));
 }
 
-static void hand_over_datagrams(struct world *world)
+static void hand_over_datagrams(struct broken_monitor *monitor)
 {
-    send_one(world, stream(SOCK_DGRAM, 0));
+    send_one(monitor, stream(SOCK_DGRAM, 0));
 }
 
-static void hand_over_messages(struct world *world)
+static void hand_over_messages(struct broken_monitor *monitor)
 {
-    send_one(world, stream(SOCK_SEQPACKET, 0));
+    send_one(monitor, stream(SOCK_SEQPACKET, 0));
 }
 
-static void hand_over_tcp(struct world *world)
+static void hand_over_tcp(struct broken_monitor *monitor)
 {
-    send_one(world, socket(AF_INET, SOCK_STREAM, 0));
+    send_one(monitor, socket(AF_INET, SOCK_STREAM, 0));
 }
 
-static void hand_over_a_listener(struct world *world)
+static void hand_over_a_listener(struct broken_monitor *monitor)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr name = { .sa_family = AF_UNIX };
 
     assert_int_equal(bind(fd, &name, sizeof(sa_family_t)), 0);
     assert_int_equal(listen(fd, 1), 0);
-    send_one(world, fd);
+    send_one(monitor, fd);
 }
 
-static void hand_over_nobody(struct world *world)
+static void hand_over_nobody(struct broken_monitor *monitor)
 {
-    send_one(world, socket(AF_UNIX, SOCK_STREAM, 0));
+    send_one(monitor, socket(AF_UNIX, SOCK_STREAM, 0));
 }
 
-static void hand_over_two(struct world *world)
+static void hand_over_two(struct broken_monitor *monitor)
 {
     int ends[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    send_descriptors(world, ends, 2, RUN_PORT_CONTROL, sizeof(uint32_t));
+    send_descriptors(monitor, ends, 2, RUN_PORT_CONTROL, sizeof(uint32_t));
     live_on();
 }
 
-static void hand_over_three(struct world *world)
+static void hand_over_three(struct broken_monitor *monitor)
 {
     int fds[] = { eventfd(0, 0), eventfd(0, 0), eventfd(0, 0) };
 
-    send_descriptors(world, fds, 3, RUN_PORT_CONTROL, sizeof(uint32_t));
+    send_descriptors(monitor, fds, 3, RUN_PORT_CONTROL, sizeof(uint32_t));
     live_on();
 }
 
-static void hand_over_with_much_to_say(struct world *world)
+static void hand_over_with_much_to_say(struct broken_monitor *monitor)
 {
     int fd = stream(SOCK_STREAM, 0);
 
-    send_descriptors(world, &fd, 1, RUN_PORT_CONTROL, 2 * sizeof(uint32_t));
+    send_descriptors(monitor, &fd, 1, RUN_PORT_CONTROL, 2 * sizeof(uint32_t));
     live_on();
 }
 
@@ -239,7 +171,7 @@ static unsigned int open_descriptors(void)
 
 static void test_what_is_no_connection(void **state)
 {
-    static void (*const acts[])(struct world *) = {
+    static void (*const acts[])(struct broken_monitor *) = {
         hand_over_an_eventfd, hand_over_a_pipe, hand_over_a_file, hand_over_a_path, hand_over_datagrams,
         hand_over_messages, hand_over_tcp, hand_over_a_listener, hand_over_nobody, hand_over_two, hand_over_three,
         hand_over_with_much_to_say,
@@ -249,15 +181,14 @@ static void test_what_is_no_connection(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(acts); i++) {
         is_broken(acts[i], "handed over what is no connection and was killed");
-        close(words.fd);
         assert_int_equal(open_descriptors(), before);
     }
 }
 
-static void hand_over_without_end(struct world *world)
+static void hand_over_without_end(struct broken_monitor *monitor)
 {
     for (;;) {
-        int fd = socket_handoff_send(world->handoff, 9999);
+        int fd = socket_handoff_send(monitor->options->handoff, 9999);
 
         if (fd >= 0)
             close(fd);
@@ -269,16 +200,15 @@ static void test_a_flood_of_connections(void **state)
 {
     (void)state;
     is_broken(hand_over_without_end, "handed over connections without end and was killed");
-    close(words.fd);
 }
 
 /* The sender shares what it handed over: it takes O_NONBLOCK away again, and neither reads nor writes. */
-static void hand_over_and_block(struct world *world)
+static void hand_over_and_block(struct broken_monitor *monitor)
 {
     int ends[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    send_descriptors(world, &ends[0], 1, RUN_PORT_CONTROL, sizeof(uint32_t));
+    send_descriptors(monitor, &ends[0], 1, RUN_PORT_CONTROL, sizeof(uint32_t));
     for (;;) {
         fcntl(ends[0], F_SETFL, 0);
         usleep(100);
@@ -288,61 +218,23 @@ static void hand_over_and_block(struct world *world)
 static void test_silence(void **state)
 {
     (void)state;
-    assert_true(run(hand_over_and_block) < PATIENCE / 2.0);
-    assert_int_equal(outcome.cause, CAUSE_TIMEOUT);
-}
-
-/* ---- the end ----------------------------------------------------------------- */
-
-static void babble(struct world *world)
-{
-    assert_int_equal(write(world->sandbox->words_fd, "abc", 3), 3);
-    live_on();
-}
-
-/* Below, another child ends meanwhile: that is when the old supervisor looked. */
-static void babble_and_orphan(struct world *world)
-{
-    assert_int_equal(write(world->sandbox->words_fd, "abc", 3), 3);
-    kill(getppid(), SIGCHLD);
-    live_on();
-}
-
-static void claim_and_exit(struct world *world)
-{
-    struct exit_reason last = { .signal = SIGSYS, .call = SYS_execve, .thread = SANDBOX_IO };
-
-    assert_int_equal(write(world->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
-}
-
-static void test_last_words(void **state)
-{
-    (void)state;
-    timeout_ms = 0;
-    assert_true(run(babble) < PATIENCE / 2.0);
-    assert_non_null(strstr(told, "did not end and was killed"));
-    assert_true(run(babble_and_orphan) < PATIENCE / 2.0);
-    assert_non_null(strstr(told, "did not end and was killed"));
-    run(claim_and_exit);
-    timeout_ms = TIMEOUT_MS;
-    assert_non_null(strstr(told, "is not confirmed by the host's kernel ('its I/O thread called execve"));
-    assert_int_equal(outcome.cause, CAUSE_VMM_FAULT);
+    times_out(hand_over_and_block, (struct job_run_options){ .verbose = false });
 }
 
 /* The pipe of last words stays open in a message that the supervisor does not read any more. */
-static void send_the_pipe_and_end(struct world *world)
+static void send_the_pipe_and_end(struct broken_monitor *monitor)
 {
     int fd = eventfd(0, 0);
 
-    send_descriptors(world, &fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
+    send_descriptors(monitor, &fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
     for (unsigned int i = 0; i < 8; i++)
-        send_descriptors(world, &world->sandbox->words_fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
+        send_descriptors(monitor, &monitor->sandbox->words_fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
 }
 
 static void test_a_pipe_that_stays_open(void **state)
 {
     (void)state;
-    assert_true(run(send_the_pipe_and_end) < PATIENCE / 2.0);
+    broken_run(send_the_pipe_and_end, NULL, &outcome);
 }
 
 /* ---- standard error ---------------------------------------------------------- */
@@ -350,15 +242,15 @@ static void test_a_pipe_that_stays_open(void **state)
 #define CONSOLE_BELOW 64
 
 /* Of a guest's kernel that prints without end. */
-static void print_without_end(struct world *world)
+static void print_without_end(struct broken_monitor *monitor)
 {
     char line[] = "a line of the kernel's\n";
 
-    (void)world;
+    (void)monitor;
     /* The console's pipe is the one that is open for writing and none of the first three. */
     for (int fd = 3; fd < CONSOLE_BELOW; fd++)
         if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY && lseek(fd, 0, SEEK_CUR) < 0 && errno == ESPIPE &&
-            fd != world->sandbox->words_fd)
+            fd != monitor->sandbox->words_fd)
             for (;;)
                 if (write(fd, line, sizeof(line) - 1) < 0)
                     live_on();
@@ -370,19 +262,14 @@ static void test_a_reader_that_stopped(void **state)
 {
     cleanup_fd int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, CONSOLE_BELOW);
     int ends[2];
-    double took;
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
     close(ends[1]);
-    verbose = true;
-    took = run(print_without_end);
-    verbose = false;
+    times_out(print_without_end, (struct job_run_options){ .verbose = true });
     assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
     close(ends[0]);
-    assert_int_equal(outcome.cause, CAUSE_TIMEOUT);
-    assert_true(took < PATIENCE / 2.0);
 }
 
 /* ---- output that is kept ------------------------------------------------------ */
@@ -398,17 +285,17 @@ static void send_record(int control, uint32_t type, const void *payload, uint32_
 }
 
 /* A guest as it should be, whose job writes without end. */
-static void flood(struct world *world)
+static void flood(struct broken_monitor *monitor)
 {
     struct run_hello hello = { .version = RUN_VERSION };
     uint8_t job[sizeof(struct run_header) + sizeof(struct run_job)];
-    int control = socket_handoff_send(world->handoff, RUN_PORT_CONTROL), output;
+    int control = socket_handoff_send(monitor->options->handoff, RUN_PORT_CONTROL), output;
     char bytes[4096];
 
     fcntl(control, F_SETFL, 0);
     send_record(control, RUN_HELLO, &hello, sizeof(hello));
     assert_int_equal(read(control, job, sizeof(job)), sizeof(job));
-    output = socket_handoff_send(world->handoff, RUN_PORT_STDOUT);
+    output = socket_handoff_send(monitor->options->handoff, RUN_PORT_STDOUT);
     fcntl(output, F_SETFL, 0);
     send_record(control, RUN_STARTED, NULL, 0);
     memset(bytes, 'x', sizeof(bytes));
@@ -436,12 +323,10 @@ static void test_kept_output(void **state)
     output = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     fflush(stdout);
     assert_int_equal(dup2(output, STDOUT_FILENO), STDOUT_FILENO);
-    log_entry = &entry;
-    run(flood);
-    log_entry = NULL;
+    broken_run(flood, &(struct job_run_options){ .entry = &entry, .log_limit = KEPT }, &outcome);
     assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
     if (outcome.cause != CAUSE_EXITED)
-        fail_msg("told: %s", told);
+        fail_msg("told: %s", broken_told);
     assert_int_equal(outcome.bytes_out, FLOOD);
     assert_int_equal(stat(file, &status), 0);
     assert_int_equal(status.st_size, FLOOD);
@@ -458,11 +343,10 @@ int main(void)
         cmocka_unit_test(test_what_is_no_connection),
         cmocka_unit_test(test_a_flood_of_connections),
         cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_a_pipe_that_stays_open),
         cmocka_unit_test(test_a_reader_that_stopped),
         cmocka_unit_test(test_kept_output),
     };
 
-    return cmocka_run_group_tests_name("broken vm", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("broken handoff", tests, NULL, NULL);
 }

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/supervisor/vm_control_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/supervisor/store.h"
+
+/* ---- from the monitor ------------------------------------------------------- */
+
+int vm_control_set_paused(struct vm_control *control, bool paused, struct error *error)
+{
+    bool was = control->paused;
+
+    control->paused = paused;
+    return was == paused ? 0 : store_set_paused(control->owner.entry, paused, error);
+}
+
+/* The monitor has closed the request's files. */
+static void drop_request(struct vm_control *control)
+{
+    control->awaited = control->owed = control->resumed = false;
+    control->failure = (struct error)ERROR_INIT;
+    snapshot_folder_drop(&control->folder);
+    if (control->request.header.type == REQUEST_SNAPSHOT)
+        vm_process_files_written(control->process, false);
+}
+
+static void answered(struct vm_control *control, const struct answer *answer)
+{
+    bool saves = control->request.header.type == REQUEST_SNAPSHOT;
+    struct error error = ERROR_INIT;
+
+    if (control->owed) {
+        drop_request(control);
+        return;
+    }
+    control->awaited = false;
+    control->was_paused = control->paused;
+    /* No reason to lose a snapshot, though. */
+    if (vm_control_set_paused(control, answer->paused && !control->resumed, &error) < 0 && saves)
+        error = (struct error)ERROR_INIT;
+    control->resumed = false;
+    if (control->failure.number) {
+        error = control->failure;
+        control->failure = (struct error)ERROR_INIT;
+    } else {
+        answer_take_error(answer, &error);
+    }
+    if (!error.number && saves) {
+        vm_control_saved(control);
+        return;
+    }
+    drop_request(control);
+    if (error.number)
+        control_socket_refuse(control->socket, &error);
+    else
+        control_socket_answer(control->socket, NULL);
+}
+
+/* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */
+static void give_up_request(struct vm_control *control)
+{
+    bool awaited = control->awaited;
+    struct error error = ERROR_INIT;
+
+    drop_request(control);
+    error_set(&error, ESRCH, "the VM ended before it was done");
+    if (awaited)
+        control_socket_refuse(control->socket, &error);
+}
+
+static int is_silent(const struct vm_control *control, struct error *error)
+{
+    return error_set(error, ETIMEDOUT, "its process does not answer; see what its disk waits for, or use "
+                     "'mote stop %s'", control->owner.entry->name);
+}
+
+/* Once the monitor listens again it carries the request out, and then what makes up for that; until then its answer is owed. */
+static void lose_patience(struct vm_control *control)
+{
+    struct message undo = { .header.type = control->paused ? REQUEST_PAUSE : REQUEST_RESUME };
+    struct error error = control->failure;
+
+    control->awaited = control->resumed = false;
+    control->failure = (struct error)ERROR_INIT;
+    control->owed = true;
+    snapshot_folder_drop(&control->folder);
+    vm_process_request(control->process, &undo, NULL, 0, NULL, &(struct error)ERROR_INIT);
+    if (!error.number)
+        is_silent(control, &error);
+    control_socket_refuse(control->socket, &error);
+}
+
+static void replied(void *context, enum vm_reply reply, const struct answer *answer)
+{
+    switch (reply) {
+    case VM_ANSWERED:
+        answered(context, answer);
+        break;
+    case VM_SILENT:
+        lose_patience(context);
+        break;
+    case VM_GONE:
+        give_up_request(context);
+        break;
+    }
+}
+
+/* ---- to the monitor --------------------------------------------------------- */
+
+static int check_process(const struct vm_control *control, struct error *error)
+{
+    if (vm_process_listens(control->process))
+        return 0;
+    return error_set(error, EAGAIN, "is being started, or ends; see 'mote ps', and try again");
+}
+
+int vm_control_send(struct vm_control *control, const struct message *request, struct error *error)
+{
+    struct vm_reply_handler handler = { .replied = replied, .context = control };
+    int result = check_process(control, error);
+
+    if (result == 0)
+        result = request->header.type == REQUEST_REFRESH
+                     ? vm_process_refresh(control->process, &handler, error)
+                     : vm_process_request(control->process, request, NULL, 0, &handler, error);
+    if (result < 0)
+        return result;
+    control->request = *request;
+    control->awaited = true;
+    return 0;
+}
+
+int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error)
+{
+    struct vm_reply_handler handler = { .replied = replied, .context = control };
+    int result = check_process(control, error);
+
+    if (result == 0)
+        result = vm_process_save(control->process, saving, &handler, error);
+    if (result < 0)
+        return result;
+    control->request = (struct message){ .header.type = REQUEST_SNAPSHOT, .snapshot = saving->request };
+    control->awaited = true;
+    return 0;
+}
+
+void vm_control_attach(struct vm_control *control, struct vm_process *process)
+{
+    struct error error = ERROR_INIT;
+
+    if (!control)
+        return;
+    vm_control_set_paused(control, false, &error);
+    control->process = process;
+}
+
+void vm_control_resume(struct vm_control *control)
+{
+    struct message request = { .header.type = REQUEST_RESUME };
+    struct error error = ERROR_INIT;
+
+    if (!control || !control->process || (!control->paused && !control->awaited))
+        return;
+    /* One that does not listen has ended, or is ended by its owner's patience. */
+    if (vm_process_request(control->process, &request, NULL, 0, NULL, &error) < 0)
+        return;
+    control->resumed = control->awaited;
+    /* Nobody asked who could be told of an error: `mote ps` is wrong then. */
+    vm_control_set_paused(control, false, &error);
+}
+
+void vm_control_abandon(struct vm_control *control)
+{
+    if (control)
+        background_task_abandon(&control->keeping, "snapshot: given up, as the VM was told to end; save it again");
+}
+
+int vm_control_finish(struct vm_control *control, struct error *error)
+{
+    if (!control || !background_task_works(&control->keeping))
+        return 0;
+    control->ending = true;
+    return event_loop_run(control->loop, error);
+}
+
+/* ---- from a client ---------------------------------------------------------- */
+
+static struct json_object *status_of(const struct vm_control *control)
+{
+    const struct vm_config *vm = control->owner.vm;
+    struct json_object *reply = json_object_new_object();
+
+    json_object_object_add(reply, "name", json_object_new_string(control->owner.entry->name));
+    json_object_object_add(reply, "state", json_object_new_string(control->paused ? "paused" : "running"));
+    json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
+    json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
+    json_object_object_add(reply, "memory", json_object_new_int64((int64_t)vm->memory));
+    return reply;
+}
+
+/* What makes no sense for a job. */
+static int refuse_for_job(const struct vm_control *control, enum control_command command,
+                          struct error *error)
+{
+    if (!control->owner.is_job)
+        return 0;
+    if (command == CONTROL_SNAPSHOT)
+        return error_set(error, ENOTSUP, "is a job, whose copies would have nobody to talk to; save a VM of "
+                         "'mote boot --name', or start jobs from a saved guest by 'mote run --warm'");
+    if (command == CONTROL_REFRESH)
+        return error_set(error, ENOTSUP, "is a job, whose disks stay as they are; refresh a VM of 'mote boot --name'");
+    if (command == CONTROL_BALLOON)
+        return error_set(error, ENODEV, "is a job, which has no balloon; limit it by --memory");
+    return 0;
+}
+
+static void asked(void *context, const struct control_request *request)
+{
+    struct vm_control *control = context;
+    struct message message = { .header.type = MESSAGE_TYPE_COUNT };
+    struct error error = ERROR_INIT;
+    int result = refuse_for_job(control, (enum control_command)request->command, &error);
+
+    if (result == 0 && control->owed && !control_is_answered_at_once(request->command))
+        result = is_silent(control, &error);
+    if (result < 0) {
+        control_socket_refuse(control->socket, &error);
+        return;
+    }
+    switch ((enum control_command)request->command) {
+    case CONTROL_STATUS:
+        control_socket_answer(control->socket, status_of(control));
+        return;
+    case CONTROL_STOP:
+        control_socket_answer(control->socket, NULL);
+        control->owner.stop(control->owner.context);
+        return;
+    case CONTROL_SNAPSHOT:
+        result = vm_control_begin_snapshot(control, request, &error);
+        break;
+    case CONTROL_PAUSE:
+        message.header.type = REQUEST_PAUSE;
+        result = vm_control_send(control, &message, &error);
+        break;
+    case CONTROL_RESUME:
+        message.header.type = REQUEST_RESUME;
+        result = vm_control_send(control, &message, &error);
+        break;
+    case CONTROL_BALLOON:
+        message = (struct message){ .header.type = REQUEST_BALLOON, .balloon.target = request->target };
+        result = vm_control_send(control, &message, &error);
+        break;
+    case CONTROL_REFRESH:
+        message.header.type = REQUEST_REFRESH;
+        result = vm_control_send(control, &message, &error);
+        break;
+    case CONTROL_COMMAND_COUNT:
+        break;
+    }
+    if (result < 0)
+        control_socket_refuse(control->socket, &error);
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+int vm_control_create(struct vm_control **control, const struct vm_control_owner *owner,
+                      struct event_loop *loop, struct error *error)
+{
+    struct vm_control *created = calloc(1, sizeof(*created));
+    struct control_owner asker = { .asked = asked, .context = created };
+    int result;
+
+    if (!created)
+        return error_system(error, ENOMEM, "--name");
+    created->owner = *owner;
+    created->folder = (struct snapshot_folder)SNAPSHOT_FOLDER_INIT;
+    created->keeping = (struct background_task)BACKGROUND_TASK_INIT;
+    created->loop = loop;
+    if (owner->vm->snapshot)
+        vm_control_remember(created, owner->vm->snapshot->id);
+    /* A snapshot longer than files may become (ulimit -f) is an error, not the VM's end. */
+    if (!owner->is_job)
+        signal(SIGXFSZ, SIG_IGN);
+    result = control_socket_create(&created->socket, owner->entry->folder, loop, &asker, error);
+    if (result < 0)
+        free(created);
+    else
+        *control = created;
+    return result;
+}
+
+void vm_control_leave(struct vm_control *control)
+{
+    struct store_entry entry;
+
+    if (!control)
+        return;
+    entry = *control->owner.entry;
+    control_socket_close(control->socket);
+    store_close(&entry);
+    snapshot_folder_leave(&control->folder);
+    cleanup_close(&control->keeping.fd);
+}
+
+void vm_control_destroy(struct vm_control *control)
+{
+    if (!control)
+        return;
+    background_task_end(&control->keeping);
+    control_socket_destroy(control->socket);
+    unlinkat(control->owner.entry->folder, "control", 0);
+    snapshot_folder_drop(&control->folder);
+    free(control);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOTE_VM_CONTROL_INTERNAL_H
+#define MOTE_VM_CONTROL_INTERNAL_H
+
+/* What the parts of a VM's control share. */
+
+#include "vmm/supervisor/background_task.h"
+#include "vmm/supervisor/control_socket.h"
+#include "vmm/supervisor/snapshot/folder.h"
+#include "vmm/supervisor/vm_control.h"
+
+/* The ids of snapshots that are remembered of a VM. */
+#define SNAPSHOT_IDS_MAX 32
+
+struct vm_control {
+    struct vm_control_owner owner;
+    struct control_socket *socket;
+    struct vm_process *process; /* NULL: none that could be asked */
+    bool awaited; /* a client waits for the answer to REQUEST */
+    bool owed;    /* none waits any more, and nothing else is asked until it came */
+    struct message request;
+    bool resumed;         /* since, for somebody else */
+    struct error failure; /* met while another request makes up for it */
+    struct snapshot_folder folder;
+    struct background_task keeping; /* of FOLDER, once it is written */
+    bool paused;
+    bool was_paused; /* before the snapshot */
+    struct event_loop *loop;
+    bool ending; /* the loop runs until FOLDER is kept */
+    size_t snapshot_count;
+    uint8_t snapshot_ids[SNAPSHOT_IDS_MAX][SNAPSHOT_ID_SIZE]; /* what the VM came from, and was saved as */
+};
+
+/* REQUEST becomes the one that a client awaits the answer of.  SAVING: a snapshot, and into what. */
+int vm_control_send(struct vm_control *control, const struct message *request, struct error *error);
+int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error);
+/* Also for `mote ps`; an error is of that. */
+int vm_control_set_paused(struct vm_control *control, bool paused, struct error *error);
+
+/* ---- vm_control_snapshot.c -------------------------------------------------- */
+
+/* The VM is what the snapshot ID is: it may be a base. */
+void vm_control_remember(struct vm_control *control, const uint8_t id[SNAPSHOT_ID_SIZE]);
+int vm_control_begin_snapshot(struct vm_control *control, const struct control_request *asked, struct error *error);
+/* By the VM's process; its client is answered once it is on the disk. */
+void vm_control_saved(struct vm_control *control);
+
+#endif
