@@ -3,8 +3,11 @@
 # Each guest/payloads/NAME.c becomes the bare-metal guest build/payloads/NAME.elf,
 # with start.S in front; exit.S and pvh32.S, a 32-bit file, stand alone.
 
+# They are x86-64's.
+ifeq ($(ARCH),x86_64)
 PAYLOADS := $(patsubst guest/payloads/%.c,$(BUILD)/payloads/%.elf,$(wildcard guest/payloads/*.c)) \
             $(BUILD)/payloads/exit.elf $(BUILD)/payloads/pvh32.elf
+endif
 PAYLOAD_FLAGS := -std=gnu17 $(WARNINGS) -O1 -ffreestanding -fno-pie -fno-stack-protector \
                  -mno-red-zone -mgeneral-regs-only -mcmodel=small -MMD -MP
 PAYLOAD_LINK := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
