@@ -38,7 +38,7 @@ static void test_options(void **state)
     assert_refused(NULL, "a b=file:/x", "does not do", "letters");
     assert_refused(NULL, "=file:/x", "name is missing", "NAME=");
     assert_refused(NULL, "a=fd:2", "out of range", "from 3");
-    assert_refused(NULL, "a=fd:x", "out of range", "from 3");
+    assert_refused(NULL, "a=fd:x", "no whole number", "from 3");
     assert_refused(NULL, "a=fd:99999", "is not open", "open it");
     assert_refused(NULL, "a=file:/x,ro", "'ro' is unknown", "man mote");
     snprintf(text, sizeof(text), "a=unix:/%0*d", 108, 0);

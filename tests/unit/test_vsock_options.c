@@ -138,7 +138,7 @@ static void test_options(void **state)
     (void)state;
     assert_refused("2:/x", "out of range", "from 3 to");
     assert_refused("4294967295:/x", "out of range", "to 4294967294");
-    assert_refused("abc:/x", "out of range", "from 3");
+    assert_refused("abc:/x", "no whole number", "from 3");
     assert_refused("3", "path is missing", "CID:PATH");
     assert_refused("3:", "path is missing", "CID:PATH");
     assert_refused("", "is missing", "CID:PATH");
