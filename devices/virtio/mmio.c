@@ -58,10 +58,40 @@ static void mmio_detach(struct virtio_transport *transport, unsigned int queue, 
 
 /* ---- registers ---------------------------------------------------------- */
 
+#define R 1u
+#define W 2u
+
+/* 4.2.2; those that are this transport's alone are not here. */
+static const struct {
+    uint8_t field; /* enum virtio_field */
+    uint8_t access;
+} registers[CONFIG / sizeof(uint32_t)] = {
+    [DEVICE_FEATURES / 4] = { VIRTIO_DEVICE_FEATURES, R },
+    [DEVICE_FEATURES_SEL / 4] = { VIRTIO_DEVICE_FEATURES_SEL, W },
+    [DRIVER_FEATURES / 4] = { VIRTIO_DRIVER_FEATURES, W },
+    [DRIVER_FEATURES_SEL / 4] = { VIRTIO_DRIVER_FEATURES_SEL, W },
+    [QUEUE_SEL / 4] = { VIRTIO_QUEUE_SEL, W },
+    [QUEUE_SIZE_MAX / 4] = { VIRTIO_QUEUE_SIZE_MAX, R },
+    [QUEUE_SIZE / 4] = { VIRTIO_QUEUE_SIZE, W },
+    [QUEUE_READY / 4] = { VIRTIO_QUEUE_READY, R | W },
+    [STATUS / 4] = { VIRTIO_DEVICE_STATUS, R | W },
+    [QUEUE_DESC_LOW / 4] = { VIRTIO_QUEUE_DESC_LOW, W },
+    [QUEUE_DESC_HIGH / 4] = { VIRTIO_QUEUE_DESC_HIGH, W },
+    [QUEUE_DRIVER_LOW / 4] = { VIRTIO_QUEUE_DRIVER_LOW, W },
+    [QUEUE_DRIVER_HIGH / 4] = { VIRTIO_QUEUE_DRIVER_HIGH, W },
+    [QUEUE_DEVICE_LOW / 4] = { VIRTIO_QUEUE_DEVICE_LOW, W },
+    [QUEUE_DEVICE_HIGH / 4] = { VIRTIO_QUEUE_DEVICE_HIGH, W },
+    [CONFIG_GENERATION / 4] = { VIRTIO_CONFIG_GENERATION, R },
+};
+
+static enum virtio_field field_at(uint64_t offset, uint8_t access)
+{
+    return registers[offset / 4].access & access ? registers[offset / 4].field : VIRTIO_FIELD_NONE;
+}
+
 uint32_t mmio_register(const struct virtio_mmio *mmio, uint64_t offset)
 {
     const struct virtio_transport *transport = &mmio->transport;
-    const struct virtqueue *queue = virtio_transport_queue(transport);
 
     switch (offset) {
     case MAGIC_VALUE:
@@ -72,90 +102,26 @@ uint32_t mmio_register(const struct virtio_mmio *mmio, uint64_t offset)
         return transport->virtio->class->id;
     case VENDOR_ID:
         return VENDOR;
-    case DEVICE_FEATURES:
-        return virtio_transport_device_features(transport);
-    case QUEUE_SIZE_MAX:
-        return queue ? queue->size_max : 0;
-    case QUEUE_READY:
-        return queue ? queue->ready : 0;
     case INTERRUPT_STATUS:
         return transport->interrupt_status;
-    case STATUS:
-        return transport->status;
-    case CONFIG_GENERATION:
-        return transport->generation;
     }
     /* 4.2.2: the length and base of a region that does not exist are -1. */
-    return offset >= SHM_LENGTH_LOW && offset <= SHM_BASE_HIGH ? UINT32_MAX : 0;
-}
-
-/* The address that the pair of registers at OFFSET, a low half and a high one, makes up; NULL: none. */
-static uint64_t *address_at(struct virtqueue *queue, uint64_t offset)
-{
-    switch (offset) {
-    case QUEUE_DESC_LOW:
-    case QUEUE_DESC_HIGH:
-        return &queue->desc_address;
-    case QUEUE_DRIVER_LOW:
-    case QUEUE_DRIVER_HIGH:
-        return &queue->avail_address;
-    case QUEUE_DEVICE_LOW:
-    case QUEUE_DEVICE_HIGH:
-        return &queue->used_address;
-    }
-    return NULL;
-}
-
-static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
-{
-    struct virtqueue *queue = virtio_transport_queue_in_setup(&mmio->transport);
-    uint64_t *address = queue ? address_at(queue, offset) : NULL;
-    unsigned int shift = offset & 4 ? 32 : 0;
-
-    if (address)
-        *address = (*address & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
-    else if (queue && offset == QUEUE_SIZE)
-        queue->size = value;
-}
-
-/* Of the set-up: what a running driver does not write. */
-static void write_set_up(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
-{
-    struct virtio_transport *transport = &mmio->transport;
-
-    shortcut_end(mmio);
-    switch (offset) {
-    case DEVICE_FEATURES_SEL:
-        transport->device_features_sel = value;
-        break;
-    case DRIVER_FEATURES:
-        virtio_transport_write_driver_features(transport, value);
-        break;
-    case DRIVER_FEATURES_SEL:
-        transport->driver_features_sel = value;
-        break;
-    case QUEUE_SEL:
-        transport->queue_sel = value;
-        break;
-    case QUEUE_READY:
-        virtio_transport_write_queue_ready(transport, value);
-        break;
-    case STATUS:
-        virtio_transport_write_status(transport, value);
-        break;
-    default:
-        write_queue_register(mmio, offset, value);
-    }
+    if (offset >= SHM_LENGTH_LOW && offset <= SHM_BASE_HIGH)
+        return UINT32_MAX;
+    return virtio_transport_read(transport, field_at(offset, R));
 }
 
 static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
 {
-    if (offset == QUEUE_NOTIFY)
+    if (offset == QUEUE_NOTIFY) {
         virtio_transport_notified(&mmio->transport, value);
-    else if (offset == INTERRUPT_ACK)
+    } else if (offset == INTERRUPT_ACK) {
         acknowledge(mmio, value);
-    else
-        write_set_up(mmio, offset, value);
+    } else {
+        /* Of the set-up: what a running driver does not write. */
+        shortcut_end(mmio);
+        virtio_transport_write(&mmio->transport, field_at(offset, W), value);
+    }
 }
 
 /* ---- the bus's side ----------------------------------------------------- */

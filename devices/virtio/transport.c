@@ -93,27 +93,27 @@ bool transport_features_are_whole(const struct virtio_transport *transport)
     return true;
 }
 
-uint32_t virtio_transport_device_features(const struct virtio_transport *transport)
+/* Bits 0 to 31 by page 0, 32 to 63 by page 1; nothing is in the others. */
+static uint32_t page_of(uint64_t features, uint32_t page)
 {
-    uint32_t page = transport->device_features_sel;
-
-    return page > 1 ? 0 : (uint32_t)(transport_offered(transport) >> (32 * page));
+    return page > 1 ? 0 : (uint32_t)(features >> (32 * page));
 }
 
-void virtio_transport_write_driver_features(struct virtio_transport *transport, uint32_t value)
+static void set_half(uint64_t *value, unsigned int half, uint32_t bits)
+{
+    *value = (*value & ~((uint64_t)UINT32_MAX << (32 * half))) | (uint64_t)bits << (32 * half);
+}
+
+static void write_driver_features(struct virtio_transport *transport, uint32_t value)
 {
     uint32_t page = transport->driver_features_sel;
-    uint64_t others;
 
     if (transport->status & VIRTIO_STATUS_FEATURES_OK)
         return;
-    if (page > 1) {
-        /* FEATURES_OK will be refused until a reset. */
-        transport->unknown_features = transport->unknown_features || value != 0;
-        return;
-    }
-    others = transport->driver_features & ~((uint64_t)UINT32_MAX << (32 * page));
-    transport->driver_features = others | (uint64_t)value << (32 * page);
+    if (page <= 1)
+        set_half(&transport->driver_features, page, value);
+    else if (value != 0)
+        transport->unknown_features = true; /* FEATURES_OK will be refused until a reset */
 }
 
 static bool features_are_accepted(const struct virtio_transport *transport)
@@ -174,7 +174,7 @@ static void activate(struct virtio_transport *transport)
 }
 
 /* 3.1.1: what each step needs, and the device's answer to FEATURES_OK. */
-void virtio_transport_write_status(struct virtio_transport *transport, uint32_t value)
+static void write_status(struct virtio_transport *transport, uint32_t value)
 {
     const uint32_t begun = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
     uint32_t added = value & ~transport->status;
@@ -194,6 +194,7 @@ void virtio_transport_write_status(struct virtio_transport *transport, uint32_t 
 
 /* ---- queues ------------------------------------------------------------- */
 
+/* NULL: there is no such queue, as any number may stand in QUEUE_SEL. */
 static struct virtqueue *selected(const struct virtio_transport *transport)
 {
     return transport->queue_sel < transport->virtio->queue_count
@@ -201,36 +202,117 @@ static struct virtqueue *selected(const struct virtio_transport *transport)
                : NULL;
 }
 
-const struct virtqueue *virtio_transport_queue(const struct virtio_transport *transport)
+/* The address that FIELD is a half of; the fields stand in pairs. */
+static uint64_t *address_of(struct virtqueue *queue, enum virtio_field field)
 {
-    return selected(transport);
+    if (field < VIRTIO_QUEUE_DRIVER_LOW)
+        return &queue->desc_address;
+    return field < VIRTIO_QUEUE_DEVICE_LOW ? &queue->avail_address : &queue->used_address;
 }
 
-/* Only between FEATURES_OK and DRIVER_OK: then all is frozen. */
-static bool in_setup(const struct virtio_transport *transport)
+static unsigned int half_of(enum virtio_field field)
 {
-    return (transport->status & VIRTIO_STATUS_FEATURES_OK) &&
-           !(transport->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET));
-}
-
-struct virtqueue *virtio_transport_queue_in_setup(struct virtio_transport *transport)
-{
-    struct virtqueue *queue = selected(transport);
-
-    return queue && in_setup(transport) && !queue->ready ? queue : NULL;
+    return (field - VIRTIO_QUEUE_DESC_LOW) % 2;
 }
 
 /* A driver that gives up takes its queues back. */
-void virtio_transport_write_queue_ready(struct virtio_transport *transport, uint32_t value)
+static void write_ready(struct virtio_transport *transport, struct virtqueue *queue,
+                        uint32_t value)
 {
-    struct virtqueue *queue = selected(transport);
-
-    if (!queue || !in_setup(transport))
-        return;
     if (queue->ready && value == 0)
         queue->ready = false;
     else if (!queue->ready && value == 1 && virtqueue_enable(queue) < 0)
         virtio_needs_reset(transport->virtio, "a queue's size or addresses are wrong");
+}
+
+/* Only between FEATURES_OK and DRIVER_OK; a ready queue is frozen, too, but for its READY. */
+static void write_queue(struct virtio_transport *transport, enum virtio_field field,
+                        uint32_t value)
+{
+    struct virtqueue *queue = selected(transport);
+
+    if (!queue || !(transport->status & VIRTIO_STATUS_FEATURES_OK) ||
+        (transport->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)))
+        return;
+    if (field == VIRTIO_QUEUE_READY)
+        write_ready(transport, queue, value);
+    else if (queue->ready)
+        return;
+    else if (field == VIRTIO_QUEUE_SIZE)
+        queue->size = value;
+    else
+        set_half(address_of(queue, field), half_of(field), value);
+}
+
+static uint32_t read_queue(const struct virtio_transport *transport, enum virtio_field field)
+{
+    struct virtqueue *queue = selected(transport);
+
+    if (!queue)
+        return 0;
+    if (field == VIRTIO_QUEUE_SIZE_MAX)
+        return queue->size_max;
+    if (field == VIRTIO_QUEUE_SIZE)
+        return queue->size;
+    if (field == VIRTIO_QUEUE_READY)
+        return queue->ready;
+    return (uint32_t)(*address_of(queue, field) >> (32 * half_of(field)));
+}
+
+/* ---- fields of registers ------------------------------------------------ */
+
+uint32_t virtio_transport_read(const struct virtio_transport *transport, enum virtio_field field)
+{
+    switch (field) {
+    case VIRTIO_FIELD_NONE:
+        return 0;
+    case VIRTIO_DEVICE_FEATURES_SEL:
+        return transport->device_features_sel;
+    case VIRTIO_DEVICE_FEATURES:
+        return page_of(transport_offered(transport), transport->device_features_sel);
+    case VIRTIO_DRIVER_FEATURES_SEL:
+        return transport->driver_features_sel;
+    case VIRTIO_DRIVER_FEATURES:
+        return page_of(transport->driver_features, transport->driver_features_sel);
+    case VIRTIO_DEVICE_STATUS:
+        return transport->status;
+    case VIRTIO_CONFIG_GENERATION:
+        return transport->generation;
+    case VIRTIO_QUEUE_SEL:
+        return transport->queue_sel;
+    default:
+        return field < VIRTIO_FIELD_COUNT ? read_queue(transport, field) : 0;
+    }
+}
+
+void virtio_transport_write(struct virtio_transport *transport, enum virtio_field field,
+                            uint32_t value)
+{
+    switch (field) {
+    case VIRTIO_FIELD_NONE:
+    case VIRTIO_DEVICE_FEATURES:
+    case VIRTIO_CONFIG_GENERATION:
+    case VIRTIO_QUEUE_SIZE_MAX:
+        return;
+    case VIRTIO_DEVICE_FEATURES_SEL:
+        transport->device_features_sel = value;
+        return;
+    case VIRTIO_DRIVER_FEATURES_SEL:
+        transport->driver_features_sel = value;
+        return;
+    case VIRTIO_DRIVER_FEATURES:
+        write_driver_features(transport, value);
+        return;
+    case VIRTIO_DEVICE_STATUS:
+        write_status(transport, value);
+        return;
+    case VIRTIO_QUEUE_SEL:
+        transport->queue_sel = value;
+        return;
+    default:
+        if (field < VIRTIO_FIELD_COUNT)
+            write_queue(transport, field, value);
+    }
 }
 
 /* ---- configuration space ------------------------------------------------ */

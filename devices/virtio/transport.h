@@ -16,8 +16,8 @@
  *
  * A kind of transport (mmio.c) adds two things:
  *
- *   registers           its device_ops read and write; they turn offsets into the
- *                       fields and calls below and decide nothing themselves
+ *   registers           where each enum virtio_field is; its device_ops read and write
+ *                       look that up and decide nothing themselves
  *   a way to interrupt  struct virtio_transport_ops; an interrupt names its queue,
  *                       so that each queue can have a vector
  *
@@ -89,13 +89,12 @@ struct virtio_transport {
     const struct virtio_transport_ops *ops;
     struct virtio_device *virtio;
 
-    /* What registers show; changed by the calls below, but for the selectors. */
     uint32_t status;
-    uint32_t generation;          /* of the configuration space; outlives resets */
-    uint32_t device_features_sel; /* the page of virtio_transport_device_features() */
+    uint32_t generation; /* of the configuration space; outlives resets */
+    uint32_t device_features_sel;
     uint32_t driver_features_sel;
     uint32_t queue_sel;
-    uint32_t interrupt_status;    /* for registers that show the reasons; a reset clears it */
+    uint32_t interrupt_status; /* for registers that show the reasons; a reset clears it */
 
     uint64_t driver_features;
     bool unknown_features; /* among those that the driver chose, of pages that do not exist */
@@ -132,20 +131,32 @@ struct virtio_device *virtio_device_of(struct device *device);
 
 /* ---- what registers are made of ---- */
 
-/* A 32-bit page of what is offered, by device_features_sel. */
-uint32_t virtio_transport_device_features(const struct virtio_transport *transport);
-/* The driver's choice in the page that driver_features_sel names. */
-void virtio_transport_write_driver_features(struct virtio_transport *transport, uint32_t value);
+/* What every kind of transport has somewhere in its registers (4.1.4.3, 4.2.2); 64 bits are in two halves. */
+enum virtio_field {
+    VIRTIO_FIELD_NONE, /* reads as 0 */
+    VIRTIO_DEVICE_FEATURES_SEL,
+    VIRTIO_DEVICE_FEATURES, /* the 32 bits that DEVICE_FEATURES_SEL names; read-only */
+    VIRTIO_DRIVER_FEATURES_SEL,
+    VIRTIO_DRIVER_FEATURES,
+    VIRTIO_DEVICE_STATUS,
+    VIRTIO_CONFIG_GENERATION, /* read-only */
+    VIRTIO_QUEUE_SEL,         /* the queue that those below are of */
+    VIRTIO_QUEUE_SIZE_MAX,    /* 0: there is no such queue; read-only */
+    VIRTIO_QUEUE_SIZE,
+    VIRTIO_QUEUE_READY,
+    VIRTIO_QUEUE_DESC_LOW,
+    VIRTIO_QUEUE_DESC_HIGH,
+    VIRTIO_QUEUE_DRIVER_LOW, /* the available ring */
+    VIRTIO_QUEUE_DRIVER_HIGH,
+    VIRTIO_QUEUE_DEVICE_LOW, /* the used ring */
+    VIRTIO_QUEUE_DEVICE_HIGH,
+    VIRTIO_FIELD_COUNT,
+};
 
-/* 0 resets; of the others those bits are taken over whose time has come. */
-void virtio_transport_write_status(struct virtio_transport *transport, uint32_t value);
-
-/* The queue that queue_sel names, to be read; NULL: there is none, as any number may stand there. */
-const struct virtqueue *virtio_transport_queue(const struct virtio_transport *transport);
-/* The same while the driver may set its size and addresses, else NULL. */
-struct virtqueue *virtio_transport_queue_in_setup(struct virtio_transport *transport);
-/* 1 readies the selected queue, 0 takes it back while DRIVER_OK is not set. */
-void virtio_transport_write_queue_ready(struct virtio_transport *transport, uint32_t value);
+/* Changes nothing. */
+uint32_t virtio_transport_read(const struct virtio_transport *transport, enum virtio_field field);
+void virtio_transport_write(struct virtio_transport *transport, enum virtio_field field,
+                            uint32_t value);
 
 /* The driver notifies the device of QUEUE, any number. */
 void virtio_transport_notified(struct virtio_transport *transport, uint32_t queue);

@@ -7,24 +7,11 @@
 #include "devices/virtio/transport.h"
 #include "vmm/machine/state.h"
 
-/* The registers have 32 bits each. */
+/* The registers have 32 bits each; a field's is at four times its number. */
 enum {
-    STATUS = 0x00,
-    GENERATION = 0x04,
-    DEVICE_FEATURES_SEL = 0x08,
-    DEVICE_FEATURES = 0x0c,
-    DRIVER_FEATURES_SEL = 0x10,
-    DRIVER_FEATURES = 0x14,
-    CONFIG_VECTOR = 0x18,
-    QUEUE_SEL = 0x1c,
-    QUEUE_SIZE_MAX = 0x20,
-    QUEUE_SIZE = 0x24,
-    QUEUE_VECTOR = 0x28,
-    QUEUE_READY = 0x2c,
-    QUEUE_DESC = 0x30, /* the halves of three addresses */
-    QUEUE_AVAIL = 0x38,
-    QUEUE_USED = 0x40,
-    NOTIFY = 0x48,
+    NOTIFY = 4 * VIRTIO_FIELD_COUNT,
+    CONFIG_VECTOR = NOTIFY + 4,
+    QUEUE_VECTOR = NOTIFY + 8, /* of the selected queue */
     CONFIG = 0x200,
 };
 
@@ -87,9 +74,9 @@ static void detach(struct virtio_transport *transport, unsigned int queue, int e
 /* Of the selected queue; NULL: there is none. */
 static uint32_t *selected_vector(struct vectors *vectors)
 {
-    return virtio_transport_queue(&vectors->transport)
-               ? &vectors->queue_vectors[vectors->transport.queue_sel]
-               : NULL;
+    uint32_t queue = vectors->transport.queue_sel;
+
+    return queue < vectors->transport.virtio->queue_count ? &vectors->queue_vectors[queue] : NULL;
 }
 
 static void no_vectors(struct vectors *vectors)
@@ -101,84 +88,26 @@ static void no_vectors(struct vectors *vectors)
 
 static uint32_t read_register(struct vectors *vectors, uint64_t offset)
 {
-    const struct virtio_transport *transport = &vectors->transport;
-    const struct virtqueue *queue = virtio_transport_queue(transport);
+    uint32_t *vector = offset == QUEUE_VECTOR ? selected_vector(vectors) : &vectors->config_vector;
 
-    switch (offset) {
-    case STATUS:
-        return transport->status;
-    case GENERATION:
-        return transport->generation;
-    case DEVICE_FEATURES:
-        return virtio_transport_device_features(transport);
-    case CONFIG_VECTOR:
-        return vectors->config_vector;
-    case QUEUE_SIZE_MAX:
-        return queue ? queue->size_max : 0;
-    case QUEUE_VECTOR:
-        return queue ? *selected_vector(vectors) : VECTOR_NONE;
-    case QUEUE_READY:
-        return queue ? queue->ready : 0;
-    }
-    return 0;
-}
-
-static void write_half(uint64_t *address, uint64_t offset, uint32_t value)
-{
-    memcpy((uint8_t *)address + offset % 8, &value, sizeof(value));
-}
-
-static void write_queue(struct vectors *vectors, uint64_t offset, uint32_t value)
-{
-    struct virtqueue *queue = virtio_transport_queue_in_setup(&vectors->transport);
-
-    if (!queue)
-        return;
-    if (offset == QUEUE_SIZE)
-        queue->size = value;
-    else if (offset == QUEUE_VECTOR)
-        *selected_vector(vectors) = value;
-    else if (offset >= QUEUE_DESC && offset < QUEUE_AVAIL)
-        write_half(&queue->desc_address, offset, value);
-    else if (offset >= QUEUE_AVAIL && offset < QUEUE_USED)
-        write_half(&queue->avail_address, offset, value);
-    else if (offset >= QUEUE_USED && offset < NOTIFY)
-        write_half(&queue->used_address, offset, value);
+    if (offset == CONFIG_VECTOR || offset == QUEUE_VECTOR)
+        return vector ? *vector : VECTOR_NONE;
+    return offset < NOTIFY ? virtio_transport_read(&vectors->transport, offset / 4) : 0;
 }
 
 static void write_register(struct vectors *vectors, uint64_t offset, uint32_t value)
 {
-    struct virtio_transport *transport = &vectors->transport;
+    uint32_t *vector = offset == QUEUE_VECTOR ? selected_vector(vectors) : &vectors->config_vector;
 
-    switch (offset) {
-    case STATUS:
-        if (value == 0)
+    if (offset == NOTIFY) {
+        virtio_transport_notified(&vectors->transport, value);
+    } else if (offset == CONFIG_VECTOR || offset == QUEUE_VECTOR) {
+        if (vector)
+            *vector = value;
+    } else {
+        if (offset / 4 == VIRTIO_DEVICE_STATUS && value == 0)
             no_vectors(vectors);
-        virtio_transport_write_status(transport, value);
-        break;
-    case DEVICE_FEATURES_SEL:
-        transport->device_features_sel = value;
-        break;
-    case DRIVER_FEATURES_SEL:
-        transport->driver_features_sel = value;
-        break;
-    case DRIVER_FEATURES:
-        virtio_transport_write_driver_features(transport, value);
-        break;
-    case CONFIG_VECTOR:
-        vectors->config_vector = value;
-        break;
-    case QUEUE_SEL:
-        transport->queue_sel = value;
-        break;
-    case QUEUE_READY:
-        virtio_transport_write_queue_ready(transport, value);
-        break;
-    case NOTIFY:
-        virtio_transport_notified(transport, value);
-        break;
-    default:
-        write_queue(vectors, offset, value);
+        virtio_transport_write(&vectors->transport, offset / 4, value);
     }
 }
 
@@ -280,32 +209,34 @@ static struct device *make(struct fake_driver *driver,
 static uint64_t place(uint64_t offset)
 {
     static const struct {
-        uint64_t mmio, here;
+        uint64_t mmio;
+        enum virtio_field field;
     } places[] = {
-        { VIRTIO_MMIO_STATUS, STATUS },
-        { VIRTIO_MMIO_CONFIG_GENERATION, GENERATION },
-        { VIRTIO_MMIO_DEVICE_FEATURES_SEL, DEVICE_FEATURES_SEL },
-        { VIRTIO_MMIO_DEVICE_FEATURES, DEVICE_FEATURES },
-        { VIRTIO_MMIO_DRIVER_FEATURES_SEL, DRIVER_FEATURES_SEL },
-        { VIRTIO_MMIO_DRIVER_FEATURES, DRIVER_FEATURES },
-        { VIRTIO_MMIO_QUEUE_SEL, QUEUE_SEL },
-        { VIRTIO_MMIO_QUEUE_NUM_MAX, QUEUE_SIZE_MAX },
-        { VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE },
-        { VIRTIO_MMIO_QUEUE_READY, QUEUE_READY },
-        { VIRTIO_MMIO_QUEUE_DESC_LOW, QUEUE_DESC },
-        { VIRTIO_MMIO_QUEUE_DESC_HIGH, QUEUE_DESC + 4 },
-        { VIRTIO_MMIO_QUEUE_AVAIL_LOW, QUEUE_AVAIL },
-        { VIRTIO_MMIO_QUEUE_AVAIL_HIGH, QUEUE_AVAIL + 4 },
-        { VIRTIO_MMIO_QUEUE_USED_LOW, QUEUE_USED },
-        { VIRTIO_MMIO_QUEUE_USED_HIGH, QUEUE_USED + 4 },
-        { VIRTIO_MMIO_QUEUE_NOTIFY, NOTIFY },
+        { VIRTIO_MMIO_STATUS, VIRTIO_DEVICE_STATUS },
+        { VIRTIO_MMIO_CONFIG_GENERATION, VIRTIO_CONFIG_GENERATION },
+        { VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_DEVICE_FEATURES_SEL },
+        { VIRTIO_MMIO_DEVICE_FEATURES, VIRTIO_DEVICE_FEATURES },
+        { VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_DRIVER_FEATURES_SEL },
+        { VIRTIO_MMIO_DRIVER_FEATURES, VIRTIO_DRIVER_FEATURES },
+        { VIRTIO_MMIO_QUEUE_SEL, VIRTIO_QUEUE_SEL },
+        { VIRTIO_MMIO_QUEUE_NUM_MAX, VIRTIO_QUEUE_SIZE_MAX },
+        { VIRTIO_MMIO_QUEUE_NUM, VIRTIO_QUEUE_SIZE },
+        { VIRTIO_MMIO_QUEUE_READY, VIRTIO_QUEUE_READY },
+        { VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_QUEUE_DESC_LOW },
+        { VIRTIO_MMIO_QUEUE_DESC_HIGH, VIRTIO_QUEUE_DESC_HIGH },
+        { VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_QUEUE_DRIVER_LOW },
+        { VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_QUEUE_DRIVER_HIGH },
+        { VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_QUEUE_DEVICE_LOW },
+        { VIRTIO_MMIO_QUEUE_USED_HIGH, VIRTIO_QUEUE_DEVICE_HIGH },
     };
 
     if (offset >= VIRTIO_MMIO_CONFIG)
         return offset - VIRTIO_MMIO_CONFIG + CONFIG;
+    if (offset == VIRTIO_MMIO_QUEUE_NOTIFY)
+        return NOTIFY;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         if (places[i].mmio == offset)
-            return places[i].here;
+            return 4ull * places[i].field;
     fail_msg("this transport has no register like virtio-mmio's %#llx",
              (unsigned long long)offset);
     return 0;

@@ -55,6 +55,25 @@ static void test_registers_that_do_not_exist(void **state)
     echo_once(0, FAKE_DIRECT);
 }
 
+static void test_registers_that_are_written_alone(void **state)
+{
+    static const uint64_t written[] = {
+        VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_MMIO_DRIVER_FEATURES,
+        VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+        VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
+        VIRTIO_MMIO_QUEUE_USED_HIGH, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_QUEUE_NOTIFY,
+        VIRTIO_MMIO_INTERRUPT_ACK,
+    };
+
+    (void)state;
+    fake_driver_reset(&driver);
+    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1));
+    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+        fake_driver_write(&driver, written[i], 1);
+        assert_int_equal(fake_driver_read(&driver, written[i]), 0);
+    }
+}
+
 static void test_interrupt_status_and_acknowledgement(void **state)
 {
     (void)state;
@@ -79,6 +98,7 @@ int main(void)
         OVER_MMIO(test_who_it_is),
         OVER_MMIO(test_registers_by_odd_widths_and_offsets),
         OVER_MMIO(test_registers_that_do_not_exist),
+        OVER_MMIO(test_registers_that_are_written_alone),
         OVER_MMIO(test_interrupt_status_and_acknowledgement),
     };
 

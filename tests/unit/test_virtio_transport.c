@@ -234,6 +234,58 @@ static void test_a_size_or_address_that_is_wrong(void **state)
     echo_once(0, FAKE_DIRECT);
 }
 
+/* A transport may let its driver read whatever it wrote, as virtio-pci does (4.1.4.3); virtio-mmio does not. */
+static void test_fields_read_back(void **state)
+{
+    static const uint64_t written[] = {
+        VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+        VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
+        VIRTIO_MMIO_QUEUE_USED_HIGH, VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_MMIO_DRIVER_FEATURES_SEL,
+        VIRTIO_MMIO_QUEUE_SEL,
+    };
+    const size_t count = sizeof(written) / sizeof(written[0]);
+
+    (void)state;
+    fake_driver_reset(&driver);
+    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1 | 4));
+    for (uint32_t page = 0; page < 3; page++) {
+        fake_driver_write(&driver, VIRTIO_MMIO_DRIVER_FEATURES_SEL, page);
+        assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_DRIVER_FEATURES),
+                         page == 0 ? 4 : page == 1 ? VIRTIO_F_VERSION_1 >> 32 : 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        fake_driver_write(&driver, written[i], (uint32_t)(0x89abcde0 + i));
+    fake_driver_write(&driver, VIRTIO_MMIO_QUEUE_SEL, 0);
+    for (size_t i = 0; i + 1 < count; i++)
+        assert_int_equal(fake_driver_read(&driver, written[i]), (uint32_t)(0x89abcde0 + i));
+    fake_driver_write(&driver, VIRTIO_MMIO_QUEUE_SEL, ECHO_QUEUES);
+    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_QUEUE_NUM), 0);
+    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_QUEUE_USED_HIGH), 0);
+    assert_int_equal(fake_driver_read(&driver, VIRTIO_MMIO_QUEUE_SEL), ECHO_QUEUES);
+}
+
+/* What is read-only, and what is no field at all. */
+static void test_fields_that_cannot_be_written(void **state)
+{
+    struct virtio_transport *transport = (struct virtio_transport *)driver.device, before;
+
+    (void)state;
+    fake_driver_reset(&driver);
+    assert_true(fake_driver_negotiate(&driver, VIRTIO_F_VERSION_1));
+    before = *transport;
+    for (enum virtio_field field = VIRTIO_FIELD_NONE; field < 3 * VIRTIO_FIELD_COUNT; field++) {
+        if (field != VIRTIO_FIELD_NONE && field != VIRTIO_DEVICE_FEATURES &&
+            field != VIRTIO_CONFIG_GENERATION && field != VIRTIO_QUEUE_SIZE_MAX &&
+            field < VIRTIO_FIELD_COUNT)
+            continue;
+        virtio_transport_write(transport, field, 0x1234);
+        if (field == VIRTIO_FIELD_NONE || field >= VIRTIO_FIELD_COUNT)
+            assert_int_equal(virtio_transport_read(transport, field), 0);
+    }
+    assert_memory_equal(&before, transport, sizeof(before));
+    assert_int_equal(echo()->virtio.queues[0].used_address, 0);
+}
+
 /* ---- configuration space ------------------------------------------------ */
 
 static void test_config_reads_stay_inside(void **state)
@@ -349,6 +401,8 @@ int main(void)
         OVER_EACH(test_queue_sel_out_of_range),
         OVER_EACH(test_notify_out_of_range),
         OVER_EACH(test_a_size_or_address_that_is_wrong),
+        OVER_VECTORS(test_fields_read_back),
+        OVER_EACH(test_fields_that_cannot_be_written),
         OVER_EACH(test_config_reads_stay_inside),
         OVER_EACH(test_config_writes_stay_inside),
         OVER_EACH(test_config_generation),
