@@ -18,23 +18,26 @@
 #include "tests/support/fixture.h"
 #include "tests/support/test_tool.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/supervisor/vm_control_internal.h"
 
 static struct test_directory directory;
 static struct event_loop *loop;
 static struct control_socket *control;
 static int folder;
 static unsigned int asked; /* how often the owner was */
-static unsigned int last;  /* command */
+static const char *last;   /* command */
 static char last_folder[64];
 static bool hold; /* the owner answers later */
 
-static void owner_asked(void *context, const struct control_request *request)
+static void owner_asked(void *context, const struct verb_request *request)
 {
     (void)context;
     asked++;
-    last = request->command;
-    snprintf(last_folder, sizeof(last_folder), "%s", request->folder ? request->folder : "");
-    if (!hold || control_is_answered_at_once(request->command))
+    last = request->verb->name;
+    last_folder[0] = '\0';
+    if (strcmp(last, "snapshot") == 0)
+        snprintf(last_folder, sizeof(last_folder), "%s", ((const struct snapshot_arguments *)(const void *)request->arguments)->folder);
+    if (!hold || request->verb->at_once)
         control_socket_answer(control, NULL);
 }
 
@@ -101,13 +104,13 @@ static void requests_are_answered(void **state)
     (void)state;
     say(fd, "{\"command\":\"pause\"}\n");
     assert_string_equal(heard(fd), "{\"ok\":true}\n");
-    assert_int_equal(last, CONTROL_PAUSE);
+    assert_string_equal(last, "pause");
     say(fd, "{\"comm");
     assert_string_equal(heard(fd), "");
     say(fd, "and\":\"snapshot\",\"folder\":\"/a/b\",\"stop\":true}\n{\"command\":\"status\"}\n{");
     assert_string_equal(heard(fd), "{\"ok\":true}\n{\"ok\":true}\n");
     assert_string_equal(last_folder, "");
-    assert_int_equal(last, CONTROL_STATUS);
+    assert_string_equal(last, "status");
     say(fd, "\"command\":\"balloon\",\"target\":0}\n");
     assert_string_equal(heard(fd), "{\"ok\":true}\n");
     assert_int_equal(asked, 4);
@@ -126,7 +129,8 @@ static void bad_requests_are_refused(void **state)
         { "{\"command\":\"fly\"}\n", "'fly' is unknown" },
         { "{\"command\":7}\n", "is a number" },
         { "{\"command\":\"pause\",\"colour\":1}\n", "unknown key" },
-        { "{\"command\":\"pause\",\"folder\":\"/a\"}\n", "are for snapshot" },
+        { "{\"command\":\"pause\",\"folder\":\"/a\"}\n", "folder: is for snapshot" },
+        { "{\"command\":\"pause\",\"stop\":true}\n", "stop: is for snapshot" },
         { "{\"command\":\"snapshot\"}\n", "is no absolute path" },
         { "{\"command\":\"snapshot\",\"folder\":\"a\"}\n", "is no absolute path" },
         { "{\"command\":\"snapshot\",\"folder\":\"/a\\u0000b\"}\n", "NUL" },
@@ -153,6 +157,27 @@ static void bad_requests_are_refused(void **state)
             fail_msg("%s: %s", cases[i].line, answer);
     }
     assert_int_equal(asked, 0);
+}
+
+/* What the socket and the command line read of the table. */
+static void the_table_of_verbs(void **state)
+{
+    size_t count;
+    const struct vm_verb *verbs = vm_verbs(&count);
+
+    (void)state;
+    assert_in_range(count, 1, VERBS_MAX - 1);
+    for (size_t i = 0; i < count; i++) {
+        assert_ptr_equal(vm_verb_find(verbs[i].name), &verbs[i]);
+        assert_non_null(verbs[i].handle);
+        assert_int_equal(verbs[i].at_once, verbs[i].request == MESSAGE_TYPE_COUNT);
+        assert_true(!verbs[i].help == !verbs[i].summary && !verbs[i].help == !verbs[i].examples);
+        for (size_t j = 0; j < verbs[i].key_count; j++)
+            for (size_t k = 0; k < count; k++)
+                for (size_t l = 0; l < verbs[k].key_count; l++)
+                    assert_true((i == k && j == l) || strcmp(verbs[i].keys[j].name, verbs[k].keys[l].name) != 0);
+    }
+    assert_null(vm_verb_find("fly"));
 }
 
 /* A line without end is cut off; others are served. */
@@ -211,7 +236,7 @@ static void some_are_answered_at_once(void **state)
     assert_int_equal(asked, 2);
     assert_non_null(strstr(heard(second), "{\"ok\":true}\n{\"ok\":false,\"error\":\"request: command: 'fly'"));
     say(third, "{\"command\":\"stop\"}\n");
-    assert_int_equal(last, CONTROL_STOP);
+    assert_string_equal(last, "stop");
     assert_string_equal(heard(third), "{\"ok\":true}\n");
     assert_string_equal(heard(first), "");
     control_socket_answer(control, NULL);
@@ -353,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(requests_are_answered, set_up, tear_down),
+        cmocka_unit_test(the_table_of_verbs),
         cmocka_unit_test_setup_teardown(bad_requests_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endless_lines_are_cut_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_take_turns, set_up, tear_down),

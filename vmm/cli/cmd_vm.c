@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mote pause`, `resume`, `refresh` and `snapshot`: VMs and jobs that have a name, by their control socket. */
+/* `mote pause` and other verbs, and `mote snapshot`: VMs and jobs that have a name, by their control socket. */
 
 #include <errno.h>
 #include <json-c/json_object.h>
@@ -16,6 +16,7 @@
 #include "vmm/base/options.h"
 #include "vmm/base/progress.h"
 #include "vmm/supervisor/store.h"
+#include "vmm/supervisor/vm_verbs.h"
 
 struct vm_options {
     const char *base;
@@ -61,47 +62,22 @@ static struct json_object *request_of(const char *command)
     return request;
 }
 
-static int plain_request(const struct option_table *table, const char *command, int argc,
-                         char **argv)
+/* The verb's name is the command's. */
+int cmd_verb(int argc, char **argv)
 {
+    const struct vm_verb *verb = vm_verb_find(argv[0]);
+    char usage[48];
+    struct option_table table = { .usage = usage, .summary = verb->summary, .examples = verb->examples };
     struct error error = ERROR_INIT;
     const char *name;
     bool helped;
 
-    if (options_parse_mixed(table, NULL, argc, argv, &name, word_names, 1, &helped, &error) < 0)
+    snprintf(usage, sizeof(usage), "mote %s NAME", verb->name);
+    if (options_parse_mixed(&table, NULL, argc, argv, &name, word_names, 1, &helped, &error) < 0)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
-    return ask(name, request_of(command), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
-}
-
-int cmd_pause(int argc, char **argv)
-{
-    static const struct option_table table = {
-        "mote pause NAME", "Pauses the VM or job NAME until it is resumed.",
-        "  mote pause web\n", NULL, 0,
-    };
-
-    return plain_request(&table, "pause", argc, argv);
-}
-
-int cmd_resume(int argc, char **argv)
-{
-    static const struct option_table table = {
-        "mote resume NAME", "Resumes a paused VM or job.", "  mote resume web\n", NULL, 0,
-    };
-
-    return plain_request(&table, "resume", argc, argv);
-}
-
-int cmd_refresh(int argc, char **argv)
-{
-    static const struct option_table table = {
-        "mote refresh NAME", "Rereads the size of each disk of the VM NAME, and tells the guest of one that grew.",
-        "  truncate -s 20G disk.img && mote refresh web\n", NULL, 0,
-    };
-
-    return plain_request(&table, "refresh", argc, argv);
+    return ask(name, request_of(verb->name), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
 }
 
 /* The VM's supervisor may be in another folder. */

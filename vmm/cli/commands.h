@@ -16,9 +16,7 @@ int cmd_restore(int argc, char **argv);
 
 int cmd_template(int argc, char **argv);
 /* cmd_vm.c */
-int cmd_pause(int argc, char **argv);
-int cmd_resume(int argc, char **argv);
-int cmd_refresh(int argc, char **argv);
+int cmd_verb(int argc, char **argv); /* of vm_verbs.h */
 int cmd_snapshot(int argc, char **argv);
 
 /* cmd_snapshot.c; of `mote snapshot` */

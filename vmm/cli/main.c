@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of subcommands; nothing else. */
+/* The table of subcommands. */
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/cli/commands.h"
+#include "vmm/supervisor/vm_verbs.h"
 
-static const struct command commands[] = {
+/* The verbs of vm_verbs.h that are commands stand between these. */
+static const struct command starting[] = {
     { "boot", "boot a kernel in a microVM", cmd_boot },
     { "run", "run a command in a microVM of its own", cmd_run },
-    { "pause", "pause a VM or job", cmd_pause },
-    { "resume", "resume a paused VM or job", cmd_resume },
-    { "refresh", "reread the size of a VM's disks", cmd_refresh },
+};
+
+static const struct command others[] = {
     { "snapshot", "save a VM", cmd_snapshot },
     { "restore", "start a VM from a snapshot", cmd_restore },
     { "clone", "start many VMs from one snapshot", cmd_clone },
@@ -45,7 +47,9 @@ static const struct foreign_word foreign[] = {
     { NULL, NULL },
 };
 
-static const struct program mote = {
+static struct command commands[ARRAY_LENGTH(starting) + VERBS_MAX + ARRAY_LENGTH(others)];
+
+static struct program mote = {
     .name = "mote",
     .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
     .examples = "; 'man mote' tells all.\n\nExamples:\n"
@@ -54,7 +58,6 @@ static const struct program mote = {
                 "  mote run --rootfs ./debian -- sh -c 'echo hello'\n",
     .width = 10,
     .commands = commands,
-    .count = ARRAY_LENGTH(commands),
     .foreign = foreign,
 };
 
@@ -72,8 +75,28 @@ static void fill_standard_descriptors(void)
             _exit(STATUS_FAILED);
 }
 
+static void add(const struct command *command)
+{
+    commands[mote.count++] = *command;
+}
+
+static void collect_commands(void)
+{
+    size_t count;
+    const struct vm_verb *verbs = vm_verbs(&count);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(starting); i++)
+        add(&starting[i]);
+    for (size_t i = 0; i < count; i++)
+        if (verbs[i].help)
+            add(&(struct command){ verbs[i].name, verbs[i].help, cmd_verb });
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        add(&others[i]);
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
+    collect_commands();
     return program_main(&mote, argc, argv);
 }

@@ -57,6 +57,14 @@ static void suspend(struct boot *boot)
     vm_process_signal(boot->process, SIGCONT);
 }
 
+/* Its disks, or its terminal, may have another size. */
+static void refresh(struct boot *boot)
+{
+    struct message request = { .header.type = REQUEST_REFRESH };
+
+    vm_process_request(boot->process, &request, NULL, 0, NULL, &(struct error)ERROR_INIT);
+}
+
 static void signal_arrived(void *context, int number)
 {
     struct boot *boot = context;
@@ -66,7 +74,7 @@ static void signal_arrived(void *context, int number)
     } else if (number == SIGTSTP) {
         suspend(boot);
     } else if (number == SIGWINCH || (number == SIGHUP && boot->config->detached)) {
-        vm_process_refresh(boot->process, NULL, &(struct error)ERROR_INIT);
+        refresh(boot);
     } else {
         boot->signal = number;
         stop(boot, STOP_BY_SIGNAL);

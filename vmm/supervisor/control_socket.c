@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,40 +34,7 @@ struct control_socket {
 
 /* ---- requests -------------------------------------------------------------- */
 
-static const char *const commands[] = {
-    [CONTROL_STATUS] = "status",     [CONTROL_PAUSE] = "pause", [CONTROL_RESUME] = "resume",
-    [CONTROL_SNAPSHOT] = "snapshot", [CONTROL_BALLOON] = "balloon", [CONTROL_STOP] = "stop",
-    [CONTROL_REFRESH] = "refresh",
-    [CONTROL_COMMAND_COUNT] = NULL,
-};
-
-static const struct json_key keys[] = {
-    { "command", JSON_CHOICE, true, offsetof(struct control_request, command), .choices = commands },
-    { "folder", JSON_TEXT, false, offsetof(struct control_request, folder) },
-    { "base", JSON_TEXT, false, offsetof(struct control_request, base) },
-    { "stop", JSON_FLAG, false, offsetof(struct control_request, stop) },
-    { "target", JSON_NUMBER, false, offsetof(struct control_request, target), 0, INT64_MAX },
-};
-
-static int check(const struct control_request *request, struct error *error)
-{
-    bool snapshot = request->command == CONTROL_SNAPSHOT;
-
-    if (snapshot && (!request->folder || request->folder[0] != '/'))
-        return error_set(error, EINVAL, "request: folder: is no absolute path; give one");
-    if (snapshot && request->base && request->base[0] != '/')
-        return error_set(error, EINVAL, "request: base: is no absolute path; give one");
-    if (!snapshot && (request->folder || request->base || request->stop))
-        return error_set(error, EINVAL, "request: folder, base and stop: are for snapshot; leave them "
-                         "out");
-    if (request->command == CONTROL_BALLOON && request->target == UINT64_MAX)
-        return error_set(error, EINVAL, "request: target: is missing; add it");
-    if (request->command != CONTROL_BALLOON && request->target != UINT64_MAX)
-        return error_set(error, EINVAL, "request: target: is for balloon; leave it out");
-    return 0;
-}
-
-static void ask_owner(struct client *client, const struct control_request *request,
+static void ask_owner(struct client *client, const struct verb_request *request,
                       const struct error *error)
 {
     struct control_socket *control = client->control;
@@ -91,17 +57,15 @@ static void ask_owner(struct client *client, const struct control_request *reque
 /* A line of CLIENT's; false: it has to wait until another's is answered. */
 static bool take(struct client *client, const char *line, size_t length)
 {
-    struct control_request request = { .target = UINT64_MAX };
+    struct verb_request request;
     struct error error = ERROR_INIT;
     struct json_reader reader;
     int result = json_reader_parse(&reader, "request", line, length, &error);
     bool waits;
 
     if (result == 0)
-        result = json_reader_members(&reader, "", reader.root, keys, ARRAY_LENGTH(keys), &request);
-    if (result == 0)
-        result = check(&request, &error);
-    waits = client->control->busy && result == 0 && !control_is_answered_at_once(request.command);
+        result = verb_request_parse(&request, &reader, &error);
+    waits = client->control->busy && result == 0 && !request.verb->at_once;
     if (!waits)
         ask_owner(client, result == 0 ? &request : NULL, &error);
     json_reader_close(&reader);

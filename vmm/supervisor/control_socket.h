@@ -18,43 +18,19 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/supervisor/vm_verbs.h"
 
 #define CONTROL_LINE_MAX 8192
 #define CONTROL_CLIENTS_MAX 16
 
 struct control_socket;
 
-enum control_command {
-    CONTROL_STATUS,
-    CONTROL_PAUSE,
-    CONTROL_RESUME,
-    CONTROL_SNAPSHOT,
-    CONTROL_BALLOON,
-    CONTROL_REFRESH,
-    CONTROL_STOP,
-    CONTROL_COMMAND_COUNT,
-};
-
-struct control_request {
-    unsigned int command; /* enum control_command */
-    const char *folder;   /* of the snapshot; an absolute path */
-    const char *base;     /* of the snapshot that it is to be the difference from, or NULL; as above */
-    bool stop;            /* end the VM with the snapshot */
-    uint64_t target;      /* of the balloon, bytes */
-};
-
-/* Status and stop, which ask nothing of the VM's process. */
-static inline bool control_is_answered_at_once(unsigned int command)
-{
-    return command == CONTROL_STATUS || command == CONTROL_STOP;
-}
-
 /*
  * Who is asked: control_socket_answer() follows, at once or later, from within asked() where
- * control_is_answered_at_once().  REQUEST is gone then.
+ * the verb is one that is answered at once.  REQUEST is gone then.
  */
 struct control_owner {
-    void (*asked)(void *context, const struct control_request *request);
+    void (*asked)(void *context, const struct verb_request *request);
     void *context;
 };
 

@@ -125,9 +125,7 @@ int vm_control_send(struct vm_control *control, const struct message *request, s
     int result = check_process(control, error);
 
     if (result == 0)
-        result = request->header.type == REQUEST_REFRESH
-                     ? vm_process_refresh(control->process, &handler, error)
-                     : vm_process_request(control->process, request, NULL, 0, &handler, error);
+        result = vm_process_request(control->process, request, NULL, 0, &handler, error);
     if (result < 0)
         return result;
     control->request = *request;
@@ -190,78 +188,19 @@ int vm_control_finish(struct vm_control *control, struct error *error)
 
 /* ---- from a client ---------------------------------------------------------- */
 
-static struct json_object *status_of(const struct vm_control *control)
-{
-    const struct vm_config *vm = control->owner.vm;
-    struct json_object *reply = json_object_new_object();
-
-    json_object_object_add(reply, "name", json_object_new_string(control->owner.entry->name));
-    json_object_object_add(reply, "state", json_object_new_string(control->paused ? "paused" : "running"));
-    json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
-    json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
-    json_object_object_add(reply, "memory", json_object_new_int64((int64_t)vm->memory));
-    return reply;
-}
-
-/* What makes no sense for a job. */
-static int refuse_for_job(const struct vm_control *control, enum control_command command,
-                          struct error *error)
-{
-    if (!control->owner.is_job)
-        return 0;
-    if (command == CONTROL_SNAPSHOT)
-        return error_set(error, ENOTSUP, "is a job, whose copies would have nobody to talk to; save a VM of "
-                         "'mote boot --name', or start jobs from a saved guest by 'mote run --warm'");
-    if (command == CONTROL_REFRESH)
-        return error_set(error, ENOTSUP, "is a job, whose disks stay as they are; refresh a VM of 'mote boot --name'");
-    if (command == CONTROL_BALLOON)
-        return error_set(error, ENODEV, "is a job, which has no balloon; limit it by --memory");
-    return 0;
-}
-
-static void asked(void *context, const struct control_request *request)
+static void asked(void *context, const struct verb_request *request)
 {
     struct vm_control *control = context;
-    struct message message = { .header.type = MESSAGE_TYPE_COUNT };
+    const struct vm_verb *verb = request->verb;
     struct error error = ERROR_INIT;
-    int result = refuse_for_job(control, (enum control_command)request->command, &error);
+    int result = 0;
 
-    if (result == 0 && control->owed && !control_is_answered_at_once(request->command))
+    if (control->owner.is_job && verb->job_refusal)
+        result = error_set(&error, ENOTSUP, "%s", verb->job_refusal);
+    else if (control->owed && !verb->at_once)
         result = is_silent(control, &error);
-    if (result < 0) {
-        control_socket_refuse(control->socket, &error);
-        return;
-    }
-    switch ((enum control_command)request->command) {
-    case CONTROL_STATUS:
-        control_socket_answer(control->socket, status_of(control));
-        return;
-    case CONTROL_STOP:
-        control_socket_answer(control->socket, NULL);
-        control->owner.stop(control->owner.context);
-        return;
-    case CONTROL_SNAPSHOT:
-        result = vm_control_begin_snapshot(control, request, &error);
-        break;
-    case CONTROL_PAUSE:
-        message.header.type = REQUEST_PAUSE;
-        result = vm_control_send(control, &message, &error);
-        break;
-    case CONTROL_RESUME:
-        message.header.type = REQUEST_RESUME;
-        result = vm_control_send(control, &message, &error);
-        break;
-    case CONTROL_BALLOON:
-        message = (struct message){ .header.type = REQUEST_BALLOON, .balloon.target = request->target };
-        result = vm_control_send(control, &message, &error);
-        break;
-    case CONTROL_REFRESH:
-        message.header.type = REQUEST_REFRESH;
-        result = vm_control_send(control, &message, &error);
-        break;
-    case CONTROL_COMMAND_COUNT:
-        break;
-    }
+    if (result == 0)
+        result = verb->handle(control, request, &error);
     if (result < 0)
         control_socket_refuse(control->socket, &error);
 }

@@ -31,6 +31,13 @@ struct vm_control {
     uint8_t snapshot_ids[SNAPSHOT_IDS_MAX][SNAPSHOT_ID_SIZE]; /* what the VM came from, and was saved as */
 };
 
+/* Of the verb; absolute paths. */
+struct snapshot_arguments {
+    const char *folder; /* of the snapshot, a new one */
+    const char *base;   /* of the one that it is to be a difference from, or NULL */
+    bool stop;          /* end the VM with it */
+};
+
 /* REQUEST becomes the one that a client awaits the answer of.  SAVING: a snapshot, and into what. */
 int vm_control_send(struct vm_control *control, const struct message *request, struct error *error);
 int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error);
@@ -41,7 +48,7 @@ int vm_control_set_paused(struct vm_control *control, bool paused, struct error 
 
 /* The VM is what the snapshot ID is: it may be a base. */
 void vm_control_remember(struct vm_control *control, const uint8_t id[SNAPSHOT_ID_SIZE]);
-int vm_control_begin_snapshot(struct vm_control *control, const struct control_request *asked, struct error *error);
+int vm_control_begin_snapshot(struct vm_control *control, const struct snapshot_arguments *asked, struct error *error);
 /* By the VM's process; its client is answered once it is on the disk. */
 void vm_control_saved(struct vm_control *control);
 

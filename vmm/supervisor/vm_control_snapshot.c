@@ -30,7 +30,7 @@ static int check_base(const struct vm_control *control, const struct vm_snapshot
 }
 
 /* SAVING's snapshot, which was begun, is to be the difference from BASE. */
-static int set_base(struct vm_control *control, const struct control_request *asked,
+static int set_base(struct vm_control *control, const struct snapshot_arguments *asked,
                     const struct vm_snapshot_source *base, struct vm_saving *saving, struct error *error)
 {
     int result = check_base(control, base, asked->base, error);
@@ -46,7 +46,7 @@ static int set_base(struct vm_control *control, const struct control_request *as
     return snapshot_folder_set_base(&control->folder, asked->folder, asked->base, base->id, error);
 }
 
-int vm_control_begin_snapshot(struct vm_control *control, const struct control_request *asked, struct error *error)
+int vm_control_begin_snapshot(struct vm_control *control, const struct snapshot_arguments *asked, struct error *error)
 {
     struct vm_saving saving = { .memory = control->owner.vm->memory, .request.stop = asked->stop };
     struct vm_snapshot_source base = SNAPSHOT_SOURCE_INIT;

@@ -95,9 +95,6 @@ bool vm_process_listens(const struct vm_process *process);
 /* Has it end; it is killed if it does not within a few seconds. */
 void vm_process_stop(struct vm_process *process, enum stop_origin origin);
 
-/* Its disks, or its terminal, may have another size.  HANDLER as above. */
-int vm_process_refresh(struct vm_process *process, const struct vm_reply_handler *handler, struct error *error);
-
 /* What a VM is saved to; the caller's, open until its handler has heard. */
 struct vm_saving {
     int state_fd, memory_fd;

@@ -138,19 +138,14 @@ int vm_process_request(struct vm_process *process, const struct message *request
     struct pending_request awaited = { .memory_fd = -1 };
     struct message message = *request;
 
+    /* A disk may be longer than any file of the VM's was to become. */
+    if (message.header.type == REQUEST_REFRESH && process->runs)
+        sandbox_files_grew(process->sandbox);
     message.header.id = 0;
     if (!handler)
         return send_request(process, &message, fds, fd_count, error);
     awaited.handler = *handler;
     return request_answer(process, &message, fds, fd_count, &awaited, error);
-}
-
-int vm_process_refresh(struct vm_process *process, const struct vm_reply_handler *handler, struct error *error)
-{
-    /* A disk may be longer than any file of the VM's was to become. */
-    if (process->runs)
-        sandbox_files_grew(process->sandbox);
-    return vm_process_request(process, &(struct message){ .header.type = REQUEST_REFRESH }, NULL, 0, handler, error);
 }
 
 int vm_process_save(struct vm_process *process, const struct vm_saving *saving, const struct vm_reply_handler *handler,
