@@ -56,30 +56,25 @@ static int open_ops(struct disk_engine *engine, const struct disk_engine_ops *op
     return result;
 }
 
-/* Now: a monitor in its jail could make no ring any more. */
-static void open_uring(struct disk_engine *engine)
-{
-    const struct disk_file *file = engine->options.file;
-    int result = open_event(engine);
-
-    if (result == 0)
-        result = open_ops(engine, &disk_engine_uring);
-    if (result < 0)
-        log_info(file->log, "disk %s: io_uring cannot be used (%s): threads do its work",
-                 file->path, strerror(-result));
-}
-
 int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,
                        struct error *error)
 {
     struct disk_engine *created = calloc(1, sizeof(*created));
+    int result = created ? 0 : -ENOMEM;
 
-    if (!created)
-        return error_system(error, ENOMEM, "disk %s", options->file->path);
-    created->options = *options;
-    created->event_fd = -1;
-    if (options->kind == DISK_ENGINE_URING)
-        open_uring(created);
+    if (created) {
+        created->options = *options;
+        created->event_fd = -1;
+    }
+    if (result == 0 && options->ring && (result = open_event(created)) == 0)
+        result = open_ops(created, &disk_engine_uring);
+    if (result < 0) {
+        if (created)
+            disk_engine_destroy(created);
+        else
+            disk_ring_destroy(options->ring);
+        return error_system(error, -result, "disk %s", options->file->path);
+    }
     *engine = created;
     return 0;
 }
@@ -136,10 +131,16 @@ void disk_engine_destroy(struct disk_engine *engine)
         event_loop_remove(engine->options.loop, engine->event_fd);
         close(engine->event_fd);
     }
+    disk_ring_destroy(engine->options.ring);
     free(engine);
+}
+
+void disk_engine_file_replaced(struct disk_engine *engine, unsigned int slot)
+{
+    engine->options.slot = slot;
 }
 
 enum disk_engine_kind disk_engine_kind(const struct disk_engine *engine)
 {
-    return engine->ops ? engine->ops->kind : engine->options.kind;
+    return engine->options.ring ? DISK_ENGINE_URING : DISK_ENGINE_SYNC;
 }

@@ -4,10 +4,9 @@
 
 /*
  * What carries out a disk's requests: worker threads (sync) or the kernel's
- * submission ring (io_uring).  Both have one shape; which one it is shows only
- * in speed.  The engine comes to life at the first request: a disk that is not
- * used costs no thread and no ring.  Where io_uring is not permitted, the
- * threads take its place, and one line in the log says so.
+ * submission ring (io_uring), where there is one.  Both have one shape; which one it
+ * is shows only in speed.  The threads come to life at the first request: a disk that
+ * is not used costs none.
  *
  * A disk submits a batch and starts it.  Some requests may complete within
  * disk_engine_start(), the others later on the loop's thread; completed() is
@@ -23,16 +22,16 @@
 
 #include "devices/backend/disk_file.h"
 #include "devices/backend/disk_request.h"
+#include "devices/backend/disk_ring.h"
 #include "vmm/base/event_loop.h"
-
-#define DISK_IN_FLIGHT_MAX 128
 
 enum disk_engine_kind { DISK_ENGINE_URING, DISK_ENGINE_SYNC };
 
 struct disk_engine;
 
 struct disk_engine_options {
-    enum disk_engine_kind kind;
+    struct disk_ring *ring; /* the engine's; NULL: threads do the work */
+    unsigned int slot;      /* of FILE, in it */
     struct disk_file *file;
     struct event_loop *loop;
     pthread_mutex_t *lock;
@@ -41,6 +40,7 @@ struct disk_engine_options {
     void *context;
 };
 
+/* The options' ring becomes the engine's, also on an error. */
 int disk_engine_create(struct disk_engine **engine, const struct disk_engine_options *options,
                        struct error *error);
 void disk_engine_destroy(struct disk_engine *engine);
@@ -57,6 +57,9 @@ void disk_engine_cancel(struct disk_engine *engine);
 
 /* Returns when all requests have completed and were reported; turn_ended() is not called. */
 void disk_engine_drain(struct disk_engine *engine);
+
+/* FILE was replaced, and its successor has SLOT of the ring; nothing is in flight. */
+void disk_engine_file_replaced(struct disk_engine *engine, unsigned int slot);
 
 /* What is at work now; for messages and tests. */
 enum disk_engine_kind disk_engine_kind(const struct disk_engine *engine);

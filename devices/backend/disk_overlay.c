@@ -2,16 +2,12 @@
 #include "devices/backend/disk_overlay.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "devices/backend/disk_lock.h"
-#include "vmm/base/nameless_file.h"
 
 #define SECTOR 512u
 #define PAGE 4096u /* of the file's parts, and what of the map is written at once */
@@ -189,50 +185,59 @@ bool disk_overlay_is_temporary(const struct disk_overlay *overlay)
     return overlay->temporary;
 }
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- made and loaded ------------------------------------------------------ */
 
-static struct header header_of(const struct disk_overlay *overlay, const struct stat *image)
+/* Of the map of a disk of SIZE bytes: whole pages. */
+static size_t map_size_of(uint64_t size)
+{
+    return (size_t)((size / SECTOR + 8 * PAGE - 1) / (8 * PAGE) * PAGE);
+}
+
+uint64_t disk_overlay_length(uint64_t size)
+{
+    return PAGE + map_size_of(size) + size;
+}
+
+static struct header header_of(uint64_t size, const struct stat *image)
 {
     struct header header = {
         .version = VERSION,
         .sector = SECTOR,
-        .size = overlay->size,
-        .changed_seconds = image->st_mtim.tv_sec,
-        .changed_nanoseconds = (uint32_t)image->st_mtim.tv_nsec,
+        .size = size,
     };
 
     memcpy(header.magic, magic, sizeof(magic));
+    /* A block device has the time of its node, which tells nothing. */
+    if (!S_ISBLK(image->st_mode)) {
+        header.changed_seconds = image->st_mtim.tv_sec;
+        header.changed_nanoseconds = (uint32_t)image->st_mtim.tv_nsec;
+    }
     return header;
 }
 
-/* Its name too is on the disk, or what the guest flushes could be lost with it; as far as folder and system let us. */
-static int sync_name(const char *path)
+static int check_size(const char *path, const char *name, uint64_t size, struct error *error)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int result = (fd < 0 && errno != EACCES) || (fd >= 0 && fsync(fd) < 0 && errno != EINVAL) ? -errno : 0;
-
-    if (fd >= 0)
-        close(fd);
-    free(folder);
-    return result;
+    if (size <= SIZE_MAX_BYTES)
+        return 0;
+    return error_set(error, EFBIG, "overlay %s: %s has more than 512 GiB; copy it instead", path, name);
 }
 
-static int make(struct disk_overlay *overlay, const char *path, const struct header *header,
-                struct error *error)
+int disk_overlay_make(const struct disk_overlay_file *file, const struct disk_overlay_image *image,
+                      struct error *error)
 {
-    uint64_t length = disk_overlay_start(overlay) + overlay->size;
-    int result;
+    struct header header = header_of(image->size, &image->status);
+    int result = check_size(file->path, image->path, image->size, error);
 
-    if (ftruncate(overlay->fd, (off_t)length) < 0)
-        return error_system(error, errno, "overlay %s", path);
-    if (overlay->temporary)
+    if (result < 0)
+        return result;
+    if (ftruncate(file->fd, (off_t)disk_overlay_length(image->size)) < 0)
+        return error_system(error, errno, "overlay %s", file->path);
+    if (file->is_temporary)
         return 0;
-    result = write_at(overlay->fd, header, sizeof(*header), 0);
-    if (result == 0)
-        result = fdatasync(overlay->fd) < 0 ? -errno : sync_name(path);
-    return result < 0 ? error_system(error, -result, "overlay %s", path) : 0;
+    result = write_at(file->fd, &header, sizeof(header), 0);
+    if (result == 0 && fdatasync(file->fd) < 0)
+        result = -errno;
+    return result < 0 ? error_system(error, -result, "overlay %s", file->path) : 0;
 }
 
 static int check_header(const struct header *found, const struct header *expected,
@@ -278,65 +283,37 @@ static int read_map(struct disk_overlay *overlay)
     return 0;
 }
 
-static int adopt(struct disk_overlay *overlay, const char *path, const char *name,
-                 const struct header *expected, struct error *error)
+/* A file that was there before, or was just made. */
+static int read_file(struct disk_overlay *overlay, const struct disk_overlay_file *file,
+                     const struct disk_overlay_image *image, struct error *error)
 {
-    struct header found;
+    struct header expected = header_of(image->size, &image->status), found;
     struct stat status;
     int result;
 
     if (fstat(overlay->fd, &status) < 0)
-        return error_system(error, errno, "overlay %s", path);
+        return error_system(error, errno, "overlay %s", file->path);
     if (!S_ISREG(status.st_mode))
-        return error_set(error, EINVAL, "overlay %s: is no plain file; name one", path);
+        return error_set(error, EINVAL, "overlay %s: is no plain file; name one", file->path);
     result = read_at(overlay->fd, &found, sizeof(found), 0);
     if (result < 0)
         memset(&found, 0, sizeof(found)); /* too short to be one */
-    result = check_header(&found, expected, path, name, error);
+    result = check_header(&found, &expected, file->path, image->path, error);
     if (result < 0)
         return result;
-    if ((uint64_t)status.st_size != disk_overlay_start(overlay) + overlay->size)
-        return error_set(error, EINVAL, "overlay %s: was cut or extended; make a new one", path);
+    if ((uint64_t)status.st_size != disk_overlay_length(overlay->size))
+        return error_set(error, EINVAL, "overlay %s: was cut or extended; make a new one", file->path);
     result = read_map(overlay);
     if (result == -EINVAL)
-        return error_set(error, EINVAL, "overlay %s: its map is damaged; make a new one", path);
-    return result < 0 ? error_system(error, -result, "overlay %s", path) : 0;
-}
-
-static int open_temporary(struct disk_overlay *overlay, struct error *error)
-{
-    overlay->temporary = true;
-    overlay->fd = nameless_file("overlay", "set TMPDIR to a folder with room", error);
-    if (overlay->fd < 0)
-        return overlay->fd;
-    return 1;
-}
-
-/* 1: it is new; 0: it was there. */
-static int open_path(struct disk_overlay *overlay, const char *path, struct error *error)
-{
-    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    int created = 0;
-
-    overlay->fd = open(path, flags);
-    if (overlay->fd < 0 && errno == ENOENT) {
-        overlay->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
-        created = 1;
-    }
-    if (overlay->fd < 0)
-        return error_system(error, errno, "overlay %s", path);
-    if (disk_lock(overlay->fd, F_WRLCK) < 0)
-        return error_set(error, EBUSY, "overlay %s: is in use by another process; end that one or "
-                         "name another file", path);
-    return created;
+        return error_set(error, EINVAL, "overlay %s: its map is damaged; make a new one", file->path);
+    return result < 0 ? error_system(error, -result, "overlay %s", file->path) : 0;
 }
 
 static int allocate(struct disk_overlay *overlay, struct error *error)
 {
-    uint64_t sectors = overlay->size / SECTOR;
     void *map;
 
-    overlay->map_size = (size_t)((sectors + 8 * PAGE - 1) / (8 * PAGE) * PAGE);
+    overlay->map_size = map_size_of(overlay->size);
     map = mmap(NULL, overlay->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
                0);
     overlay->map = map == MAP_FAILED ? NULL : map;
@@ -344,46 +321,30 @@ static int allocate(struct disk_overlay *overlay, struct error *error)
     return overlay->map && overlay->dirty ? 0 : error_system(error, ENOMEM, "overlay");
 }
 
-static int open_or_make(struct disk_overlay *overlay, const char *path, const char *name,
-                        const struct stat *image, struct error *error)
+int disk_overlay_load(struct disk_overlay **overlay, const struct disk_overlay_file *file,
+                      const struct disk_overlay_image *image, struct error *error)
 {
-    bool temporary = strcmp(path, DISK_OVERLAY_TEMPORARY) == 0;
-    int result = temporary ? open_temporary(overlay, error) : open_path(overlay, path, error);
-    bool created = result > 0;
-    struct header header = header_of(overlay, image);
+    struct disk_overlay *loaded;
+    int result = check_size(file->path, image->path, image->size, error);
 
     if (result < 0)
         return result;
-    result = allocate(overlay, error);
-    if (result == 0)
-        result = created ? make(overlay, path, &header, error)
-                         : adopt(overlay, path, name, &header, error);
-    /* Half of one is none. */
-    if (result < 0 && created && !temporary)
-        unlink(path);
-    return result;
-}
-
-int disk_overlay_open(struct disk_overlay **overlay, const char *path, const char *name,
-                      const struct stat *image, uint64_t size, struct error *error)
-{
-    struct disk_overlay *opened;
-    int result;
-
-    if (size > SIZE_MAX_BYTES)
-        return error_set(error, EFBIG, "overlay %s: %s has more than 512 GiB; copy it instead",
-                         path, name);
-    opened = calloc(1, sizeof(*opened));
-    if (!opened)
-        return error_system(error, ENOMEM, "overlay %s", path);
-    opened->fd = -1;
-    opened->size = size;
-    pthread_mutex_init(&opened->lock, NULL);
-    result = open_or_make(opened, path, name, image, error);
-    if (result < 0)
-        disk_overlay_close(opened, false);
-    else
-        *overlay = opened;
+    loaded = calloc(1, sizeof(*loaded));
+    if (!loaded)
+        return error_system(error, ENOMEM, "overlay %s", file->path);
+    loaded->fd = file->fd;
+    loaded->temporary = file->is_temporary;
+    loaded->size = image->size;
+    pthread_mutex_init(&loaded->lock, NULL);
+    result = allocate(loaded, error);
+    if (result == 0 && !loaded->temporary)
+        result = read_file(loaded, file, image, error);
+    if (result < 0) {
+        loaded->fd = -1; /* the caller's still */
+        disk_overlay_close(loaded, false);
+    } else {
+        *overlay = loaded;
+    }
     return result;
 }
 
@@ -395,10 +356,8 @@ int disk_overlay_close(struct disk_overlay *overlay, bool stable)
         return 0;
     if (overlay->any_dirty && !overlay->temporary)
         result = stable ? write_map(overlay) : -EIO;
-    if (overlay->fd >= 0) {
-        disk_unlock(overlay->fd);
+    if (overlay->fd >= 0)
         close(overlay->fd);
-    }
     if (overlay->map)
         munmap(overlay->map, overlay->map_size);
     free(overlay->dirty);

@@ -23,6 +23,9 @@
  * An overlay file is as hostile as an image: it is read by pread(2), its header
  * and size are checked, and its map says no more than which file a sector is
  * read from.  Calls are made by any thread.
+ *
+ * Who opens the file makes it by disk_overlay_make() where it is new; who serves
+ * the disk loads it by disk_overlay_load(), in any case.
  */
 
 #include <stdbool.h>
@@ -33,15 +36,33 @@
 
 struct disk_overlay;
 
-/* The word for a temporary one, in place of a path. */
+/* The word for a temporary one, in place of a path: it lies in $TMPDIR or else /var/tmp. */
 #define DISK_OVERLAY_TEMPORARY "tmp"
 
-/*
- * PATH is made if it is not there, or DISK_OVERLAY_TEMPORARY, which lies in
- * $TMPDIR or else /var/tmp.  IMAGE and SIZE (bytes) are of the image called NAME.
- */
-int disk_overlay_open(struct disk_overlay **overlay, const char *path, const char *name,
-                      const struct stat *image, uint64_t size, struct error *error);
+/* Open for reading and writing; PATH is for messages. */
+struct disk_overlay_file {
+    int fd;
+    bool is_temporary;
+    const char *path;
+};
+
+/* What it lies on: SIZE is the disk's, bytes; PATH is for messages. */
+struct disk_overlay_image {
+    const char *path;
+    struct stat status;
+    uint64_t size;
+};
+
+/* Of the file for a disk of SIZE bytes. */
+uint64_t disk_overlay_length(uint64_t size);
+
+/* FILE, which is new and empty, becomes an overlay without a sector. */
+int disk_overlay_make(const struct disk_overlay_file *file, const struct disk_overlay_image *image,
+                      struct error *error);
+
+/* FILE's descriptor becomes the overlay's, but for an error. */
+int disk_overlay_load(struct disk_overlay **overlay, const struct disk_overlay_file *file,
+                      const struct disk_overlay_image *image, struct error *error);
 /* Where STABLE, writes the map if the file lacks some of it; what became of that is the result. */
 int disk_overlay_close(struct disk_overlay *overlay, bool stable);
 

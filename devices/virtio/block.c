@@ -229,22 +229,13 @@ static void block_destroy(struct virtio_device *virtio)
 static int open_parts(struct block *block, const struct virtio_env *env, struct error *error)
 {
     const struct block_options *options = block->options;
-    struct disk_file_options file = {
-        .path = options->path,
-        .opened = options->opened,
-        .fd = options->fd,
-        .read_only = options->read_only,
-        .direct = options->direct,
-        .overlay = options->overlay,
-        .block_size = options->block_size,
-        .log = env->log,
-    };
     struct rate_limit_options rate = {
         .config = options->rate, .loop = env->loop, .lock = env->lock, .ready = resume_queues,
         .context = block,
     };
     struct disk_engine_options engine = {
-        .kind = options->engine,
+        .ring = options->host->ring,
+        .slot = options->host->slot,
         .file = &block->file,
         .loop = env->loop,
         .lock = env->lock,
@@ -252,7 +243,8 @@ static int open_parts(struct block *block, const struct virtio_env *env, struct 
         .turn_ended = resume_queues,
         .context = block,
     };
-    int result = disk_file_open(&block->file, &file, error);
+    int result = disk_file_open(&block->file, &options->host->disk, options->path, options->overlay, env->log,
+                                error);
 
     if (result == 0)
         result = rate_limit_create(&block->rate, &rate, error);

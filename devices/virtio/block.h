@@ -13,6 +13,13 @@
 /* Of the answer to GET_ID (virtio 1.2, 5.2.6). */
 #define BLOCK_SERIAL_SIZE 20
 
+/* What was opened for a disk; the device's from create() on, as if it had opened it itself. */
+struct block_host {
+    struct disk_host disk;
+    struct disk_ring *ring; /* NULL: threads do the work */
+    unsigned int slot;      /* of the disk's file, in it */
+};
+
 struct block_options {
     char *path;
     bool opened; /* FD is the disk, and stays the user's */
@@ -21,10 +28,11 @@ struct block_options {
     bool direct;
     char *overlay; /* where writes go, so that PATH stays as it is; or NULL */
     char serial[BLOCK_SERIAL_SIZE + 1];
-    enum disk_engine_kind engine;
+    enum disk_engine_kind engine; /* uring becomes sync where the host has none */
     uint16_t queues;
     uint32_t block_size; /* 512, 4096, or 0 for what suits the file */
     struct rate_limit_config rate;
+    struct block_host *host; /* no value of the user's: set when it is open */
 };
 
 #endif

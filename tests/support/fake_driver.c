@@ -106,7 +106,11 @@ void fake_driver_make(struct fake_driver *driver, const struct virtio_device_cla
                       const void *options)
 {
     const struct virtio_transport_options virtio = { .class = class, .device_options = options };
+    struct error error = ERROR_INIT;
 
+    host_side_close(&driver->host);
+    if (host_side_open(&driver->host, class, options, driver->fixture->env.log, &error) < 0)
+        fail_msg("%s", error.message);
     driver->device = transport_of(driver)->make(driver, &virtio);
 }
 
@@ -129,6 +133,7 @@ void fake_driver_create(struct fake_driver *driver, struct fixture *fixture,
 void fake_driver_destroy(struct fake_driver *driver)
 {
     driver->device->ops->destroy(driver->device);
+    host_side_close(&driver->host);
     assert_int_equal(driver->doorbell.attached, 0);
     assert_null(driver->shortcut.page);
 }

@@ -26,6 +26,7 @@
 #include "devices/virtio/device.h"
 #include "devices/virtio/mmio.h"
 #include "tests/support/fixture.h"
+#include "tests/support/host_side.h"
 
 /* virtio 1.2, 2.1 */
 enum {
@@ -109,6 +110,7 @@ struct fake_driver {
     struct fixture *fixture;
     const struct fake_transport *transport; /* NULL: fake_mmio */
     struct device *device;
+    struct host_side host; /* of the device */
     struct fake_doorbell doorbell;
     struct fake_shortcut shortcut;
     uint64_t features; /* negotiated */

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "devices/registry.h"
@@ -88,11 +89,12 @@ static inline void assert_disk_is_the_model(struct world *world)
 static inline int open_disk(struct world *world, struct disk_file *file, const char *overlay,
                             struct error *error)
 {
-    const struct disk_file_options options = {
-        .path = world->bench.path, .overlay = overlay, .log = &world->bench.fixture.log,
-    };
+    char *where = overlay ? strdup(overlay) : NULL;
+    struct block_options options = { .path = world->bench.path, .overlay = where };
+    int result = host_side_open_file(file, &options, &world->bench.fixture.log, error);
 
-    return disk_file_open(file, &options, error);
+    free(where);
+    return result;
 }
 
 #endif

@@ -65,11 +65,11 @@ static void make_file(const struct place *place, off_t size)
 static int open_disk(struct place *place, struct disk_file *file, bool read_only,
                      uint32_t block_size, struct error *error)
 {
-    const struct disk_file_options options = {
-        .path = place->path, .read_only = read_only, .block_size = block_size, .log = &place->log,
+    struct block_options options = {
+        .path = place->path, .read_only = read_only, .block_size = block_size,
     };
 
-    return disk_file_open(file, &options, error);
+    return host_side_open_file(file, &options, &place->log, error);
 }
 
 static void assert_refused(struct place *place, bool read_only, const char *why)
@@ -172,14 +172,12 @@ static void test_the_size_is_read_again(void **state)
 static void test_direct(void **state)
 {
     struct place *place = *state;
-    const struct disk_file_options options = {
-        .path = place->path, .direct = true, .log = &place->log,
-    };
+    struct block_options options = { .path = place->path, .direct = true };
     struct disk_file file;
     struct error error = ERROR_INIT;
 
     make_file(place, 1 << 20);
-    if (disk_file_open(&file, &options, &error) < 0) {
+    if (host_side_open_file(&file, &options, &place->log, &error) < 0) {
         /* A file system that cannot: then it says so. */
         assert_non_null(strstr(error.message, "leave out 'direct'"));
         return;
@@ -265,31 +263,30 @@ static void test_bad_options(void **state)
 static void test_opened(void **state)
 {
     struct place *place = *state;
-    struct disk_file_options options = {
-        .path = "its name", .opened = true, .read_only = true, .log = &place->log,
-    };
+    char name[] = "its name";
+    struct block_options options = { .path = name, .opened = true, .read_only = true };
     struct disk_file file;
     struct error error = ERROR_INIT;
 
     options.fd = memfd_create("disk", MFD_CLOEXEC);
     assert_int_equal(ftruncate(options.fd, 4096), 0);
-    assert_int_equal(disk_file_open(&file, &options, &error), 0);
+    assert_int_equal(host_side_open_file(&file, &options, &place->log, &error), 0);
     assert_int_equal(file.size, 4096);
     assert_true(file.fd != options.fd);
     disk_file_close(&file);
     options.read_only = false;
-    assert_int_equal(disk_file_open(&file, &options, &error), 0);
+    assert_int_equal(host_side_open_file(&file, &options, &place->log, &error), 0);
     disk_file_close(&file);
     close(options.fd);
     make_file(place, 4096);
     options.fd = open(place->path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(disk_file_open(&file, &options, &error), -EBADF);
+    assert_int_equal(host_side_open_file(&file, &options, &place->log, &error), -EBADF);
     assert_non_null(strstr(error.message, "disk its name: descriptor"));
     assert_non_null(strstr(error.message, "',ro'"));
     close(options.fd);
-    assert_int_equal(disk_file_open(&file, &options, &error), -EBADF);
+    assert_int_equal(host_side_open_file(&file, &options, &place->log, &error), -EBADF);
     options.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    assert_int_equal(disk_file_open(&file, &options, &error), -EINVAL);
+    assert_int_equal(host_side_open_file(&file, &options, &place->log, &error), -EINVAL);
     close(options.fd);
 }
 

@@ -247,9 +247,6 @@ static const struct filter_rule control_rules[] = {
     RARE(pwritev, OVERLAY_MAP),
     RARE(fdatasync, OVERLAY_MAP),
     RARE(sched_yield, SLOW_DISK),
-    WRITE_ONLY_ERROR(fcntl),
-    GROWING_OUTPUTS(fcntl),
-    ALLOW_IF(fcntl, IS(2, F_OFD_SETLK)), /* disks are given back */
     KEEP_HANDOFF,
     ALLOW(close),
     REFUSE(pidfd_open, EPERM), /* passt leaves when its socket is closed */

@@ -13,6 +13,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
 #include "vmm/job/job_run_internal.h"
+#include "vmm/supervisor/host_files.h"
 
 /* For the last of the guest's console: in the monitor, and, with --verbose, here. */
 #define CONSOLE_DRAIN_MS 100
@@ -187,6 +188,8 @@ static int start_process(struct job_run *run, const struct shared_ends *theirs, 
     int result = add_vsock(options->config, theirs->handoff, error);
 
     if (result == 0)
+        result = host_files_open(options->config, options->log, error);
+    if (result == 0)
         result = vm_process_create(&run->vm.process, options->sandbox, run->loop, options->log, &owner, error);
     return result == 0 ? vm_process_start(run->vm.process, &monitor, error) : result;
 }
@@ -238,6 +241,7 @@ void job_vm_close(struct job_run *run)
     control_destroy(run->control);
     run->control = NULL;
     vm_process_destroy(run->vm.process);
+    host_files_close(run->options->config);
     vm_config_drop_device(run->options->config, vsock_row());
     cleanup_close(&run->vm.handoff);
     cleanup_close(&run->vm.console);

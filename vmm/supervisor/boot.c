@@ -13,6 +13,7 @@
 #include "vmm/base/event_loop.h"
 #include "vmm/base/exit_status.h"
 #include "vmm/base/signals.h"
+#include "vmm/supervisor/host_files.h"
 #include "vmm/supervisor/vm_control.h"
 #include "vmm/supervisor/vm_process.h"
 
@@ -137,8 +138,10 @@ static int start_vm(struct boot *boot, struct error *error)
         .handoff = -1,
         .timeline = boot->timeline,
     };
-    int result = vm_config_open_host(&boot->config->vm, boot->loop, error);
+    int result = host_files_open(&boot->config->vm, boot->log, error);
 
+    if (result == 0)
+        result = vm_config_open_host(&boot->config->vm, boot->loop, error);
     if (result == 0)
         result = vm_process_start(boot->process, &options, error);
     if (result < 0)
@@ -255,6 +258,7 @@ static void close_boot(struct boot *boot)
     vm_control_destroy(boot->control);
     terminal_destroy(boot->terminal);
     vm_process_destroy(boot->process);
+    host_files_close(&boot->config->vm);
     signals_close(&boot->signals);
     event_loop_destroy(boot->loop);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/backend/disk_lock.h"
+#include "vmm/supervisor/disk_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

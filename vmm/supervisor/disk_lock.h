@@ -11,8 +11,8 @@
 int disk_lock(int fd, short type);
 
 /*
- * Before closing: the kernel may hold the file a moment longer, for an io_uring
- * that ended, and whoever opens it next must not meet the lock.
+ * Before closing: the VM's process, or the kernel for its io_uring, may have the file a
+ * moment longer, and whoever opens it next must not meet the lock.
  */
 void disk_unlock(int fd);
 
