@@ -18,7 +18,8 @@ struct seed {
 
 static void add(struct seed *seed, const void *bytes, size_t length)
 {
-    memcpy(seed->bytes + seed->size, bytes, length);
+    if (length > 0)
+        memcpy(seed->bytes + seed->size, bytes, length);
     seed->size += length;
 }
 
@@ -255,6 +256,57 @@ static void keep_messages(void)
     }
 }
 
+/* As fuzz_vm_process.c reads it: a message of TYPE with ID, whose payload begins with BYTES. */
+static void add_sent(struct seed *seed, uint8_t type, uint8_t id, const void *bytes, size_t length)
+{
+    add_number(seed, 4, 1);
+    add_number(seed, type, 1);
+    add_number(seed, id, 1);
+    add_number(seed, length, 1);
+    add(seed, bytes, length);
+}
+
+/* Requests (0), and what a monitor sends: sound answers and events, twice, without end, of nobody's; and its hanging up (2). */
+static void keep_monitor_streams(void)
+{
+    static const struct answer lie = { .paused = 7, .error_number = -5, .message = "\x1b" };
+    static const uint32_t ends[] = { 1, 77 };
+    static const uint8_t requests[12];
+    struct seed seed = { .size = 0 };
+
+    add(&seed, requests, 1);
+    add_sent(&seed, MESSAGE_ANSWER, 1, &lie, 16);
+    add(&seed, requests, 2);
+    add_sent(&seed, MESSAGE_ANSWER, 3, NULL, 0);
+    add_sent(&seed, MESSAGE_ANSWER, 2, NULL, 0);
+    add_sent(&seed, MESSAGE_ANSWER, 2, NULL, 0);
+    keep("fuzz_vm_process", "answers", &seed);
+    seed.size = 0;
+    add(&seed, requests, sizeof(requests));
+    for (uint8_t id = 0; id < 20; id++)
+        add_sent(&seed, MESSAGE_ANSWER, id, NULL, 0);
+    add(&seed, "\2\0", 2);
+    keep("fuzz_vm_process", "many", &seed);
+    seed.size = 0;
+    add(&seed, requests, 1);
+    for (unsigned int i = 0; i < 20; i++)
+        add_sent(&seed, MESSAGE_ANSWER, 9, NULL, 0);
+    keep("fuzz_vm_process", "flood", &seed);
+    for (size_t i = 0; i < 2; i++) {
+        seed.size = 0;
+        for (unsigned int times = 0; times < 2; times++) {
+            add_sent(&seed, EVENT_TERMINAL_WANTED, 0, NULL, 0);
+            add_sent(&seed, EVENT_STARTED, 0, NULL, 0);
+            add_sent(&seed, EVENT_EXITED, 0, &ends[i], sizeof(ends[i]));
+        }
+        keep("fuzz_vm_process", i == 0 ? "events" : "no-end", &seed);
+    }
+    seed.size = 0;
+    add(&seed, requests, 1);
+    add(&seed, "\3\0\0\7message", 11);
+    keep("fuzz_vm_process", "no-message", &seed);
+}
+
 int main(int argc, char **argv)
 {
     static const struct poke low[] = {
@@ -294,5 +346,6 @@ int main(int argc, char **argv)
     keep_states();
     keep_snapshots();
     keep_messages();
+    keep_monitor_streams();
     return 0;
 }

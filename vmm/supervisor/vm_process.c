@@ -99,8 +99,7 @@ static bool take_message(struct vm_process *process, const struct message *messa
     }
 }
 
-/* One message, if there is one. */
-static bool read_message(struct vm_process *process)
+bool vm_process_read(struct vm_process *process)
 {
     struct message message;
     int result = message_receive(process->channel, FROM_MONITOR, &message, NULL, MSG_DONTWAIT);
@@ -120,7 +119,7 @@ static bool read_message(struct vm_process *process)
 static void message_arrived(void *context, uint32_t events)
 {
     (void)events;
-    read_message(context);
+    vm_process_read(context);
 }
 
 /* ---- its end ---------------------------------------------------------------- */
@@ -159,7 +158,7 @@ static void finish(struct vm_process *process)
 
     event_loop_remove(process->loop, sandbox_end_fd(process->sandbox));
     /* Its last message may have come in the same moment. */
-    for (unsigned int i = 0; i < LAST_MESSAGES_MAX && process->channel >= 0 && read_message(process); i++)
+    for (unsigned int i = 0; i < LAST_MESSAGES_MAX && process->channel >= 0 && vm_process_read(process); i++)
         continue;
     status = sandbox_wait(process->sandbox, &error);
     judge(process, &exit, status, &error);

@@ -45,6 +45,9 @@ struct vm_process {
 /* Calls RANG with the process each time; opened when it is first wanted.  Without a timer there is no patience: false. */
 bool vm_process_set_timer(struct vm_process *process, struct timer *timer, void (*rang)(void *context), uint64_t ms);
 
+/* Takes one message of the monitor's from the channel, which is there; false: there is none, or will be none any more. */
+bool vm_process_read(struct vm_process *process);
+
 /* ---- vm_requests.c ---------------------------------------------------------- */
 
 /* Whether somebody waits for ANSWER, who has heard it then. */
