@@ -7,3 +7,8 @@ size_t page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
+
+size_t huge_page_size(void)
+{
+    return page_size() / 8 * page_size();
+}

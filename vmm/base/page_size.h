@@ -10,4 +10,7 @@ size_t page_size(void);
 /* The least that any host has. */
 #define PAGE_SIZE_MIN 4096u
 
+/* Bytes of its huge pages: what one page of page tables maps, whose entries have 8 bytes. */
+size_t huge_page_size(void);
+
 #endif

@@ -27,6 +27,7 @@
 #include "vmm/machine/huge_pages.h"
 #include "vmm/monitor/kvm.h"
 #include "vmm/base/options.h"
+#include "vmm/base/page_size.h"
 #include "vmm/jail/sandbox.h"
 #include "vmm/base/small_file.h"
 
@@ -136,12 +137,13 @@ static void check_kvm(struct doctor *doctor)
 
 static void check_huge_pages(const struct doctor *doctor)
 {
-    char transparent[128] = "absent", reserved[32] = "0";
+    char transparent[128] = "absent", reserved[32] = "0", path[80];
 
     read_line(HUGE_PAGES_FOLDER "/enabled", transparent, sizeof(transparent));
-    read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", reserved, sizeof(reserved));
-    say(doctor, VERDICT_NOTE, "huge pages", "transparent: %s; 2 MiB pages set aside: %s",
-        transparent, reserved);
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%zukB/nr_hugepages", huge_page_size() >> 10);
+    read_line(path, reserved, sizeof(reserved));
+    say(doctor, VERDICT_NOTE, "huge pages", "transparent: %s; %zu MiB pages set aside: %s",
+        transparent, huge_page_size() >> 20, reserved);
 }
 
 static void check_cgroup(const struct doctor *doctor)

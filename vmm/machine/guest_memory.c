@@ -10,7 +10,6 @@
 
 /* Of the bits below, whatever the host's own pages are. */
 #define PAGE_SIZE PAGE_SIZE_MIN
-#define HUGE_PAGE_SIZE (2ull << 20)
 #ifndef MADV_POPULATE_WRITE /* older C libraries do not have it */
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -50,7 +49,7 @@ static int check_ranges(const struct guest_range *ranges, size_t count, struct e
 
         if (range->size == 0 || range->size % page_size() || range->address % page_size() ||
             range->address < end || range->size > UINT64_MAX - range->address ||
-            range->size > SIZE_MAX - HUGE_PAGE_SIZE)
+            range->size > SIZE_MAX - huge_page_size())
             return error_set(error, EINVAL,
                              "guest memory: region %zu is empty, unaligned or overlaps", i);
         end = range->address + range->size;
@@ -68,9 +67,9 @@ static int cannot_map(const struct guest_range *range, struct error *error)
 
 static int map_region(struct region *region, const struct guest_range *range, struct error *error)
 {
-    /* Host and guest addresses must agree modulo 2 MiB, or neither the host's
-     * page tables nor the nested ones can use a huge page. */
-    size_t slack = range->size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : 0;
+    /* Host and guest addresses must agree modulo a huge page, or neither the host's
+     * page tables nor the nested ones can use one. */
+    size_t huge = huge_page_size(), slack = range->size >= huge ? huge : 0;
     size_t size = range->size + slack;
     uintptr_t host;
     void *mapping;
@@ -81,7 +80,7 @@ static int map_region(struct region *region, const struct guest_range *range, st
         return cannot_map(range, error);
     host = (uintptr_t)mapping;
     if (slack)
-        host = (host + HUGE_PAGE_SIZE - 1) & ~(uintptr_t)(HUGE_PAGE_SIZE - 1);
+        host = (host + huge - 1) & ~(uintptr_t)(huge - 1);
     *region = (struct region){
         .address = range->address,
         .size = range->size,
