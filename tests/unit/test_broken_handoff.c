@@ -221,14 +221,14 @@ static void test_silence(void **state)
     times_out(hand_over_and_block, (struct job_run_options){ .verbose = false });
 }
 
-/* The pipe of last words stays open in a message that the supervisor does not read any more. */
+/* The pipe of exit reasons stays open in a message that the supervisor does not read any more. */
 static void send_the_pipe_and_end(struct broken_monitor *monitor)
 {
     int fd = eventfd(0, 0);
 
     send_descriptors(monitor, &fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
     for (unsigned int i = 0; i < 8; i++)
-        send_descriptors(monitor, &monitor->sandbox->words_fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
+        send_descriptors(monitor, &monitor->sandbox->reason_fd, 1, RUN_PORT_CONTROL, sizeof(uint32_t));
 }
 
 static void test_a_pipe_that_stays_open(void **state)
@@ -250,7 +250,7 @@ static void print_without_end(struct broken_monitor *monitor)
     /* The console's pipe is the one that is open for writing and none of the first three. */
     for (int fd = 3; fd < CONSOLE_BELOW; fd++)
         if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY && lseek(fd, 0, SEEK_CUR) < 0 && errno == ESPIPE &&
-            fd != monitor->sandbox->words_fd)
+            fd != monitor->sandbox->reason_fd)
             for (;;)
                 if (write(fd, line, sizeof(line) - 1) < 0)
                     live_on();

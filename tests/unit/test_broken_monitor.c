@@ -23,12 +23,12 @@ static void say(struct broken_monitor *monitor, int32_t number)
 {
     struct exit_reason last = { .signal = number, .call = SYS_execve, .thread = SANDBOX_IO };
 
-    assert_int_equal(write(monitor->sandbox->words_fd, &last, sizeof(last)), sizeof(last));
+    assert_int_equal(write(monitor->sandbox->reason_fd, &last, sizeof(last)), sizeof(last));
 }
 
 static void babble(struct broken_monitor *monitor)
 {
-    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    assert_int_equal(write(monitor->sandbox->reason_fd, "abc", 3), 3);
     live_on();
 }
 
@@ -41,13 +41,13 @@ static void claim_and_live_on(struct broken_monitor *monitor)
 static void babble_without_end(struct broken_monitor *monitor)
 {
     for (;;)
-        if (write(monitor->sandbox->words_fd, "abcdefghijklm", 13) < 0)
+        if (write(monitor->sandbox->reason_fd, "abcdefghijklm", 13) < 0)
             usleep(10);
 }
 
 static void close_and_live_on(struct broken_monitor *monitor)
 {
-    close(monitor->sandbox->words_fd);
+    close(monitor->sandbox->reason_fd);
     live_on();
 }
 
@@ -61,10 +61,10 @@ static void leave_the_pipe_open(struct broken_monitor *monitor)
     }
 }
 
-static void test_last_words_without_an_end(void **state)
+static void test_exit_reasons_without_an_end(void **state)
 {
     (void)state;
-    broken_fails(babble, "said its last words, did not end and was killed");
+    broken_fails(babble, "told why it ends, did not end and was killed");
     broken_fails(claim_and_live_on, "is not confirmed by the host's kernel ('its I/O thread called execve");
     broken_fails(babble_without_end, "did not end and was killed");
     broken_fails(close_and_live_on, "was killed (SIGKILL)");
@@ -88,7 +88,7 @@ static void babble_and_wait_for_the_user(struct broken_monitor *monitor)
 
 static void babble_first(struct broken_monitor *monitor)
 {
-    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    assert_int_equal(write(monitor->sandbox->reason_fd, "abc", 3), 3);
     usleep(100000);
     babble_and_wait_for_the_user(monitor);
 }
@@ -109,7 +109,7 @@ static void test_signals_are_heard_meanwhile(void **state)
 /* Another child of the supervisor's ends meanwhile: that, too, has it look. */
 static void babble_and_orphan(struct broken_monitor *monitor)
 {
-    assert_int_equal(write(monitor->sandbox->words_fd, "abc", 3), 3);
+    assert_int_equal(write(monitor->sandbox->reason_fd, "abc", 3), 3);
     kill(getppid(), SIGCHLD);
     live_on();
 }
@@ -308,7 +308,7 @@ static void test_messages_that_nobody_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_last_words_without_an_end),
+        cmocka_unit_test(test_exit_reasons_without_an_end),
         cmocka_unit_test(test_signals_are_heard_meanwhile),
         cmocka_unit_test(test_a_child_that_ends_meanwhile),
         cmocka_unit_test(test_what_the_kernel_says),

@@ -111,25 +111,25 @@ static void test_a_killed_child(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
-/* The words are a stranger's: any bytes make one line. */
-static void test_last_words_of_a_liar(void **state)
+/* It is a stranger's: any bytes make one line. */
+static void test_exit_reason_of_a_liar(void **state)
 {
-    struct exit_reason words = { .signal = SIGSYS, .call = -5, .thread = 77 };
+    struct exit_reason reason = { .signal = SIGSYS, .call = -5, .thread = 77 };
     struct error error = ERROR_INIT;
 
     (void)state;
-    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    exit_reason_tell(SANDBOX_MONITOR, &reason, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "the sandbox ended the VM: one thread called system call -5"));
-    words.call = INT32_MAX;
-    words.thread = SANDBOX_IO;
-    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    reason.call = INT32_MAX;
+    reason.thread = SANDBOX_IO;
+    exit_reason_tell(SANDBOX_MONITOR, &reason, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "I/O thread called system call 2147483647"));
-    words.call = SYS_execve;
-    exit_reason_tell(SANDBOX_MONITOR, &words, false, SIGSYS, &error);
+    reason.call = SYS_execve;
+    exit_reason_tell(SANDBOX_MONITOR, &reason, false, SIGSYS, &error);
     assert_non_null(strstr(error.message, "called execve"));
 }
 
-/* What the kernel does not confirm is a claim, whatever the words are. */
+/* What the kernel does not confirm is a claim, whatever it is. */
 static void test_claims(void **state)
 {
     static const int32_t signals[] = { SIGSYS, SIGBUS, SIGKILL, 0, -1, INT32_MAX };
@@ -138,26 +138,26 @@ static void test_claims(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         for (size_t j = 0; j < sizeof(statuses) / sizeof(statuses[0]); j++) {
-            struct exit_reason words = { .signal = signals[i], .call = SYS_execve };
+            struct exit_reason reason = { .signal = signals[i], .call = SYS_execve };
             struct error error = ERROR_INIT;
             bool confirmed = signals[i] == statuses[j] && (signals[i] == SIGSYS || signals[i] == SIGBUS);
 
-            assert_true(exit_reason_tell(SANDBOX_MONITOR, &words, false, statuses[j], &error) < 0);
+            assert_true(exit_reason_tell(SANDBOX_MONITOR, &reason, false, statuses[j], &error) < 0);
             assert_int_equal(strstr(error.message, "is not confirmed by the host's kernel") == NULL, confirmed);
         }
 }
 
 static void lie(struct sandbox *sandbox, size_t length, bool ends)
 {
-    struct exit_reason words = { .signal = SIGSYS, .call = SYS_execve };
+    struct exit_reason reason = { .signal = SIGSYS, .call = SYS_execve };
 
-    if (write(sandbox->words_fd, &words, length) == (ssize_t)length && ends)
+    if (write(sandbox->reason_fd, &reason, length) == (ssize_t)length && ends)
         _exit(0);
     be_killed();
 }
 
 /* sandbox_look() never waits, sandbox_wait() not for ever. */
-static void test_words_without_an_end(void **state)
+static void test_exit_reason_without_an_end(void **state)
 {
     (void)state;
     for (size_t length = 1; length <= sizeof(struct exit_reason); length += sizeof(struct exit_reason) - 1) {
@@ -191,9 +191,9 @@ int main(void)
         cmocka_unit_test(test_options_that_exclude_each_other),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_a_killed_child),
-        cmocka_unit_test(test_last_words_of_a_liar),
+        cmocka_unit_test(test_exit_reason_of_a_liar),
         cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_words_without_an_end),
+        cmocka_unit_test(test_exit_reason_without_an_end),
     };
 
     return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);

@@ -89,7 +89,7 @@ static void test_files_in_memory(void **state)
 
 static int in_child(int (*check)(struct sandbox *sandbox))
 {
-    struct sandbox sandbox = { .config = { .memory = 1 << 20, .cpus = 1 }, .words_fd = -1 };
+    struct sandbox sandbox = { .config = { .memory = 1 << 20, .cpus = 1 }, .reason_fd = -1 };
     int status;
     pid_t pid = fork();
 
@@ -140,7 +140,7 @@ static int check_file_size(struct sandbox *sandbox)
 /* Until the supervisor allows it. */
 static void test_a_disk_that_grows(void **state)
 {
-    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .words_fd = -1 };
+    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .reason_fd = -1 };
     struct error error = ERROR_INIT;
     int go[2], status;
 
@@ -179,7 +179,7 @@ static rlim_t file_size_of(pid_t pid)
 /* While it writes them, and not a moment longer; unless a disk grew. */
 static void test_files_of_a_snapshot(void **state)
 {
-    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .words_fd = -1 };
+    struct sandbox sandbox = { .config = { .memory = 1ull << 46, .cpus = 1 }, .reason_fd = -1 };
     struct error error = ERROR_INIT;
     int fd = temporary("/var/tmp", O_RDWR, 8192), status;
     struct rlimit limit;
@@ -218,7 +218,7 @@ static void test_files_of_a_snapshot(void **state)
 static void test_files_of_the_child_before(void **state)
 {
     struct sandbox sandbox = {
-        .config = { .mode = SANDBOX_OFF, .cpus = 1 }, .words_fd = -1, .files_lifted = true, .file_memory = 4096,
+        .config = { .mode = SANDBOX_OFF, .cpus = 1 }, .reason_fd = -1, .files_lifted = true, .file_memory = 4096,
     };
     struct error error = ERROR_INIT;
 

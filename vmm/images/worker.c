@@ -80,7 +80,7 @@ static int take_words(struct error *words, struct error *error)
 
 static int died(const struct worker *worker, int status, struct error *error)
 {
-    /* Its last words went to the jail's supervisor, who tells of them: once is enough. */
+    /* Its exit reason went to the jail's supervisor, who reports it: once is enough. */
     if ((WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) ||
         (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_FAILED)) {
         *error = (struct error){ .number = ECANCELED };

@@ -3,7 +3,7 @@
  * Why the monitor died, told by itself to the supervisor through a pipe: the
  * system call that seccomp did not let through, or memory that the host could
  * not supply.  What it says is only shown to the user, never acted upon, and as its claim where the
- * kernel's account of its end is another: so who says them dies by the signal that they name.
+ * kernel's account of its end is another: so whoever reports a reason dies by the signal that it names.
  */
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "vmm/jail/lists.h"
 
 /* A signal handler gets no context: these two are set before there is one. */
-static int words_fd = -1;
+static int reason_fd = -1;
 static _Thread_local uint32_t thread_kind = SANDBOX_THREAD_COUNT;
 
 /* "number name" of each, then NUL: a table of pointers would be larger, and relocated at each start. */
@@ -30,21 +30,21 @@ static const char call_names[] =
 #include "vmm/jail/call_names.inc"
     ;
 
-static void say(const struct exit_reason *words)
+static void report(const struct exit_reason *reason)
 {
-    ssize_t written = write(words_fd, words, sizeof(*words));
+    ssize_t written = write(reason_fd, reason, sizeof(*reason));
 
     (void)written;
 }
 
 static void call_refused(int number, siginfo_t *info, void *context)
 {
-    struct exit_reason words = {
+    struct exit_reason reason = {
         .signal = number, .call = info->si_syscall, .thread = thread_kind,
     };
 
     (void)context;
-    say(&words);
+    report(&reason);
     /* With SIGSYS blocked, as it is in here, the kernel kills the process for it. */
     syscall(info->si_syscall, 0, 0, 0, 0, 0, 0);
     _exit(STATUS_FAILED);
@@ -53,10 +53,10 @@ static void call_refused(int number, siginfo_t *info, void *context)
 /* Guest memory that the host took back, by a truncated file or a failed page. */
 __attribute__((no_sanitize("address"))) static void memory_gone(int number, siginfo_t *info, void *context)
 {
-    struct exit_reason words = { .signal = number, .thread = thread_kind };
+    struct exit_reason reason = { .signal = number, .thread = thread_kind };
 
     (void)context;
-    say(&words);
+    report(&reason);
     /* The same access again: with SIGBUS blocked, as it is in here, the kernel kills the process for it. */
     if (info->si_code > 0)
         (void)*(const volatile char *)info->si_addr;
@@ -73,7 +73,7 @@ void exit_reason_prepare(int fd)
     struct sigaction refused = { .sa_sigaction = call_refused, .sa_flags = SA_SIGINFO };
     struct sigaction gone = { .sa_sigaction = memory_gone, .sa_flags = SA_SIGINFO };
 
-    words_fd = fd;
+    reason_fd = fd;
     sigaction(SIGSYS, &refused, NULL);
     sigaction(SIGBUS, &gone, NULL);
 }
@@ -94,18 +94,18 @@ static const char *const names[] = {
     [SANDBOX_MONITOR] = "the VM", [SANDBOX_ARCHIVES] = "mote-image",
 };
 
-/* Why by WORDS, which come from a process that may be in a guest's hands; the caller frees it. */
-static char *cause_of(const struct exit_reason *words)
+/* Why by REASON, which comes from a process that may be in a guest's hands; the caller frees it. */
+static char *cause_of(const struct exit_reason *reason)
 {
     char buffer[32], *text;
     int length;
 
-    if (words->signal == SIGSYS)
+    if (reason->signal == SIGSYS)
         length = asprintf(&text, "%s%s thread called %s, which seccomp does not allow",
-                          words->thread < SANDBOX_THREAD_COUNT ? "its " : "one",
-                          words->thread < SANDBOX_THREAD_COUNT ? filter_lists[words->thread].name : "",
-                          call_name(words->call, buffer, sizeof(buffer)));
-    else if (words->signal == SIGBUS)
+                          reason->thread < SANDBOX_THREAD_COUNT ? "its " : "one",
+                          reason->thread < SANDBOX_THREAD_COUNT ? filter_lists[reason->thread].name : "",
+                          call_name(reason->call, buffer, sizeof(buffer)));
+    else if (reason->signal == SIGBUS)
         length = asprintf(&text, "memory of it could not be supplied (SIGBUS): a file behind it was cut short, "
                           "or the host has none left");
     else
@@ -135,17 +135,17 @@ static int tell_kernels(const char *who, int status, struct error *error)
     return error_set(error, ECHILD, "%s's process ended with wait status %d; please report it", who, status);
 }
 
-int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *words, bool overdue, int status,
+int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *reason, bool overdue, int status,
                     struct error *error)
 {
     const char *who = names[kind];
     int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    cleanup_free char *cause = words ? cause_of(words) : NULL;
+    cleanup_free char *cause = reason ? cause_of(reason) : NULL;
     char how[48];
 
-    if (!words)
+    if (!reason)
         return tell_kernels(who, status, error);
-    if (number == words->signal && (number == SIGSYS || number == SIGBUS))
+    if (number == reason->signal && (number == SIGSYS || number == SIGBUS))
         return tell_confirmed(who, number, cause ? cause : "memory is short", error);
     if (number)
         snprintf(how, sizeof(how), "by SIG%s", sigabbrev_np(number) ? sigabbrev_np(number) : "?");
@@ -153,6 +153,6 @@ int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *words, bo
         snprintf(how, sizeof(how), "with wait status %d", status);
     return error_set(error, ECHILD, "%s's process %s%s; the cause that it claims is not confirmed by the host's kernel ('%s'): "
                      "take it for one that its guest broke into, and report it", who,
-                     overdue ? "said its last words, did not end and was killed, " : "ended ", how,
+                     overdue ? "told why it ends, did not end and was killed, " : "ended ", how,
                      cause ? cause : "");
 }

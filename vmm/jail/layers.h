@@ -68,10 +68,10 @@ struct sandbox {
     pthread_t network_maker;
     int network_fd;              /* or a negative errno */
     pid_t pid;                   /* the child's; 0: none */
-    int words_fd;                /* last words: the supervisor reads, the child writes */
-    struct exit_reason words;     /* in the supervisor: the first, where there are any that are understood */
-    bool spoke;                  /* some came, whatever they are */
-    uint64_t spoke_at;           /* ms */
+    int reason_fd;               /* of exit reasons: the supervisor reads, the child writes */
+    struct exit_reason reason;   /* in the supervisor: the first that is understood; its signal is 0 for none */
+    bool reported;               /* something came, whatever it is */
+    uint64_t reported_at;        /* ms */
     bool overdue;                /* it said so, and did not end */
     bool active[LAYER_COUNT];
     struct error why[LAYER_COUNT]; /* of those that are not */
@@ -116,7 +116,7 @@ void exit_reason_thread(enum sandbox_thread kind);
  * What ended the child.  STATUS, from waitpid(2), is the kernel's word; WORDS, NULL for none, are those of a process that may be in
  * a guest's hands: what the kernel does not confirm is told as its claim.  OVERDUE: it did not end and was killed.
  */
-int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *words, bool overdue, int status,
+int exit_reason_tell(enum sandbox_kind kind, const struct exit_reason *reason, bool overdue, int status,
                     struct error *error);
 
 #endif

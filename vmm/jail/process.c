@@ -18,7 +18,7 @@
 #include "vmm/base/reap.h"
 #include "vmm/jail/layers.h"
 
-/* Of last words: more than all threads have. */
+/* Of exit reasons: more than all threads report. */
 #define READS_AT_ONCE 128
 /* Between two looks at a child that is about to end. */
 #define STEP_MS 20
@@ -82,7 +82,7 @@ static pid_t make_child(struct sandbox *sandbox, struct error *why)
 /* The child's first steps. */
 static void begin(struct sandbox *sandbox, uid_t uid, gid_t gid)
 {
-    struct pollfd supervisor = { .fd = sandbox->words_fd };
+    struct pollfd supervisor = { .fd = sandbox->reason_fd };
 
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     /* It may have died before we asked; its PID is of no use, from within a PID namespace. */
@@ -103,26 +103,26 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    int words[2];
+    int ends[2];
     pid_t pid;
 
     /* The limits of the child before, if there was one; the room of files is for sandbox_files_written(). */
     sandbox->files_lifted = false;
     sandbox->files_grew = false;
-    sandbox->spoke = sandbox->overdue = false;
-    sandbox->words = (struct exit_reason){ .signal = 0 };
-    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
+    sandbox->reported = sandbox->overdue = false;
+    sandbox->reason = (struct exit_reason){ .signal = 0 };
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_system(error, errno, "the VM's process");
     pid = make_child(sandbox, &sandbox->fork_refused);
-    close(words[pid == 0 ? 0 : 1]);
-    sandbox->words_fd = words[pid == 0 ? 1 : 0];
+    close(ends[pid == 0 ? 0 : 1]);
+    sandbox->reason_fd = ends[pid == 0 ? 1 : 0];
     if (pid == 0) {
         begin(sandbox, uid, gid);
         return 0;
     }
     sandbox->pid = pid;
     if (pid < 0) {
-        cleanup_close(&sandbox->words_fd);
+        cleanup_close(&sandbox->reason_fd);
         return error_system(error, -pid, "the VM's process");
     }
     return pid;
@@ -130,7 +130,7 @@ pid_t sandbox_fork(struct sandbox *sandbox, struct error *error)
 
 int sandbox_end_fd(const struct sandbox *sandbox)
 {
-    return sandbox->words_fd;
+    return sandbox->reason_fd;
 }
 
 void sandbox_signal(struct sandbox *sandbox, int signal)
@@ -159,20 +159,20 @@ static bool has_ended(const struct sandbox *sandbox)
 }
 
 /* All that is in the pipe, but not for ever; whether its other end is closed. */
-static bool hear(struct sandbox *sandbox)
+static bool read_reasons(struct sandbox *sandbox)
 {
     for (unsigned int i = 0; i < READS_AT_ONCE; i++) {
-        struct exit_reason words;
-        ssize_t length = read(sandbox->words_fd, &words, sizeof(words));
+        struct exit_reason reason;
+        ssize_t length = read(sandbox->reason_fd, &reason, sizeof(reason));
 
         if (length <= 0)
             return length == 0;
-        if (!sandbox->spoke)
-            sandbox->spoke_at = now_ms();
-        sandbox->spoke = true;
+        if (!sandbox->reported)
+            sandbox->reported_at = now_ms();
+        sandbox->reported = true;
         /* The first count; more come from several threads, or from an attacker. */
-        if (length == (ssize_t)sizeof(words) && sandbox->words.signal == 0)
-            sandbox->words = words;
+        if (length == (ssize_t)sizeof(reason) && sandbox->reason.signal == 0)
+            sandbox->reason = reason;
     }
     return false;
 }
@@ -181,11 +181,11 @@ enum sandbox_end sandbox_look(struct sandbox *sandbox)
 {
     if (sandbox->pid <= 0)
         return SANDBOX_RUNS; /* there is none whose end could come */
-    if (hear(sandbox) || has_ended(sandbox))
+    if (read_reasons(sandbox) || has_ended(sandbox))
         return SANDBOX_ENDED;
-    if (!sandbox->spoke)
+    if (!sandbox->reported)
         return SANDBOX_RUNS;
-    if (now_ms() - sandbox->spoke_at < SANDBOX_ENDS_MS)
+    if (now_ms() - sandbox->reported_at < SANDBOX_ENDS_MS)
         return SANDBOX_ENDS;
     sandbox->overdue = true;
     return SANDBOX_ENDED;
@@ -199,7 +199,7 @@ static void await_end(struct sandbox *sandbox, int process)
     while ((end = sandbox_look(sandbox)) != SANDBOX_ENDED) {
         struct pollfd ways[] = {
             { .fd = process, .events = POLLIN },
-            { .fd = sandbox->words_fd, .events = POLLIN },
+            { .fd = sandbox->reason_fd, .events = POLLIN },
         };
         /* Kernels before 5.3 have no descriptor of a process. */
         int wait_ms = end == SANDBOX_ENDS ? STEP_MS : process < 0 ? SANDBOX_ENDS_MS : -1;
@@ -217,20 +217,20 @@ int sandbox_wait(struct sandbox *sandbox, struct error *error)
     await_end(sandbox, process);
     sandbox_signal(sandbox, SIGKILL);
     result = reap_killed(sandbox->pid, &status);
-    hear(sandbox);
+    read_reasons(sandbox);
     sandbox->pid = 0;
-    cleanup_close(&sandbox->words_fd);
-    sandbox->words_fd = -1;
+    cleanup_close(&sandbox->reason_fd);
+    sandbox->reason_fd = -1;
     if (result == -ETIMEDOUT)
         return error_set(error, ETIMEDOUT, "the VM's process was killed and does not end: the host's kernel "
                          "holds it; see what its disk or network waits for");
     if (result < 0)
         return error_system(error, -result, "the VM's process");
-    if (WIFEXITED(status) && !sandbox->spoke)
+    if (WIFEXITED(status) && !sandbox->reported)
         return WEXITSTATUS(status);
     if (cgroup_out_of_memory(sandbox->cgroup))
         return error_set(error, ENOMEM, "the VM was killed: it took more memory than its cgroup "
                          "allows; report it, or give the guest less --memory");
-    return exit_reason_tell(sandbox->config.kind, sandbox->spoke ? &sandbox->words : NULL, sandbox->overdue,
+    return exit_reason_tell(sandbox->config.kind, sandbox->reported ? &sandbox->reason : NULL, sandbox->overdue,
                            status, error);
 }

@@ -61,7 +61,7 @@ int sandbox_create(struct sandbox **sandbox, const struct sandbox_config *config
     created->log = log;
     created->privileged = geteuid() == 0;
     created->supervisor = getpid();
-    created->words_fd = -1;
+    created->reason_fd = -1;
     if (config->mode == SANDBOX_OFF)
         log_warn(log, "the sandbox is off: %s has all that this user has",
                  config->kind == SANDBOX_MONITOR ? "a guest that breaks out of its VM"

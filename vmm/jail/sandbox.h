@@ -86,7 +86,7 @@ struct sandbox_config {
 enum sandbox_thread {
     SANDBOX_VCPU,    /* KVM_RUN and the devices' registers */
     SANDBOX_IO,      /* the devices' queues */
-    SANDBOX_CONTROL, /* the console and the supervisor's wishes */
+    SANDBOX_CONTROL, /* the console and the supervisor's requests */
     SANDBOX_UNPACK,  /* of SANDBOX_ARCHIVES: reads an archive, starts no program */
     SANDBOX_THREAD_COUNT
 };
@@ -106,11 +106,11 @@ void sandbox_destroy(struct sandbox *sandbox);
  */
 pid_t sandbox_fork(struct sandbox *sandbox, struct error *error);
 
-/* A descriptor that becomes readable when the child speaks its last words or ends: sandbox_look() is due.  The sandbox's. */
+/* A descriptor that becomes readable when the child reports why it ends, or ends: sandbox_look() is due.  The sandbox's. */
 int sandbox_end_fd(const struct sandbox *sandbox);
 
 /*
- * What has become of the child; never waits.  One that a guest has broken into may speak without an end, or end while others
+ * What has become of the child; never waits.  One that a guest has broken into may report without an end, or end while others
  * keep the descriptor above open: so it is also due upon SIGCHLD, and while the child ENDS, SANDBOX_ENDS_MS later, by when it
  * counts as one that has ended.
  */
@@ -135,7 +135,7 @@ void sandbox_allow_file(struct sandbox *sandbox, int fd, uint64_t size);
 void sandbox_files_written(struct sandbox *sandbox, bool kept);
 
 /*
- * Waits for the child's end; one that only pretends to end is killed, SANDBOX_ENDS_MS after its last words.  After sandbox_look()
+ * Waits for the child's end; one that only pretends to end is killed, SANDBOX_ENDS_MS after it reported why.  After sandbox_look()
  * returned SANDBOX_ENDED there is nothing to wait for but the kernel, and not without a limit for that.  Returns its
  * exit status; or an error that tells what ended it, where that was not the child itself.
  */

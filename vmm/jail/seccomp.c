@@ -52,7 +52,7 @@ int layer_seccomp(struct sandbox *sandbox, struct error *error)
     mallopt(M_ARENA_MAX, 1);
     /* And what grows is not moved by mremap(2), which is on no monitor's list. */
     mallopt(M_MMAP_MAX, 0);
-    exit_reason_prepare(sandbox->words_fd);
+    exit_reason_prepare(sandbox->reason_fd);
     if (sandbox->config.kind == SANDBOX_ARCHIVES) {
         int number = install(&filter_denied, NULL, SECCOMP_RET_ALLOW);
 

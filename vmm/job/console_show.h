@@ -3,7 +3,7 @@
 #define MOTE_RUN_CONSOLE_SHOW_H
 
 /*
- * What the guest's kernel prints, from a pipe: its last words are kept, and with --verbose all of it goes to standard error.
+ * What the guest's kernel prints, from a pipe: its last line is kept, and with --verbose all of it goes to standard error.
  * A reader of that who stops keeps the guest waiting, never its supervisor.
  */
 

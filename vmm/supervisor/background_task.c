@@ -13,39 +13,39 @@
 /* One message, which a pipe keeps whole. */
 _Static_assert(sizeof(struct error) <= 4096, "at most PIPE_BUF");
 
-void background_task_end(struct background_task *aside)
+void background_task_end(struct background_task *task)
 {
-    if (!background_task_works(aside))
+    if (!background_task_works(task))
         return;
-    kill(aside->pid, SIGKILL);
-    reap_killed(aside->pid, NULL);
-    event_loop_remove(aside->loop, aside->fd);
-    close(aside->fd);
-    *aside = (struct background_task)BACKGROUND_TASK_INIT;
+    kill(task->pid, SIGKILL);
+    reap_killed(task->pid, NULL);
+    event_loop_remove(task->loop, task->fd);
+    close(task->fd);
+    *task = (struct background_task)BACKGROUND_TASK_INIT;
 }
 
-void background_task_abandon(struct background_task *aside, const char *why)
+void background_task_abandon(struct background_task *task, const char *why)
 {
-    if (!background_task_works(aside))
+    if (!background_task_works(task))
         return;
-    aside->why = why;
-    kill(aside->pid, SIGKILL);
+    task->why = why;
+    kill(task->pid, SIGKILL);
 }
 
 /* A message, or the end of a child that was killed. */
 static void told(void *context, uint32_t events)
 {
-    struct background_task *aside = context;
-    struct background_task had = *aside;
+    struct background_task *task = context;
+    struct background_task had = *task;
     struct error error;
 
     (void)events;
-    if (read(aside->fd, &error, sizeof(error)) != (ssize_t)sizeof(error)) {
+    if (read(task->fd, &error, sizeof(error)) != (ssize_t)sizeof(error)) {
         error = (struct error)ERROR_INIT;
         error_set(&error, ECANCELED, "%s", had.why ? had.why : "the background task was killed; "
                   "see what killed it, and try again");
     }
-    background_task_end(aside);
+    background_task_end(task);
     had.done(had.context, &error);
 }
 
@@ -62,17 +62,17 @@ _Noreturn static void be_the_child(int fd, pid_t parent,
     _exit(write(fd, &error, sizeof(error)) == (ssize_t)sizeof(error) ? 0 : 1);
 }
 
-int background_task_start(struct background_task *aside, struct event_loop *loop,
+int background_task_start(struct background_task *task, struct event_loop *loop,
                 int (*work)(void *context, struct error *error),
                 void (*done)(void *context, const struct error *error), void *context,
                 struct error *error)
 {
-    struct event_source source = { .events = EPOLLIN, .handler = told, .context = aside };
+    struct event_source source = { .events = EPOLLIN, .handler = told, .context = task };
     pid_t parent = getpid(), pid;
     int ends[2], result;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_system(error, errno, "a process for work aside");
+        return error_system(error, errno, "a background process");
     pid = fork();
     if (pid == 0) {
         close(ends[0]);
@@ -81,13 +81,13 @@ int background_task_start(struct background_task *aside, struct event_loop *loop
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        return error_system(error, errno, "a process for work aside");
+        return error_system(error, errno, "a background process");
     }
-    *aside = (struct background_task){ .loop = loop, .pid = pid, .fd = ends[0], .done = done, .context = context };
+    *task = (struct background_task){ .loop = loop, .pid = pid, .fd = ends[0], .done = done, .context = context };
     source.fd = ends[0];
     result = event_loop_add(loop, &source);
     if (result < 0) {
-        background_task_end(aside);
+        background_task_end(task);
         return error_system(error, -result, "event loop");
     }
     return 0;

@@ -29,20 +29,20 @@ struct background_task {
  * WORK with CONTEXT, in the child; then, on LOOP in this process, DONE with what
  * came of it: error->number is 0 where all went well.
  */
-int background_task_start(struct background_task *aside, struct event_loop *loop,
+int background_task_start(struct background_task *task, struct event_loop *loop,
                 int (*work)(void *context, struct error *error),
                 void (*done)(void *context, const struct error *error), void *context,
                 struct error *error);
 
-static inline bool background_task_works(const struct background_task *aside)
+static inline bool background_task_works(const struct background_task *task)
 {
-    return aside->pid != 0;
+    return task->pid != 0;
 }
 
 /* Kills the child, if there is one: DONE follows with the error WHY, a text that stays. */
-void background_task_abandon(struct background_task *aside, const char *why);
+void background_task_abandon(struct background_task *task, const char *why);
 
 /* Kills it and waits for its end; DONE does not follow. */
-void background_task_end(struct background_task *aside);
+void background_task_end(struct background_task *task);
 
 #endif
