@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of subcommands. */
+/* The program: its commands, and words of other programs. */
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,26 +8,10 @@
 #include "vmm/cli/commands.h"
 #include "vmm/supervisor/vm_verbs.h"
 
-/* The verbs of vm_verbs.h that are commands stand between these. */
-static const struct command starting[] = {
-    { "boot", "boot a kernel in a microVM", cmd_boot },
-    { "run", "run a command in a microVM of its own", cmd_run },
-};
+#define COMMAND_ROW(name, help) { #name, help, cmd_##name },
 
-static const struct command others[] = {
-    { "snapshot", "save a VM", cmd_snapshot },
-    { "restore", "start a VM from a snapshot", cmd_restore },
-    { "clone", "start many VMs from one snapshot", cmd_clone },
-    { "template", "list or remove what 'mote run --warm' saved", cmd_template },
-    { "ps", "list the jobs and VMs that have a name", cmd_ps },
-    { "logs", "print what a detached job has written", cmd_logs },
-    { "wait", "wait for a job's end", cmd_wait },
-    { "stop", "end a job, by SIGTERM first", cmd_stop },
-    { "kill", "send a job a signal", cmd_kill },
-    { "rm", "remove a job that has ended", cmd_rm },
-    { "bench", "compare Mote's start with containers and other monitors", cmd_bench },
-    { "doctor", "show what this host offers and what Mote will use", cmd_doctor },
-};
+static const struct command first[] = { COMMANDS_FIRST(COMMAND_ROW) };
+static const struct command last[] = { COMMANDS_LAST(COMMAND_ROW) };
 
 static const struct foreign_word foreign[] = {
     { "attach", "a job is attached unless it was started with --detach; 'mote logs --follow NAME' shows its output" },
@@ -47,7 +31,7 @@ static const struct foreign_word foreign[] = {
     { NULL, NULL },
 };
 
-static struct command commands[ARRAY_LENGTH(starting) + VERBS_MAX + ARRAY_LENGTH(others)];
+static struct command commands[ARRAY_LENGTH(first) + VERBS_MAX + ARRAY_LENGTH(last)];
 
 static struct program mote = {
     .name = "mote",
@@ -85,13 +69,13 @@ static void collect_commands(void)
     size_t count;
     const struct vm_verb *verbs = vm_verbs(&count);
 
-    for (size_t i = 0; i < ARRAY_LENGTH(starting); i++)
-        add(&starting[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(first); i++)
+        add(&first[i]);
     for (size_t i = 0; i < count; i++)
         if (verbs[i].help)
             add(&(struct command){ verbs[i].name, verbs[i].help, cmd_verb });
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
-        add(&others[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(last); i++)
+        add(&last[i]);
 }
 
 int main(int argc, char **argv)
