@@ -366,6 +366,39 @@ static void a_vm_is_no_job(void **state)
     assert_string_equal(heard(fd), OK);
 }
 
+/* Any numbers: they are shown, and nothing is made of them. */
+static void statistics_of_a_broken_monitor(void **state)
+{
+    struct message answer = { .header.type = MESSAGE_ANSWER };
+    cleanup_fd int fd = -1;
+    const char *text;
+
+    (void)state;
+    start_vm();
+    fd = ask("{\"command\":\"statistics\"}\n");
+    expect_request(REQUEST_STATISTICS, false);
+    answer.header.id = awaited;
+    memset(&answer.answer.statistics, 0xfe, sizeof(answer.answer.statistics));
+    answer.answer.statistics.guest[0] = UINT64_MAX;
+    answer.answer.statistics.guest[1] = 7;
+    vm_requests_answered(&process, &answer);
+    text = heard(fd);
+    assert_non_null(text);
+    assert_non_null(strstr(text, "\"written\":18374403900871474942"));
+    assert_non_null(strstr(text, "\"guest\":{\"swap_out\":7,"));
+    assert_non_null(strstr(text, "\"ok\":true"));
+    close(fd);
+    /* Without a balloon there is none, and of none a guest's account. */
+    fd = ask("{\"command\":\"statistics\"}\n");
+    expect_request(REQUEST_STATISTICS, false);
+    answer.header.id = awaited;
+    answer.answer.statistics.balloon_target = UINT64_MAX;
+    vm_requests_answered(&process, &answer);
+    text = heard(fd);
+    assert_non_null(text);
+    assert_null(strstr(text, "guest"));
+}
+
 /* ---- silence ----------------------------------------------------------------- */
 
 /* The answer of FD, however long it is waited for, refuses for the silence alone. */
@@ -507,6 +540,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_process_that_does_not_listen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_of_a_job_that_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_vm_is_no_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(statistics_of_a_broken_monitor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_process_that_is_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(late_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(silent_to_its_end, set_up, tear_down),

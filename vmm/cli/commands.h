@@ -18,6 +18,7 @@
     row(restore, "start a VM from a snapshot")                              \
     row(clone, "start many VMs from one snapshot")                          \
     row(template, "list or remove what 'mote run --warm' saved")            \
+    row(status, "show a VM or job that runs")                               \
     row(ps, "list the jobs and VMs that have a name")                       \
     row(logs, "print what a detached job has written")                      \
     row(wait, "wait for a job's end")                                       \

@@ -133,6 +133,11 @@ int sandbox_end_fd(const struct sandbox *sandbox)
     return sandbox->reason_fd;
 }
 
+pid_t sandbox_pid(const struct sandbox *sandbox)
+{
+    return sandbox->pid;
+}
+
 void sandbox_signal(struct sandbox *sandbox, int signal)
 {
     if (sandbox->pid > 0)

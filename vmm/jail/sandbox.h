@@ -105,6 +105,8 @@ void sandbox_destroy(struct sandbox *sandbox);
  * fork(2); its PID in the supervisor, which has no threads.
  */
 pid_t sandbox_fork(struct sandbox *sandbox, struct error *error);
+/* In the parent; 0: there is none. */
+pid_t sandbox_pid(const struct sandbox *sandbox);
 
 /* A descriptor that becomes readable when the child reports why it ends, or ends: sandbox_look() is due.  The sandbox's. */
 int sandbox_end_fd(const struct sandbox *sandbox);

@@ -22,6 +22,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/timeline.h"
 #include "vmm/config/config.h"
+#include "vmm/monitor/vm.h"
 
 enum message_sender { FROM_SUPERVISOR, FROM_MONITOR };
 
@@ -34,6 +35,7 @@ enum message_sender { FROM_SUPERVISOR, FROM_MONITOR };
     X(REQUEST_SNAPSHOT, FROM_SUPERVISOR, struct request_snapshot, MESSAGE_FDS_MAX)                                      \
     X(REQUEST_RECORD, FROM_SUPERVISOR, struct no_payload, 0) /* of a template: the pages written by now, once */        \
     X(REQUEST_BALLOON, FROM_SUPERVISOR, struct request_balloon, 0)                                                      \
+    X(REQUEST_STATISTICS, FROM_SUPERVISOR, struct no_payload, 0)                                                        \
     X(REQUEST_REFRESH, FROM_SUPERVISOR, struct no_payload, 0) /* each device looks at its host side again */            \
     X(MESSAGE_ANSWER, FROM_MONITOR, struct answer, 0)                                                                   \
     X(EVENT_TERMINAL_WANTED, FROM_MONITOR, struct no_payload, 0) /* the VM stands; REQUEST_TERMINAL_READY is awaited */ \
@@ -71,6 +73,7 @@ struct answer {
     uint32_t paused;      /* whether the VM is, after it */
     int32_t error_number; /* positive; 0 where all went well */
     char message[sizeof(((struct error *)0)->message)];
+    struct vm_statistics statistics; /* to REQUEST_STATISTICS; any numbers */
 };
 
 struct event_exited {

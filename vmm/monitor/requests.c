@@ -50,6 +50,8 @@ static int perform(struct vm *vm, const struct message *request, const int *fds,
     case REQUEST_REFRESH:
         vm_refresh(vm);
         break;
+    case REQUEST_STATISTICS: /* with the answer */
+        break;
     case REQUEST_RECORD:
         vm_record(vm);
         break;
@@ -70,6 +72,8 @@ void handle_request(struct vm *vm, int channel, const struct message *request, i
     if (!request->header.id)
         return;
     answer.answer.paused = vm_is_paused(vm);
+    if (request->header.type == REQUEST_STATISTICS)
+        vm_read_statistics(vm, &answer.answer.statistics);
     answer.answer.error_number = error.number;
     memcpy(answer.answer.message, error.message, sizeof(error.message));
     /* A supervisor that does not hear it sees the end of the process. */

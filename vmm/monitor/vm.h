@@ -93,6 +93,17 @@ void vm_refresh(struct vm *vm);
 /* Whether the guest has come to its console: any sign of its driver, output or not. */
 bool vm_console_is_driven(struct vm *vm);
 
+/* What a running VM has counted; of the monitor's own word, which a guest may have broken into. */
+#define VM_GUEST_FIGURES 10 /* the tags of virtio 1.2, 5.5.6.4 */
+struct vm_statistics {
+    uint64_t console_written;   /* bytes */
+    uint64_t console_discarded; /* as their reader is gone, too slow or at its limit */
+    uint64_t balloon_target, balloon_actual; /* bytes; UINT64_MAX without a balloon */
+    uint64_t guest[VM_GUEST_FIGURES]; /* the guest's account of its memory, by tag; UINT64_MAX where it gave none */
+};
+
+void vm_read_statistics(struct vm *vm, struct vm_statistics *statistics);
+
 /* Has the balloon's guest give so many bytes; an error where the VM has none. */
 int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error);
 

@@ -2,8 +2,10 @@
 /* The virtual machine's devices, and what KVM does for the virtio ones among them. */
 
 #include <errno.h>
+#include <string.h>
 
 #include "devices/registry.h"
+#include "devices/backend/console.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/base/page_size.h"
@@ -190,17 +192,56 @@ bool vm_console_is_driven(struct vm *vm)
     return false;
 }
 
-int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
+/* The VM's only balloon with its lock held, which is to be released; NULL: there is none. */
+static struct virtio_device *take_balloon(struct vm *vm, pthread_mutex_t **lock)
 {
     for (size_t i = 0; i < vm->device_count; i++) {
         struct virtio_device *virtio = virtio_at(vm, i);
-        int result;
 
         if (!virtio || virtio->class != &balloon_class)
             continue;
-        pthread_mutex_lock(&vm->devices[i]->lock);
-        result = virtio_balloon_set_target(virtio, bytes, error);
-        pthread_mutex_unlock(&vm->devices[i]->lock);
+        *lock = &vm->devices[i]->lock;
+        pthread_mutex_lock(*lock);
+        return virtio;
+    }
+    return NULL;
+}
+
+_Static_assert(VM_GUEST_FIGURES == BALLOON_STAT_COUNT, "virtio 1.2, 5.5.6.4");
+
+void vm_read_statistics(struct vm *vm, struct vm_statistics *statistics)
+{
+    struct balloon_state balloon;
+    struct virtio_device *device;
+    pthread_mutex_t *lock;
+
+    *statistics = (struct vm_statistics){ .balloon_target = UINT64_MAX, .balloon_actual = UINT64_MAX };
+    memset(statistics->guest, 0xff, sizeof(statistics->guest));
+    if (vm->host.console) {
+        struct console_counters console = console_counters(vm->host.console);
+
+        statistics->console_written = console.written;
+        statistics->console_discarded = console.discarded;
+    }
+    device = take_balloon(vm, &lock);
+    if (!device)
+        return;
+    virtio_balloon_state(device, &balloon);
+    pthread_mutex_unlock(lock);
+    statistics->balloon_target = balloon.target;
+    statistics->balloon_actual = balloon.actual;
+    memcpy(statistics->guest, balloon.stats, sizeof(statistics->guest));
+}
+
+int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
+{
+    pthread_mutex_t *lock;
+    struct virtio_device *device = take_balloon(vm, &lock);
+
+    if (device) {
+        int result = virtio_balloon_set_target(device, bytes, error);
+
+        pthread_mutex_unlock(lock);
         return result;
     }
     return error_set(error, ENODEV, "balloon: the VM has none; boot it with --balloon");

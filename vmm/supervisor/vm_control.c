@@ -32,6 +32,7 @@ static void drop_request(struct vm_control *control)
 static void answered(struct vm_control *control, const struct answer *answer)
 {
     bool saves = control->request.header.type == REQUEST_SNAPSHOT;
+    bool counts = control->request.header.type == REQUEST_STATISTICS;
     struct error error = ERROR_INIT;
 
     if (control->owed) {
@@ -58,7 +59,7 @@ static void answered(struct vm_control *control, const struct answer *answer)
     if (error.number)
         control_socket_refuse(control->socket, &error);
     else
-        control_socket_answer(control->socket, NULL);
+        control_socket_answer(control->socket, counts ? vm_status_statistics(&answer->statistics) : NULL);
 }
 
 /* The monitor has ended.  A snapshot that was saved before is kept all the same, with its room in memory. */
@@ -155,6 +156,7 @@ void vm_control_attach(struct vm_control *control, struct vm_process *process)
         return;
     vm_control_set_paused(control, false, &error);
     control->process = process;
+    control->began_ms = vm_status_now_ms();
 }
 
 void vm_control_resume(struct vm_control *control)

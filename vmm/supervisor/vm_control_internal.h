@@ -24,6 +24,7 @@ struct vm_control {
     struct snapshot_folder folder;
     struct background_task keeping; /* of FOLDER, once it is written */
     bool paused;
+    uint64_t began_ms; /* when the VM that runs now was attached, CLOCK_BOOTTIME */
     bool was_paused; /* before the snapshot */
     struct event_loop *loop;
     bool ending; /* the loop runs until FOLDER is kept */
@@ -43,6 +44,13 @@ int vm_control_send(struct vm_control *control, const struct message *request, s
 int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error);
 /* Also for `mote ps`; an error is of that. */
 int vm_control_set_paused(struct vm_control *control, bool paused, struct error *error);
+
+/* ---- vm_status.c ------------------------------------------------------------ */
+
+uint64_t vm_status_now_ms(void);
+/* The caller's to put: what the supervisor knows without its monitor, and what that has counted. */
+struct json_object *vm_status_of(const struct vm_control *control);
+struct json_object *vm_status_statistics(const struct vm_statistics *statistics);
 
 /* ---- vm_control_snapshot.c -------------------------------------------------- */
 

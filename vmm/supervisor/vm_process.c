@@ -253,6 +253,11 @@ int vm_process_start(struct vm_process *process, const struct monitor_options *o
     return 0;
 }
 
+pid_t vm_process_pid(const struct vm_process *process)
+{
+    return process && process->runs ? sandbox_pid(process->sandbox) : 0;
+}
+
 bool vm_process_runs(const struct vm_process *process)
 {
     return process->runs;

@@ -53,6 +53,8 @@ void vm_process_destroy(struct vm_process *process);
 int vm_process_start(struct vm_process *process, const struct monitor_options *options, struct error *error);
 
 bool vm_process_runs(const struct vm_process *process);
+/* The monitor; 0: it does not run. */
+pid_t vm_process_pid(const struct vm_process *process);
 
 /* After SIGCHLD: the VM may have ended. */
 void vm_process_look(struct vm_process *process);

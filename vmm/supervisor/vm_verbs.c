@@ -21,17 +21,9 @@ static int pass_on(struct vm_control *control, const struct verb_request *reques
 
 static int tell_status(struct vm_control *control, const struct verb_request *request, struct error *error)
 {
-    const struct vm_config *vm = control->owner.vm;
-    struct json_object *reply = json_object_new_object();
-
     (void)request;
     (void)error;
-    json_object_object_add(reply, "name", json_object_new_string(control->owner.entry->name));
-    json_object_object_add(reply, "state", json_object_new_string(control->paused ? "paused" : "running"));
-    json_object_object_add(reply, "pid", json_object_new_int64(getpid()));
-    json_object_object_add(reply, "cpus", json_object_new_int64(vm->cpus));
-    json_object_object_add(reply, "memory", json_object_new_int64((int64_t)vm->memory));
-    control_socket_answer(control->socket, reply);
+    control_socket_answer(control->socket, vm_status_of(control));
     return 0;
 }
 
@@ -88,6 +80,7 @@ static const struct json_key balloon_keys[] = {
 
 static const struct vm_verb verbs[] = {
     { .name = "status", .request = MESSAGE_TYPE_COUNT, .at_once = true, .handle = tell_status },
+    { .name = "statistics", .request = REQUEST_STATISTICS, .handle = pass_on },
     { .name = "pause", .request = REQUEST_PAUSE, .handle = pass_on,
       .help = "pause a VM or job",
       .summary = "Pauses the VM or job NAME until it is resumed.",
