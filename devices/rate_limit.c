@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/rate_limit.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "vmm/base/options.h"
 #include "vmm/machine/state.h"
 #include "vmm/base/timer.h"
 
 #define SECOND 1000000000ull
-/* Balances stay far from the ends of their type. */
-#define TOKENS_MAX (1ull << 60)
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -25,11 +21,11 @@ void token_bucket_init(struct token_bucket *bucket, const struct token_bucket_co
                        uint64_t now)
 {
     *bucket = (struct token_bucket){ .config = *config, .counted = now };
-    bucket->config.size = least(config->size, TOKENS_MAX);
+    bucket->config.size = least(config->size, TOKEN_BUCKET_MAX);
     if (bucket->config.refill_ns == 0)
         bucket->config.size = 0;
     bucket->balance = (int64_t)bucket->config.size;
-    bucket->once = (int64_t)least(config->once, TOKENS_MAX);
+    bucket->once = (int64_t)least(config->once, TOKEN_BUCKET_MAX);
 }
 
 /* Adds the whole tokens since COUNTED, and moves it on by just their time. */
@@ -70,89 +66,15 @@ uint64_t token_bucket_wait(struct token_bucket *bucket, uint64_t now)
 
 void token_bucket_charge(struct token_bucket *bucket, uint64_t tokens)
 {
-    int64_t amount = (int64_t)least(tokens, TOKENS_MAX);
+    int64_t amount = (int64_t)least(tokens, TOKEN_BUCKET_MAX);
     int64_t extra = amount < bucket->once ? amount : bucket->once;
 
     if (bucket->config.size == 0)
         return;
     bucket->once -= extra;
     bucket->balance -= amount - extra;
-    if (bucket->balance < -(int64_t)TOKENS_MAX)
-        bucket->balance = -(int64_t)TOKENS_MAX;
-}
-
-/* ---- options ------------------------------------------------------------ */
-
-/* The keys of one bucket; operations are plain numbers, bytes may have a unit. */
-struct bucket_keys {
-    const char *rate, *burst, *once;
-    bool has_units;
-};
-
-/* A number above 0; *NUMBER stays 0 where the key is absent. */
-static int take_tokens(struct settings *settings, const char *prefix, const char *key,
-                       bool has_units, uint64_t *number, struct error *error)
-{
-    const char *text = NULL;
-    char full[32], name[64];
-    int result;
-
-    snprintf(full, sizeof(full), "%s%s", prefix, key);
-    if (!has_units)
-        return settings_number(settings, full, 1, TOKENS_MAX, number, error);
-    result = settings_text(settings, full, &text, error);
-    if (result < 0 || !text)
-        return result;
-    snprintf(name, sizeof(name), "%s …,%s", settings->option, full);
-    if (!isdigit((unsigned char)text[strlen(text) - 1]))
-        result = options_size(name, text, number, error);
-    else
-        result = options_number(name, text, 1, TOKENS_MAX, number, error);
-    if (result == 0 && (*number == 0 || *number > TOKENS_MAX))
-        result = error_set(error, ERANGE, "--%s %s: is out of range; give a rate such as 10M",
-                           name, text);
-    return result;
-}
-
-static int parse_bucket(struct settings *settings, const char *prefix,
-                        const struct bucket_keys *keys, struct token_bucket_config *bucket,
-                        struct error *error)
-{
-    uint64_t rate = 0, burst = 0, once = 0;
-    unsigned __int128 refill;
-    int result;
-
-    if ((result = take_tokens(settings, prefix, keys->rate, keys->has_units, &rate, error)) < 0 ||
-        (result = take_tokens(settings, prefix, keys->burst, keys->has_units, &burst,
-                              error)) < 0 ||
-        (result = take_tokens(settings, prefix, keys->once, keys->has_units, &once, error)) < 0)
-        return result;
-    if (!rate && (burst || once))
-        return error_set(error, EINVAL, "--%s: %s%s= is nothing without a rate; add %s%s=",
-                         settings->option, prefix, burst ? keys->burst : keys->once, prefix,
-                         keys->rate);
-    if (!rate)
-        return 0;
-    refill = (unsigned __int128)(burst ? burst : rate) * SECOND / rate;
-    if (refill == 0 || refill > UINT64_MAX)
-        return error_set(error, ERANGE, "--%s: %s%s= is out of proportion to %s%s=; give about a "
-                         "second's worth", settings->option, prefix, keys->burst, prefix,
-                         keys->rate);
-    *bucket = (struct token_bucket_config){
-        .size = burst ? burst : rate, .refill_ns = (uint64_t)refill, .once = once,
-    };
-    return 0;
-}
-
-int rate_limit_parse(struct settings *settings, const char *prefix,
-                     struct rate_limit_config *config, struct error *error)
-{
-    static const struct bucket_keys bytes = { "rate", "burst", "once", true };
-    static const struct bucket_keys operations = { "ops", "ops-burst", "ops-once", false };
-    int result = parse_bucket(settings, prefix, &bytes, &config->bytes, error);
-
-    return result < 0 ? result
-                      : parse_bucket(settings, prefix, &operations, &config->operations, error);
+    if (bucket->balance < -(int64_t)TOKEN_BUCKET_MAX)
+        bucket->balance = -(int64_t)TOKEN_BUCKET_MAX;
 }
 
 /* ---- both buckets, and a timer ------------------------------------------ */
@@ -268,8 +190,8 @@ static void bucket_state(struct token_bucket *bucket, uint64_t now, struct state
     if (!state_is_loading(state))
         return;
     state_require(state, (int64_t)balance <= (int64_t)bucket->config.size &&
-                         (int64_t)balance >= -(int64_t)TOKENS_MAX, "the balance of a rate limit");
-    state_require(state, once <= least(bucket->config.once, TOKENS_MAX),
+                         (int64_t)balance >= -(int64_t)TOKEN_BUCKET_MAX, "the balance of a rate limit");
+    state_require(state, once <= least(bucket->config.once, TOKEN_BUCKET_MAX),
                   "the extra tokens of a rate limit");
     state_require(state, since <= bucket->config.refill_ns && since <= now,
                   "the time of a rate limit");

@@ -29,9 +29,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/base/settings.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
+
+/* Balances stay far from the ends of their type. */
+#define TOKEN_BUCKET_MAX (1ull << 60)
 
 struct token_bucket_config {
     uint64_t size; /* 0: no limit */
@@ -59,18 +61,6 @@ struct rate_limit_config {
     struct token_bucket_config bytes;
     struct token_bucket_config operations;
 };
-
-/*
- * Takes rate= (bytes a second, K, M, G, T) and ops= (operations a second), with the
- * size of each bucket, burst= and ops-burst= (a second's worth if absent), and what
- * it holds once at the start on top of that, once= and ops-once=.  PREFIX stands
- * before each key, "" for none; CONFIG stays as it is where no key is given.
- */
-#define RATE_LIMIT_KEYS "rate", "ops", "burst", "once", "ops-burst", "ops-once"
-#define RATE_LIMIT_KEYS_OF(prefix)                                                                 \
-    prefix "rate", prefix "ops", prefix "burst", prefix "once", prefix "ops-burst", prefix "ops-once"
-int rate_limit_parse(struct settings *settings, const char *prefix,
-                     struct rate_limit_config *config, struct error *error);
 
 struct rate_limit;
 struct state;

@@ -13,25 +13,14 @@ extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
 
-extern const struct virtio_device_class block_class; /* options: struct block_options */
+/* Their options are the plain structs of the headers beside them: struct block_options, … */
+extern const struct virtio_device_class block_class;
 extern const struct virtio_device_class balloon_class;
 extern const struct virtio_device_class entropy_class;
 extern const struct virtio_device_class net_class;
 
-/*
- * The virtio devices, by the command-line option that adds one; each option may
- * be given several times.  A new device is one file and one line here.
- */
-struct virtio_row {
-    const char *option;   /* without dashes */
-    const char *argument; /* as the help shows it */
-    const char *help;
-    const struct virtio_device_class *class;
-};
-
-const struct virtio_row *virtio_registry(size_t *count);
-/* The row of an option; NULL: there is none of that name. */
-const struct virtio_row *virtio_registry_find(const char *option);
+/* The class called NAME, such as "disk"; NULL: there is none. */
+const struct virtio_device_class *virtio_registry_find(const char *name);
 
 /* NULL for a kind that has no code here. */
 const struct device_ops *device_registry_find(enum device_kind kind);

@@ -173,7 +173,7 @@ not_any() {
     not_cloned 'from 1 to 10000' --count 100000
     not_cloned 'makes no names' --count 2 --name "$long"
     not_cloned 'is no name' --count 2 --name ../x
-    not_cloned 'give as many, or none' --count 2 --disk "$work/disk"
+    not_cloned 'none can be added' --count 2 --disk "$work/disk"
     not_cloned 'without meaning' --count 2 --vsock "4:$work/%n"
     # Found out before the first of them runs: the tenth's path is too long.
     not_cloned 'is longer than' --count 10 --vsock "4:/$(printf '%095d' 0)%d"

@@ -254,7 +254,7 @@ refusals() {
     done
     rm -rf "$snap"
     mv "$work/good" "$snap"
-    refused 'give as many, or none' --disk "$work/disk"
+    refused 'none can be added' --disk "$work/disk"
     restored "$work/out2"
 }
 

@@ -167,14 +167,3 @@ int disk_file_refresh(struct disk_file *file)
     file->padding = padding_before;
     return -EINVAL;
 }
-
-bool disk_file_same(const char *path, const char *other)
-{
-    struct stat a, b;
-
-    if (stat(path, &a) < 0 || stat(other, &b) < 0)
-        return strcmp(path, other) == 0;
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
-        return a.st_rdev == b.st_rdev;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}

@@ -98,7 +98,4 @@ int disk_file_replace(struct disk_file *file, const struct disk_host *host, cons
  */
 int disk_file_refresh(struct disk_file *file);
 
-/* Whether both paths lead to the same file or block device now. */
-bool disk_file_same(const char *path, const char *other);
-
 #endif

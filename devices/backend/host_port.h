@@ -31,8 +31,8 @@ enum host_port_kind { HOST_PORT_FILE, HOST_PORT_UNIX, HOST_PORT_FD };
 
 struct host_port_options {
     enum host_port_kind kind;
-    char *path; /* of a file or socket */
-    int fd;     /* the user's, stays open */
+    const char *path; /* of a file or socket */
+    int fd;           /* the user's, stays open; -1 for the others */
     struct unix_listener *listener; /* for a monitor in its jail, by the supervisor; or NULL */
 };
 

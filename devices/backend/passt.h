@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "devices/backend/uplink.h"
 
@@ -27,18 +28,10 @@ struct passt_forward {
     char address[INET6_ADDRSTRLEN]; /* of the host's; empty: all */
 };
 
-enum passt_forward_fault {
-    PASST_FORWARD_GOOD,
-    PASST_FORWARD_NO_PAIR,
-    PASST_FORWARD_NO_PORT, /* one is out of range */
-    PASST_FORWARD_NO_ADDRESS,
-};
-
-/* [ADDRESS:]HOSTPORT:GUESTPORT, an IPv6 address in brackets; `udp` stays as it is. */
-enum passt_forward_fault passt_forward_parse(const char *text, struct passt_forward *forward);
-/* What is wrong, for a message, and what to give instead. */
-const char *passt_forward_fault_text(enum passt_forward_fault fault);
-bool passt_forward_is_ipv6(const struct passt_forward *forward);
+static inline bool passt_forward_is_ipv6(const struct passt_forward *forward)
+{
+    return strchr(forward->address, ':') != NULL;
+}
 
 /*
  * The private network: addresses that need no DHCP and are the same on every

@@ -11,19 +11,9 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/host_path.h"
 
 #define BACKLOG 128
-
-int unix_path_check(const char *option, const char *path, size_t suffix, struct error *error)
-{
-    struct sockaddr_un address;
-    size_t most = sizeof(address.sun_path) - 1 - suffix;
-
-    if (strlen(path) > most)
-        return error_set(error, ENAMETOOLONG, "--%s: socket path %s is longer than %zu bytes; "
-                         "use a shorter one", option, path, most);
-    return 0;
-}
 
 /* -ENAMETOOLONG for a path that does not fit. */
 static int address_of(const char *path, struct sockaddr_un *address)
@@ -118,7 +108,7 @@ int unix_listener_open(struct unix_listener *listener, const char *option, const
     if (fd < 0 || !copy)
         return error_system(error, errno, "--%s: socket %s", option, path);
     if (address_of(path, &address) < 0)
-        return unix_path_check(option, path, 0, error);
+        return host_path_check_socket(option, path, 0, error);
     result = bind_path(fd, option, path, &address, error);
     if (result < 0)
         return result;

@@ -24,9 +24,6 @@ struct unix_listener {
 
 #define UNIX_LISTENER_INIT { .fd = -1 }
 
-/* Whether PATH, and SUFFIX bytes more, fit into a socket's address.  OPTION is for the message. */
-int unix_path_check(const char *option, const char *path, size_t suffix, struct error *error);
-
 int unix_listener_open(struct unix_listener *listener, const char *option, const char *path,
                        struct error *error);
 

@@ -24,8 +24,6 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "vmm/base/settings.h"
-#include "vmm/base/options.h"
 #include "vmm/machine/state.h"
 
 #define PAGE_SHIFT 12 /* a page number's unit, whatever the guest's page size (5.5.6) */
@@ -46,40 +44,6 @@
  */
 #define COST_UNIT (256u << 10)
 #define COST_IN_A_SECOND 65536
-
-struct balloon_options {
-    uint64_t size;
-    bool deflate_on_oom;
-    bool reporting;
-    uint64_t stats; /* seconds between accounts, 0 for none */
-};
-
-/* ---- options ------------------------------------------------------------ */
-
-static int read_options(void *target, struct settings *settings, struct error *error)
-{
-    static const char *const known[] = { "deflate-on-oom", "stats", "reporting", NULL };
-    struct balloon_options *options = target;
-    const char *size;
-    int result;
-
-    if ((result = settings_main(settings, "SIZE", &size, error)) < 0 ||
-        (result = options_size("balloon", size, &options->size, error)) < 0 ||
-        (result = settings_flag(settings, "deflate-on-oom", &options->deflate_on_oom, error)) < 0 ||
-        (result = settings_flag(settings, "reporting", &options->reporting, error)) < 0 ||
-        (result = settings_number(settings, "stats", 0, 86400, &options->stats, error)) < 0)
-        return result;
-    return settings_finish(settings, known, error);
-}
-
-static int balloon_parse(const char *text, void **options, struct error *error)
-{
-    static const struct settings_reader reader = {
-        .option = "balloon", .size = sizeof(struct balloon_options), .read = read_options, .release = free,
-    };
-
-    return settings_read(&reader, text, options, error);
-}
 
 /* ---- giving pages back -------------------------------------------------- */
 
@@ -356,20 +320,11 @@ static int balloon_create(struct virtio_device **device, const struct virtio_env
     return 0;
 }
 
-static bool balloon_is_of_guest(const char *text)
-{
-    (void)text;
-    return true;
-}
-
 const struct virtio_device_class balloon_class = {
     .name = "balloon",
     .id = VIRTIO_ID_BALLOON,
     .queue_size = BALLOON_QUEUE_SIZE,
     .config_size = sizeof(struct balloon_config),
-    .parse = balloon_parse,
-    .is_of_guest = balloon_is_of_guest,
-    .release = free,
     .create = balloon_create,
     .destroy = balloon_destroy,
     .activate = balloon_activate,

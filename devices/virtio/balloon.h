@@ -2,9 +2,20 @@
 #ifndef MOTE_VIRTIO_BALLOON_H
 #define MOTE_VIRTIO_BALLOON_H
 
-/* What control messages may ask of a balloon; with the device's lock held. */
+/* What a balloon may be told, and what control messages may ask of it; with the device's lock held. */
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "devices/virtio/device.h"
+
+/* Plain values. */
+struct balloon_options {
+    uint64_t size; /* bytes */
+    bool deflate_on_oom;
+    bool reporting;
+    uint64_t stats; /* seconds between accounts, 0 for none */
+};
 
 /* The guest's own account of its memory, in bytes or events; UINT64_MAX where it gave none. */
 enum balloon_stat { /* virtio 1.2, 5.5.6.4: the tags */

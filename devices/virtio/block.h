@@ -2,13 +2,17 @@
 #ifndef MOTE_VIRTIO_BLOCK_H
 #define MOTE_VIRTIO_BLOCK_H
 
-/* What a disk may be told on the command line or by a configuration file. */
+/* What a disk may be told: plain values, whose texts are the configuration's. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "devices/backend/disk_engine.h"
+#include "devices/backend/disk_overlay.h"
 #include "devices/rate_limit.h"
+
+/* More than a guest has CPUs for, and few enough to keep a device small. */
+#define BLOCK_QUEUES_MAX 16
 
 /* Of the answer to GET_ID (virtio 1.2, 5.2.6). */
 #define BLOCK_SERIAL_SIZE 20
@@ -21,12 +25,11 @@ struct block_host {
 };
 
 struct block_options {
-    char *path;
-    bool opened; /* FD is the disk, and stays the user's */
-    int fd;
+    const char *path;
+    int fd; /* the disk, which PATH only names, and stays the user's; -1: PATH is opened */
     bool read_only;
     bool direct;
-    char *overlay; /* where writes go, so that PATH stays as it is; or NULL */
+    const char *overlay; /* where writes go, so that PATH stays as it is, DISK_OVERLAY_TEMPORARY among others; or NULL */
     char serial[BLOCK_SERIAL_SIZE + 1];
     enum disk_engine_kind engine; /* uring becomes sync where the host has none */
     uint16_t queues;

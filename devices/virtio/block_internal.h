@@ -5,7 +5,6 @@
 /*
  * The block device (virtio 1.2, 5.2), its parts among themselves:
  *
- *   block_options.c   the command line's value
  *   block_request.c   a chain becomes a disk request, and its result a status
  *   block_state.c     saving and loading
  *   block.c           configuration space, queues, life
@@ -95,12 +94,6 @@ struct block {
     struct block_slot *free;
     struct iovec scratch[DISK_SEGMENTS_MAX]; /* of the chain just popped */
 };
-
-int block_parse(const char *text, void **options, struct error *error);
-void block_release(void *options);
-int block_for_clone(struct settings *settings, const char *name, char **copy,
-                    struct error *error);
-int block_conflict(const void *options, const void *other, struct error *error);
 
 bool block_has_slot(const struct block *block);
 

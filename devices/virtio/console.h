@@ -50,15 +50,11 @@ enum {
 struct virtio_console_options {
     size_t count;
     struct virtio_console_port {
-        char *name;
+        const char *name;
         struct host_port_options host;
     } ports[CONSOLE_PORTS_MAX - 1];
 };
 
-int virtio_console_parse(const char *text, void **options, struct error *error);
-void virtio_console_release(void *options);
-int virtio_console_for_clone(struct settings *settings, const char *name, char **copy,
-                             struct error *error);
 int virtio_console_open_host(void *options, struct event_loop *loop, struct error *error);
 void virtio_console_close_host(void *options);
 

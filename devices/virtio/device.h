@@ -53,7 +53,6 @@ enum {
 
 struct console;
 struct rate_limit;
-struct settings;
 struct state;
 struct virtio_device;
 struct virtio_transport;
@@ -90,36 +89,6 @@ struct virtio_device_class {
     uint64_t dispensable;
     /* Features that need another one: up to one whose FEATURE is 0.  Optional. */
     const struct virtio_feature_need *needs;
-
-    bool single;            /* a VM has at most one of it */
-
-    /*
-     * Reads the value of the device's command-line option into the class's own
-     * options type, and releases it.  Nothing is opened yet.  *OPTIONS is NULL;
-     * or, with SINGLE, what the options before this one made: parse() adds to
-     * that or refuses.
-     */
-    int (*parse)(const char *text, void **options, struct error *error);
-    void (*release)(void *options);
-
-    /*
-     * Whether a device with the option's value TEXT reaches nothing of the host: no file, socket or network.  A snapshot from
-     * elsewhere may have such ones alone.  Optional: without it a device with a value does reach something.
-     */
-    bool (*is_of_guest)(const char *text);
-
-    /* Whether one VM can have both, which belong to the class; the message
-     * names OPTIONS, given later than OTHER.  Optional. */
-    int (*conflict)(const void *options, const void *other, struct error *error);
-
-    /*
-     * The option's value for one of many copies of a VM side by side, NAME's: *COPY, which the caller frees, is that of
-     * SETTINGS with something of the copy's own wherever two cannot have the same; untouched, where it does as it is.
-     * What cannot be shared nor made up is refused.  NAME NULL: the user gave this value for one copy.  Optional, for a
-     * device that shares nothing.
-     */
-    int (*for_clone)(struct settings *settings, const char *name, char **copy,
-                     struct error *error);
 
     /*
      * In the supervisor, before the monitor is made: opens, into OPTIONS, what a

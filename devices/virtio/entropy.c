@@ -15,57 +15,16 @@
 
 #include "devices/rate_limit.h"
 #include "devices/registry.h"
-#include "vmm/base/settings.h"
+#include "devices/virtio/entropy.h"
 
 #define QUEUE_SIZE 64
 #define REQUEST_MAX (64u << 10)
-
-/* Unless the user says otherwise: some hundredths of one CPU, far more than a guest needs. */
-#define DEFAULT_BYTES (16ull << 20)
-#define DEFAULT_OPERATIONS 20000
-#define SECOND 1000000000ull
-
-struct entropy_options {
-    struct rate_limit_config rate;
-};
 
 struct entropy {
     struct virtio_device virtio;
     struct rate_limit *rate;
     struct log_limit failures;
 };
-
-/* ---- options ------------------------------------------------------------ */
-
-static int read_options(void *target, struct settings *settings, struct error *error)
-{
-    static const char *const known[] = { RATE_LIMIT_KEYS, NULL };
-    struct entropy_options *options = target;
-    const char *value;
-    int result;
-
-    if ((result = settings_main(settings, "word 'on'", &value, error)) < 0)
-        return result;
-    if (strcmp(value, "on") != 0)
-        return error_set(error, EINVAL, "--entropy: '%s' is not understood; give --entropy on",
-                         value);
-    if ((result = rate_limit_parse(settings, "", &options->rate, error)) < 0)
-        return result;
-    if (!options->rate.bytes.size)
-        options->rate.bytes = (struct token_bucket_config){ DEFAULT_BYTES, SECOND, 0 };
-    if (!options->rate.operations.size)
-        options->rate.operations = (struct token_bucket_config){ DEFAULT_OPERATIONS, SECOND, 0 };
-    return settings_finish(settings, known, error);
-}
-
-static int entropy_parse(const char *text, void **options, struct error *error)
-{
-    static const struct settings_reader reader = {
-        .option = "entropy", .size = sizeof(struct entropy_options), .read = read_options, .release = free,
-    };
-
-    return settings_read(&reader, text, options, error);
-}
 
 /* ---- requests ----------------------------------------------------------- */
 
@@ -164,19 +123,10 @@ static void entropy_state(struct virtio_device *device, struct state *state)
     rate_limit_state(((struct entropy *)device)->rate, state);
 }
 
-static bool entropy_is_of_guest(const char *text)
-{
-    (void)text;
-    return true;
-}
-
 const struct virtio_device_class entropy_class = {
     .name = "entropy",
     .id = VIRTIO_ID_ENTROPY,
     .queue_size = QUEUE_SIZE,
-    .parse = entropy_parse,
-    .is_of_guest = entropy_is_of_guest,
-    .release = free,
     .create = entropy_create,
     .destroy = entropy_destroy,
     .reset = entropy_reset,

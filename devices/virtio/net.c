@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "devices/backend/tap.h"
 #include "devices/virtio/net_internal.h"
@@ -311,11 +312,22 @@ static int create_limits(struct net *net, const struct net_options *options, str
     return result;
 }
 
+int net_random_mac(uint8_t mac[6], struct error *error)
+{
+    if (getrandom(mac, 6, 0) != 6)
+        return error_system(error, errno, "--net: a random MAC address");
+    /* Locally administered, of one interface. */
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+    return 0;
+}
+
 static int choose_mac(struct net *net, const struct net_options *options, struct error *error)
 {
-    net->mac_given = options->mac_given;
+    static const uint8_t none[sizeof(options->mac)];
+
+    net->mac_given = memcmp(options->mac, none, sizeof(none)) != 0;
     memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
-    if (options->mac_given)
+    if (net->mac_given)
         return 0;
     return net_random_mac(net->config.mac, error);
 }
@@ -382,20 +394,11 @@ static int net_create(struct virtio_device **device, const struct virtio_env *en
     return net_create_with(device, env, net, uplink, error);
 }
 
-static bool net_is_of_guest(const char *text)
-{
-    return strcmp(text, "none") == 0 || strncmp(text, "none,", 5) == 0;
-}
-
 const struct virtio_device_class net_class = {
     .name = "net",
     .id = VIRTIO_ID_NET,
     .queue_size = NET_QUEUE_SIZE,
     .config_size = sizeof(struct net_config),
-    .parse = net_options_parse,
-    .is_of_guest = net_is_of_guest,
-    .for_clone = net_for_clone,
-    .release = free,
     .create = net_create,
     .destroy = net_destroy,
     .activate = net_activate,

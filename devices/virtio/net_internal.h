@@ -10,7 +10,6 @@
  *   net_transmit.c  the guest's frames to the uplink
  *   net_control.c   the control queue
  *   net_state.c     saving and loading
- *   net_options.c   --net
  *
  * Each pair of queues has one descriptor of the uplink and waits for EPOLLIN
  * only while the guest has buffers, and for EPOLLOUT only while a frame of the
@@ -21,10 +20,10 @@
  * there may be more, the pair is served again after all that is ready by then.
  */
 
-#include "devices/backend/passt.h"
 #include "devices/backend/uplink.h"
 #include "devices/rate_limit.h"
 #include "devices/virtio/device.h"
+#include "devices/virtio/net.h"
 #include "vmm/base/timer.h"
 
 #define NET_QUEUE_SIZE 256
@@ -70,27 +69,6 @@ struct net_config {
 };
 _Static_assert(sizeof(struct net_config) == 12, "virtio 1.2, 5.1.4");
 #define NET_S_LINK_UP 1u
-
-enum net_kind { NET_NONE, NET_TAP, NET_TAP_FD, NET_USER };
-
-struct net_options {
-    enum net_kind kind;
-    char tap[64];
-    int fd;
-    bool mac_given;
-    bool offloads; /* those of the tap */
-    uint8_t mac[6];
-    unsigned int pairs;
-    struct passt_options user; /* of NET_USER */
-    struct rate_limit_config receive_rate;  /* to the guest */
-    struct rate_limit_config transmit_rate; /* from it */
-};
-
-int net_options_parse(const char *text, void **options, struct error *error);
-int net_for_clone(struct settings *settings, const char *name, char **copy,
-                  struct error *error);
-/* A locally administered one, of one interface. */
-int net_random_mac(uint8_t mac[6], struct error *error);
 
 struct net_counters {
     uint64_t received;         /* frames that the guest got */

@@ -52,8 +52,8 @@ _Static_assert(sizeof(struct vsock_header) == 44, "virtio 1.2, 5.10.6");
 
 struct vsock_options {
     uint64_t cid;
-    char *path;  /* NULL: no clients of the host, and the guest's connections are handed over */
-    int handoff; /* where to, see socket_handoff.h; the user's, stays open */
+    const char *path; /* NULL: no clients of the host, and the guest's connections are handed over */
+    int handoff; /* where to, see socket_handoff.h; the user's, stays open; -1 with a path */
     /* Opened for a monitor in its jail, by the supervisor; NULL: the device does it itself. */
     struct unix_listener *listener;
     struct socket_broker *broker;
@@ -62,10 +62,6 @@ struct vsock_options {
 /* What a guest's connection appends to the path at most: "_" and a port. */
 #define VSOCK_PATH_SUFFIX (sizeof("_4294967295") - 1)
 
-int virtio_vsock_parse(const char *text, void **options, struct error *error);
-void virtio_vsock_release(void *options);
-int virtio_vsock_for_clone(struct settings *settings, const char *name, char **copy,
-                           struct error *error);
 int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error);
 void virtio_vsock_close_host(void *options);
 

@@ -5,7 +5,7 @@
 /*
  * The socket device's parts among themselves:
  *
- *   vsock_options.c     the command line's value, and the host's side of it
+ *   vsock_host.c        what the supervisor keeps for it
  *   vsock_queues.c      packets: which are due to the guest, and whose the guest's are
  *   vsock_connection.c  one stream; vsock_output.c what it holds for the host
  *   vsock_table.c       all streams, by their ports and by whose turn it is

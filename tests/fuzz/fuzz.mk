@@ -19,17 +19,21 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/l
 # Devices behind the hostile driver of virtio_harness.c.
 FUZZ_VIRTIO := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(shell grep -l virtio_fuzz_run tests/fuzz/fuzz_*.c))
 $(FUZZ_VIRTIO): $(BUILD)/obj/tests/fuzz/virtio_harness.o $(patsubst %,$(BUILD)/obj/tests/support/%.o, \
-                    fake_driver fake_uplink fixture echo_device host_side saved)
+                    device_options fake_driver fake_uplink fixture echo_device host_side saved)
 $(FUZZ_VIRTIO): LDFLAGS += -Wl,--wrap=guest_memory_slice
 $(FUZZ_VIRTIO): LDLIBS += -lcmocka
 
 # A device of each kind, loaded from whatever the input is.
-$(BUILD)/fuzz/fuzz_state: $(patsubst %,$(BUILD)/obj/tests/support/%.o, fake_driver fake_uplink host_side \
-                              fixture saved saved_devices)
+$(BUILD)/fuzz/fuzz_state: $(patsubst %,$(BUILD)/obj/tests/support/%.o, device_options fake_driver \
+                              fake_uplink fixture host_side saved saved_devices)
 $(BUILD)/fuzz/fuzz_state: LDLIBS += -lcmocka
 
 $(BUILD)/fuzz/fuzz_snapshot: $(patsubst %,$(BUILD)/obj/tests/support/%.o, fake_driver fixture host_side saved)
 $(BUILD)/fuzz/fuzz_snapshot: LDLIBS += -lcmocka
+
+$(BUILD)/fuzz/fuzz_config: $(patsubst %,$(BUILD)/obj/tests/support/%.o, config_forms fake_driver fixture host_side saved)
+$(BUILD)/fuzz/fuzz_config: LDLIBS += -lcmocka
+$(BUILD)/fuzz/fuzz_config_file: $(BUILD)/obj/tests/support/config_forms.o
 
 # Writes the seeds of the corpus to tests/fuzz/corpus.
 fuzz-seeds: $(BUILD)/fuzz/make_seeds

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "devices/backend/host_network.h"
-#include "devices/backend/passt.h"
+#include "vmm/config/forward.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct frame_filter filter;
@@ -27,7 +27,7 @@ static void try_text(const uint8_t *data, size_t size)
     host_network_gateways(&network, text, text);
     fuzz_require(network.resolvers.count <= FRAME_FILTER_ADDRESSES);
     fuzz_require(network.gateways.count <= FRAME_FILTER_ADDRESSES);
-    if (passt_forward_parse(text, &forward) != PASST_FORWARD_GOOD)
+    if (forward_parse(text, &forward))
         return;
     fuzz_require(forward.host_port > 0 && forward.guest_port > 0);
     fuzz_require(!forward.address[0] ||

@@ -88,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct virtio_fuzz fuzz = {
         .class = &fake_net_class,
         .options = "2",
+        .make = fake_net_make,
         .features = ~(VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC),
         .queues = 2 * PAIRS + 1,
         .operate = operate,

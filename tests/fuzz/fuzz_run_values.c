@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "vmm/job/env_file.h"
 #include "vmm/job/resolver.h"
+#include "vmm/config/forward.h"
 #include "vmm/job/run_options.h"
 #include "vmm/base/signals.h"
 
@@ -26,22 +27,21 @@ static void try_entrypoint(const char *text, struct error *error)
 
 static void try_port(const char *text, struct error *error)
 {
-    char *forward;
+    struct passt_forward forward;
 
     if (run_publish_parse(text, &forward, error) < 0)
         return;
-    fuzz_require(strncmp(forward, "tcp:", 4) == 0 || strncmp(forward, "udp:", 4) == 0);
-    fuzz_require(!strpbrk(forward, ",[] \n"));
-    free(forward);
+    fuzz_require(forward.host_port > 0 && forward.guest_port > 0);
+    fuzz_require(forward_address_is_good(forward.address) && !strchr(forward.address, ':'));
 }
 
 static void try_network(const char *text, struct error *error)
 {
-    const char *words;
+    struct passt_options network = { .forward_count = 0 };
     unsigned int net;
 
-    if (run_net_parse(text, &net, &words, error) == 0)
-        fuzz_require(net == RUN_NET_USER || !words[0]);
+    if (run_net_parse(text, &net, &network, error) == 0)
+        fuzz_require(net == RUN_NET_USER || !(network.local || network.link_local || network.host_loopback));
 }
 
 static void try_file(const uint8_t *data, size_t size, struct error *error)

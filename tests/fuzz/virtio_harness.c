@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/virtio_harness.h"
+#include "tests/support/device_options.h"
 
 #include <string.h>
 
@@ -120,8 +121,18 @@ static void parse(struct harness *harness)
     struct error error = ERROR_INIT;
 
     harness->options = NULL;
-    if (class->parse)
-        fuzz_require(class->parse(harness->fuzz->options, &harness->options, &error) == 0);
+    if (harness->fuzz->make)
+        harness->options = harness->fuzz->make(harness->fuzz->options);
+    else if (harness->fuzz->options)
+        fuzz_require(device_options_parse(class->name, harness->fuzz->options, &harness->options, &error) == 0);
+}
+
+static void release(struct harness *harness)
+{
+    if (harness->fuzz->make)
+        free(harness->options);
+    else
+        device_options_release(harness->options);
 }
 
 static void create(struct harness *harness)
@@ -139,8 +150,7 @@ static void destroy(struct harness *harness)
     fuzz_require(memory_log_lines(&harness->fixture.log) <= LOG_MAX);
     fake_driver_destroy(&harness->driver);
     fixture_release(&harness->fixture);
-    if (harness->fuzz->class->release)
-        harness->fuzz->class->release(harness->options);
+    release(harness);
 }
 
 /* ---- oracles ------------------------------------------------------------ */
@@ -443,8 +453,7 @@ static void move(struct harness *harness)
     device_save(harness->driver.device, &again);
     fuzz_require(saved.length == again.length);
     fake_driver_destroy(&harness->driver);
-    if (class->release)
-        class->release(harness->options);
+    release(harness);
     parse(harness);
     fake_driver_make(&harness->driver, class, harness->options);
     fuzz_require(device_load(harness->driver.device, &saved, &error) == 0);

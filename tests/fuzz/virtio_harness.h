@@ -31,11 +31,13 @@
  */
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/device_options.h"
 #include "tests/support/fake_driver.h"
 
 struct virtio_fuzz {
     const struct virtio_device_class *class;
-    const char *options;  /* for class->parse(), which may be NULL */
+    const char *options;  /* as the command line has them; NULL for none */
+    void *(*make)(const char *options); /* what free() ends, where the class is none of the command line's; or NULL */
     uint64_t features;    /* what an input may choose from, the ring's aside */
     unsigned int queues;  /* at most; what the device has with all features */
     bool discards;        /* whole pages may become zero, wherever the driver says */

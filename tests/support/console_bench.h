@@ -5,6 +5,7 @@
 /* The console device under test: its terminal, three ports, and a driver that speaks for the
  * guest. */
 
+#include "tests/support/device_options.h"
 #include "tests/support/fake_driver.h"
 
 #include <stdio.h>
@@ -60,7 +61,7 @@ static inline int tear_down(void **state)
 
     fake_driver_destroy(&world->driver);
     console_destroy(world->console);
-    virtio_console_release(world->options);
+    device_options_release(world->options);
     close(world->terminal);
     if (world->given >= 0)
         close(world->given);
@@ -74,7 +75,7 @@ static inline void add_port(struct world *world, const char *option)
 {
     struct error error = ERROR_INIT;
 
-    if (virtio_console_parse(option, &world->options, &error) < 0)
+    if (device_options_parse("port", option, &world->options, &error) < 0)
         fail_msg("%s", error.message);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ void disk_bench_create(struct disk_bench *bench, const char *settings)
     char text[256];
 
     snprintf(text, sizeof(text), "%s%s", bench->path, settings);
-    if (block_class.parse(text, &bench->options, &error) < 0)
+    if (device_options_parse("disk", text, &bench->options, &error) < 0)
         fail_msg("%s", error.message);
     fake_driver_create(&bench->driver, &bench->fixture, &block_class, bench->options);
     bench->block = (struct block *)virtio_device_of(bench->driver.device);
@@ -54,7 +55,7 @@ void disk_bench_release(struct disk_bench *bench)
     if (bench->block)
         fake_driver_destroy(&bench->driver);
     if (bench->options)
-        block_class.release(bench->options);
+        device_options_release(bench->options);
     close(bench->fd);
     unlink(bench->path);
     fixture_release(&bench->fixture);

@@ -5,6 +5,7 @@
 /* A disk bench whose host fails, is slow, or stands still, at the wish of a test. */
 
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -83,7 +84,7 @@ static inline void restart(struct faulty *faulty, const char *settings, uint64_t
 
     if (bench->block) {
         fake_driver_destroy(&bench->driver);
-        block_class.release(bench->options);
+        device_options_release(bench->options);
         bench->block = NULL;
         bench->options = NULL;
     }

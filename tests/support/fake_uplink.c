@@ -143,22 +143,17 @@ static int fake_net_create(struct virtio_device **device, const struct virtio_en
                            error);
 }
 
-/* For those who cannot make the options themselves: TEXT is the number of pairs. */
-static int fake_net_parse(const char *text, void **options, struct error *error)
+void *fake_net_make(const char *pairs)
 {
     struct fake_net_options *created = calloc(1, sizeof(*created));
 
-    if (!created)
-        return error_system(error, ENOMEM, "fake net");
-    created->uplink = fake_uplink_create((unsigned int)atoi(text));
-    *options = created;
-    return 0;
+    assert_non_null(created);
+    created->uplink = fake_uplink_create((unsigned int)atoi(pairs));
+    return created;
 }
 
 /* What it makes is of the real class. */
 const struct virtio_device_class fake_net_class = {
-    .parse = fake_net_parse,
-    .release = free,
     .create = fake_net_create,
 };
 

@@ -42,6 +42,8 @@ struct fake_net_options {
     struct fake_uplink *uplink; /* NULL: none */
 };
 extern const struct virtio_device_class fake_net_class;
+/* Its options with an uplink of PAIRS, a number; free() ends them. */
+void *fake_net_make(const char *pairs);
 
 /* A frame of LENGTH bytes for the guest, with an empty header before it. */
 void fake_uplink_put(struct fake_uplink *uplink, unsigned int pair, const void *frame,

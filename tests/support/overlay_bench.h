@@ -5,6 +5,7 @@
 /* A disk bench whose disk is an image under an overlay, and what the guest must see of both. */
 
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static inline void start(struct world *world, const char *where, const char *set
 static inline void stop(struct world *world)
 {
     fake_driver_destroy(&world->bench.driver);
-    block_class.release(world->bench.options);
+    device_options_release(world->bench.options);
     world->bench.options = NULL;
     world->bench.block = NULL;
 }
@@ -90,7 +91,7 @@ static inline int open_disk(struct world *world, struct disk_file *file, const c
                             struct error *error)
 {
     char *where = overlay ? strdup(overlay) : NULL;
-    struct block_options options = { .path = world->bench.path, .overlay = where };
+    struct block_options options = { .path = world->bench.path, .fd = -1, .overlay = where };
     int result = host_side_open_file(file, &options, &world->bench.fixture.log, error);
 
     free(where);

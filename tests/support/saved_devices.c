@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/saved_devices.h"
+#include "tests/support/device_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static void parse(struct saved_world *world, const struct virtio_device_class *c
 {
     struct error error = ERROR_INIT;
 
-    if (class->parse(text, &world->options, &error) < 0)
+    if (device_options_parse(class->name, text, &world->options, &error) < 0)
         fail_msg("%s", error.message);
 }
 
@@ -180,11 +181,11 @@ static void balloon_work(struct saved_world *world)
 
 static void vsock_prepare(struct saved_world *world)
 {
-    struct vsock_options *options = calloc(1, sizeof(*options));
+    char text[32];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, world->fds), 0);
-    *options = (struct vsock_options){ .cid = 7, .handoff = world->fds[0] };
-    world->options = options;
+    snprintf(text, sizeof(text), "7,handoff=%d", world->fds[0]);
+    parse(world, &virtio_vsock_class, text);
 }
 
 /* A packet of no connection is refused. */
@@ -240,8 +241,8 @@ void saved_world_open(struct saved_world *world, const struct saved_kind *kind)
 void saved_world_close(struct saved_world *world, const struct saved_kind *kind)
 {
     console_destroy(world->console);
-    if (kind->class)
-        kind->class->release(world->options);
+    if (kind->class && kind->class != &fake_net_class)
+        device_options_release(world->options);
     else
         free(world->options);
     for (int i = 0; i < 2; i++)

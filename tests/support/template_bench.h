@@ -76,7 +76,6 @@ static inline void open_one(struct template *template, const char *key)
 static inline void write_state(struct template *template, uint64_t memory)
 {
     struct vm_config machine_config = config();
-    struct machine_state machine;
     struct error error = ERROR_INIT;
     struct state *state;
     const void *bytes;
@@ -84,9 +83,7 @@ static inline void write_state(struct template *template, uint64_t memory)
 
     machine_config.memory = memory;
     assert_int_equal(state_create(&state, &error), 0);
-    assert_int_equal(machine_state_of(&machine, &machine_config, template->id, &error), 0);
-    machine_state(&machine, state);
-    machine_state_release(&machine);
+    machine_state_save(&machine_config, template->id, state);
     assert_int_equal(state_finish(state, &error), 0);
     bytes = state_saved(state, &length);
     assert_int_equal(machine_state_write(template->saving.state_fd, bytes, length, &error), 0);

@@ -44,7 +44,7 @@ static inline int set_up(void **state)
     fixture_init(&world->fixture);
     test_directory_create(&world->directory);
     snprintf(world->path, sizeof(world->path), "%s/s", world->directory.path);
-    world->options = (struct vsock_options){ .cid = CID, .path = world->path };
+    world->options = (struct vsock_options){ .cid = CID, .path = world->path, .handoff = -1 };
     fake_driver_create(&world->driver, &world->fixture, &virtio_vsock_class, &world->options);
     snprintf(world->path, sizeof(world->path), "%s/s_%u", world->directory.path, HOST_PORT);
     assert_int_equal(unix_listener_open(&world->listener, "vsock", world->path, &error), 0);

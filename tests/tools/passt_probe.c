@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "devices/virtio/net_internal.h"
+#include "vmm/config/device.h"
 
 #define WAIT_MS 1500
 #define SERVE_MS 20000
@@ -237,17 +237,19 @@ static const char *serve(unsigned int port)
 int main(int argc, char **argv)
 {
     struct error error = ERROR_INIT;
-    struct net_options *options;
-    void *parsed;
+    struct config_pool pool = { NULL };
+    struct device_config device;
 
     if (argc < 3)
         return 2;
-    if (net_options_parse(argv[1], &parsed, &error) < 0 ||
-        (options = parsed, passt_start(&uplink, &options->user, &error)) < 0) {
+    device_config_init(&device, DEVICE_TYPE_NET);
+    if (device_config_parse(&device, argv[1], &pool, &error) < 0 ||
+        device_config_validate(&device, &error) < 0 ||
+        passt_start(&uplink, &device.net.user, &error) < 0) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
     }
-    free(parsed);
+    config_pool_release(&pool);
     await(0, 0, now_ms() + 300); /* passt looks around first */
     for (int i = 2; i < argc; i++) {
         unsigned int port = 40000 + (unsigned int)i;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fake_driver.h"
+#include "tests/support/device_options.h"
 
 #include <string.h>
 
@@ -20,7 +21,7 @@ static void start(const char *text, uint64_t features, unsigned int queues)
 {
     struct error error = ERROR_INIT;
 
-    assert_int_equal(balloon_class.parse(text, &options, &error), 0);
+    assert_int_equal(device_options_parse("balloon", text, &options, &error), 0);
     fixture_init(&fixture);
     fake_driver_create(&driver, &fixture, &balloon_class, options);
     fake_driver_start(&driver, features, queues);
@@ -31,7 +32,7 @@ static int tear_down(void **state)
     (void)state;
     fake_driver_destroy(&driver);
     fixture_release(&fixture);
-    balloon_class.release(options);
+    device_options_release(options);
     return 0;
 }
 
@@ -299,7 +300,7 @@ static void test_options_that_are_wrong(void **state)
         struct error error = ERROR_INIT;
         void *parsed;
 
-        assert_true(balloon_class.parse(wrong[i], &parsed, &error) < 0);
+        assert_true(device_options_parse("balloon", wrong[i], &parsed, &error) < 0);
         assert_ptr_equal(strstr(error.message, "--balloon"), error.message);
         assert_non_null(strstr(error.message, "; "));
     }
@@ -314,10 +315,10 @@ static void test_a_balloon_larger_than_memory(void **state)
     (void)state;
     fixture_init(&fixture);
     env.memory = fixture.env.memory;
-    assert_int_equal(balloon_class.parse("2M", &options, &error), 0);
+    assert_int_equal(device_options_parse("balloon", "2M", &options, &error), 0);
     assert_true(balloon_class.create(&device, &env, options, &error) < 0);
     assert_non_null(strstr(error.message, "give less"));
-    balloon_class.release(options);
+    device_options_release(options);
     fixture_release(&fixture);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The block device as good drivers meet it. */
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -310,7 +311,7 @@ static unsigned int served_at_once(struct disk_bench *bench, const char *limit, 
     while (fake_driver_used(&bench->driver, 0, &used))
         served++;
     fake_driver_destroy(&bench->driver);
-    block_class.release(bench->options);
+    device_options_release(bench->options);
     bench->options = NULL;
     bench->block = NULL;
     return served;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host refuses io_uring, or has no room in it for the moment. */
 #include "tests/support/disk_faults.h"
+#include "tests/support/device_options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +133,7 @@ static void test_a_closed_disk_is_unlocked_at_once(void **state)
         assert_int_equal(disk_bench_request(bench, BLK_IN, 8, 512, NULL), BLK_OK);
         fake_driver_destroy(&bench->driver);
         bench->block = NULL;
-        block_class.release(bench->options);
+        device_options_release(bench->options);
         bench->options = NULL;
         assert_int_equal(fcntl(bench->fd, F_OFD_GETLK, &lock), 0);
         assert_int_equal(lock.l_type, F_UNLCK);

@@ -11,8 +11,8 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "devices/registry.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/supervisor/restore.h"
 
 /* ---- names ----------------------------------------------------------------- */
 
@@ -63,96 +63,107 @@ static void test_prefixes(void **state)
 
 static const struct clone_identity third = { .name = "job-3", .number = 3 };
 
-/* The value of --OPTION for the third copy of a VM that has TEXT; the caller frees it.  NULL: refused. */
-static char *value_of(const char *option, const char *text, bool given, struct error *error)
+/*
+ * CONFIG for the third copy of a VM whose one device is TYPE's TEXT, or was given as that in place of another; or
+ * the error.  The caller releases it.
+ */
+static int clone_one(struct vm_config *config, enum device_type type, const char *text, bool given,
+                     struct error *error)
 {
-    struct machine_state machine = { .device_count = 1 }, one;
-    char *value = NULL;
+    const struct given_device one = { type, text };
+    int result = 0;
 
-    machine.devices[0].option = (char *)(uintptr_t)option;
-    machine.devices[0].text = (char *)(uintptr_t)text;
-    if (clone_machine(&one, &machine, &given, &third, error) == 0) {
-        assert_ptr_equal(one.devices[0].option, option);
-        value = one.devices[0].text;
-        one.devices[0].text = NULL;
-        clone_release(&one);
-    }
-    return value;
+    *error = (struct error)ERROR_INIT;
+    *config = vm_config_default();
+    if (given)
+        assert_non_null(vm_config_add_device(config, type, error));
+    else
+        result = vm_config_add_option(config, type, text, error);
+    return result == 0 ? restore_devices(config, &one, given, &third, error) : result;
 }
 
-static void check(const char *option, const char *text, bool given, const char *wanted)
+/* It is as the option's value WANTED makes it. */
+static void check(enum device_type type, const char *text, bool given, const char *wanted)
 {
-    struct error error = ERROR_INIT;
-    cleanup_free char *value = value_of(option, text, given, &error);
+    struct vm_config config, other = vm_config_default();
+    struct error error;
 
-    assert_int_equal(error.number, 0);
-    assert_string_equal(value, wanted);
+    if (clone_one(&config, type, text, given, &error) < 0)
+        fail_msg("%s: %s", text, error.message);
+    assert_int_equal(vm_config_add_option(&other, type, wanted, &error), 0);
+    if (!vm_config_equal(&config, &other))
+        fail_msg("%s is not as %s", text, wanted);
+    vm_config_release(&config);
+    vm_config_release(&other);
 }
 
-static void refused(const char *option, const char *text, bool given, const char *why)
+static void refused(enum device_type type, const char *text, bool given, const char *why)
 {
-    struct error error = ERROR_INIT;
+    struct vm_config config;
+    struct error error;
 
-    assert_null(value_of(option, text, given, &error));
-    assert_non_null(strstr(error.message, why));
+    assert_true(clone_one(&config, type, text, given, &error) < 0);
+    if (!strstr(error.message, why))
+        fail_msg("%s: %s", text, error.message);
+    vm_config_release(&config);
 }
 
 static void test_shared(void **state)
 {
-    struct machine_state machine = { .device_count = 1 }, one;
-    bool given = false;
+    struct vm_config config = vm_config_default();
     struct error error = ERROR_INIT;
 
     (void)state;
-    check("entropy", "on,rate=1M", false, "on,rate=1M");
-    check("balloon", "16M,stats=1", false, "16M,stats=1");
-    check("disk", "a.img,ro,direct", false, "a.img,ro,direct");
-    check("disk", "a,,b%d.img,ro", false, "a,,b%d.img,ro");
-    /* An option that this mote does not have is refused when the device is made. */
-    check("teleport", "x", false, "x");
-    machine.devices[0].option = (char *)(uintptr_t)"port";
-    assert_int_equal(clone_machine(&one, &machine, &given, &third, &error), 0);
-    assert_null(one.devices[0].text);
-    clone_release(&one);
+    check(DEVICE_TYPE_ENTROPY, "on,rate=1M", false, "on,rate=1M");
+    check(DEVICE_TYPE_BALLOON, "16M,stats=1", false, "16M,stats=1");
+    check(DEVICE_TYPE_DISK, "a.img,ro,direct", false, "a.img,ro,direct");
+    check(DEVICE_TYPE_DISK, "a,,b%d.img,ro", false, "a,,b%d.img,ro");
+    /* --console virtio without ports. */
+    assert_non_null(vm_config_add_device(&config, DEVICE_TYPE_CONSOLE, &error));
+    assert_int_equal(restore_devices(&config, NULL, 0, &third, &error), 0);
+    assert_int_equal(config.devices[0]->console.count, 0);
+    vm_config_release(&config);
 }
 
 static void test_disks(void **state)
 {
     (void)state;
-    check("disk", "a.img", false, "a.img,overlay=tmp");
-    check("disk", "a,,b/c=d.img,serial=x,,y,direct,queues=2", false,
+    check(DEVICE_TYPE_DISK, "a.img", false, "a.img,overlay=tmp");
+    check(DEVICE_TYPE_DISK, "a,,b/c=d.img,serial=x,,y,direct,queues=2", false,
           "a,,b/c=d.img,serial=x,,y,queues=2,overlay=tmp");
-    check("disk", "a.img,ro=off", false, "a.img,overlay=tmp");
-    refused("disk", "a.img,fd=3", false, "several VMs");
-    refused("disk", "a.img,overlay=tmp", false, "is gone with it");
-    refused("disk", "a.img,overlay=tmp", true, "give --disk a.img");
-    refused("disk", "a.img,overlay=b", true, "overlay=FILE%d");
-    refused("disk", "", false, "PATH is missing");
-    refused("disk", "a.img,ro=maybe", false, "on or off");
-    check("disk", "b.img", true, "b.img,overlay=tmp");
-    check("disk", "b.img,overlay=o%d", true, "b.img,overlay=o3");
-    check("disk", "%s.img", true, "job-3.img");
-    check("disk", "50%%.img,ro", true, "50%.img,ro");
-    refused("disk", "%x.img", true, "without meaning");
-    refused("disk", "b.img%", true, "without meaning");
+    check(DEVICE_TYPE_DISK, "a.img,ro=off", false, "a.img,overlay=tmp");
+    refused(DEVICE_TYPE_DISK, "a.img,fd=3", false, "several VMs");
+    refused(DEVICE_TYPE_DISK, "a.img,overlay=tmp", false, "is gone with it");
+    refused(DEVICE_TYPE_DISK, "a.img,overlay=tmp", true, "give --disk a.img");
+    refused(DEVICE_TYPE_DISK, "a.img,overlay=b", true, "overlay=FILE%d");
+    refused(DEVICE_TYPE_DISK, "", true, "PATH is missing");
+    refused(DEVICE_TYPE_DISK, "a.img,ro=maybe", true, "on or off");
+    refused(DEVICE_TYPE_DISK, "a.img,ro,overlay=o%d", true, "exclude each other");
+    check(DEVICE_TYPE_DISK, "b.img", true, "b.img,overlay=tmp");
+    check(DEVICE_TYPE_DISK, "b.img,overlay=o%d", true, "b.img,overlay=o3");
+    check(DEVICE_TYPE_DISK, "%s.img", true, "job-3.img");
+    check(DEVICE_TYPE_DISK, "50%%.img,ro", true, "50%.img,ro");
+    refused(DEVICE_TYPE_DISK, "%x.img", true, "without meaning");
+    refused(DEVICE_TYPE_DISK, "b.img%", true, "without meaning");
 }
 
-/* A MAC address at the end, locally administered, and another each time. */
-static void check_mac(const char *text, bool given, const char *before)
+/* As WANTED but for a MAC address, locally administered, and another each time. */
+static void check_mac(const char *text, bool given, const char *wanted)
 {
-    struct error error = ERROR_INIT;
-    cleanup_free char *one = value_of("net", text, given, &error);
-    cleanup_free char *two = value_of("net", text, given, &error);
-    size_t length = strlen(before);
-    void *options = NULL;
+    struct vm_config one, two, other = vm_config_default();
+    struct error error;
 
-    assert_non_null(one);
-    assert_memory_equal(one, before, length);
-    assert_memory_equal(one + length, ",mac=", 5);
-    assert_int_equal(strtoul(one + length + 5, NULL, 16) & 3, 2);
-    assert_string_not_equal(one, two);
-    assert_int_equal(net_class.parse(one, &options, &error), 0);
-    net_class.release(options);
+    assert_int_equal(clone_one(&one, DEVICE_TYPE_NET, text, given, &error), 0);
+    assert_int_equal(clone_one(&two, DEVICE_TYPE_NET, text, given, &error), 0);
+    assert_int_equal(one.devices[0]->net.mac[0] & 3, 2);
+    assert_memory_not_equal(one.devices[0]->net.mac, two.devices[0]->net.mac, 6);
+    assert_int_equal(device_config_validate(one.devices[0], &error), 0);
+    assert_int_equal(vm_config_add_option(&other, DEVICE_TYPE_NET, wanted, &error), 0);
+    memcpy(other.devices[0]->net.mac, one.devices[0]->net.mac, 6);
+    assert_true(vm_config_equal(&one, &other));
+    vm_config_release(&one);
+    vm_config_release(&two);
+    vm_config_release(&other);
 }
 
 static void test_networks(void **state)
@@ -163,30 +174,51 @@ static void test_networks(void **state)
     check_mac("user,forward=tcp:8080:80,forward=udp:53:53,private", false, "user,private");
     check_mac("tap:vm%d,queues=2", true, "tap:vm3,queues=2");
     check_mac("user,forward=tcp:800%d:80", true, "user,forward=tcp:8003:80");
-    check("net", "tap:vm%d,mac=52:54:00:12:34:0%d", true, "tap:vm3,mac=52:54:00:12:34:03");
-    refused("net", "tap:vm0", false, "--net tap:vm%d");
-    refused("net", "tap:vm0", true, "--net tap:vm%d");
-    refused("net", "tap-fd:5", false, "--net tap:vm%d");
-    refused("net", "bridge", false, "is unknown");
+    check(DEVICE_TYPE_NET, "tap:vm%d,mac=52:54:00:12:34:0%d", true, "tap:vm3,mac=52:54:00:12:34:03");
+    refused(DEVICE_TYPE_NET, "tap:vm0", false, "--net tap:vm%d");
+    refused(DEVICE_TYPE_NET, "tap:vm0", true, "--net tap:vm%d");
+    refused(DEVICE_TYPE_NET, "tap-fd:5", false, "--net tap:vm%d");
+    refused(DEVICE_TYPE_NET, "bridge", true, "is unknown");
 }
 
 static void test_sockets(void **state)
 {
-    struct error error = ERROR_INIT;
-    cleanup_free char *one = value_of("vsock", "3:/tmp/a,,b", false, &error);
-    cleanup_free char *two = value_of("vsock", "3:/tmp/a,,b", false, &error);
-    unsigned long cid = strtoul(one, NULL, 10);
+    struct vm_config one, two;
+    struct error error;
 
     (void)state;
-    assert_true(cid > 1000000 && cid < UINT32_MAX);
-    assert_string_equal(strchr(one, ':'), ":/tmp/a,,b.job-3");
-    assert_string_not_equal(one, two);
-    check("vsock", "%d:/tmp/%s", true, "3:/tmp/job-3");
-    refused("vsock", "3,handoff=5", false, "several VMs");
-    check("port", "log=file:/tmp/log", false, "log=file:/tmp/log.job-3");
-    check("port", "a=unix:/tmp/x,,y", false, "a=unix:/tmp/x,,y.job-3");
-    check("port", "a=unix:/tmp/x%d", true, "a=unix:/tmp/x3");
-    refused("port", "a=fd:7", false, "several VMs");
+    assert_int_equal(clone_one(&one, DEVICE_TYPE_VSOCK, "3:/tmp/a,,b", false, &error), 0);
+    assert_int_equal(clone_one(&two, DEVICE_TYPE_VSOCK, "3:/tmp/a,,b", false, &error), 0);
+    assert_true(one.devices[0]->vsock.cid > 1000000 && one.devices[0]->vsock.cid < UINT32_MAX);
+    assert_int_not_equal(one.devices[0]->vsock.cid, two.devices[0]->vsock.cid);
+    assert_string_equal(one.devices[0]->vsock.path, "/tmp/a,b.job-3");
+    vm_config_release(&one);
+    vm_config_release(&two);
+    check(DEVICE_TYPE_VSOCK, "%d:/tmp/%s", true, "3:/tmp/job-3");
+    refused(DEVICE_TYPE_VSOCK, "3,handoff=5", false, "several VMs");
+    check(DEVICE_TYPE_CONSOLE, "log=file:/tmp/log", false, "log=file:/tmp/log.job-3");
+    check(DEVICE_TYPE_CONSOLE, "a=unix:/tmp/x,,y", false, "a=unix:/tmp/x,,y.job-3");
+    check(DEVICE_TYPE_CONSOLE, "a=unix:/tmp/x%d", true, "a=unix:/tmp/x3");
+    refused(DEVICE_TYPE_CONSOLE, "a=fd:7", false, "several VMs");
+}
+
+/* Each port is one option, with a pattern or without. */
+static void test_ports_that_are_given(void **state)
+{
+    static const struct given_device given[] = {
+        { DEVICE_TYPE_CONSOLE, "a=file:/a%d" }, { DEVICE_TYPE_CONSOLE, "b=file:/b" },
+    };
+    struct vm_config config = vm_config_default();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, "a=file:/x", &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, "b=file:/y", &error), 0);
+    assert_int_equal(restore_devices(&config, given, ARRAY_LENGTH(given), &third, &error), 0);
+    assert_int_equal(config.devices[0]->console.count, 2);
+    assert_string_equal(config.devices[0]->console.ports[0].host.path, "/a3");
+    assert_string_equal(config.devices[0]->console.ports[1].host.path, "/b.job-3");
+    vm_config_release(&config);
 }
 
 int main(void)
@@ -194,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),   cmocka_unit_test(test_prefixes), cmocka_unit_test(test_shared),
         cmocka_unit_test(test_disks),   cmocka_unit_test(test_networks), cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_ports_that_are_given),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/registry.h"
 #include "tests/support/loading.h"
 #include "vmm/monitor/arch/arch.h"
 #include "vmm/config/config.h"
@@ -24,10 +23,10 @@ static void defaults_lack_only_the_kernel(void **state)
     assert_int_equal(config.device_count, 0);
     assert_null(config.initrd);
     assert_null(config.boot_protocol);
-    loading_assert_error(vm_config_check(&config, &error), &error, EINVAL,
+    loading_assert_error(vm_config_validate(&config, &error), &error, EINVAL,
                          "--kernel: is missing; name a bzImage or vmlinux");
     config.kernel = "bzImage";
-    assert_int_equal(vm_config_check(&config, &error), 0);
+    assert_int_equal(vm_config_validate(&config, &error), 0);
     vm_config_release(&config);
 }
 
@@ -74,7 +73,7 @@ static void check_case(void **state)
     config.boot_protocol = c->protocol;
     config.command_line = c->command_line;
     config.memory = c->memory;
-    result = vm_config_check(&config, &error);
+    result = vm_config_validate(&config, &error);
     if (c->number)
         loading_assert_error(result, &error, c->number, c->text);
     else
@@ -91,21 +90,9 @@ static void memory_limit_is_the_processors(void **state)
     config.kernel = "k";
     config.command_line = "";
     config.memory = limit;
-    assert_int_equal(vm_config_check(&config, &error), 0);
+    assert_int_equal(vm_config_validate(&config, &error), 0);
     config.memory = limit + 4096;
-    loading_assert_error(vm_config_check(&config, &error), &error, ERANGE, "give less");
-}
-
-static const struct virtio_row *row_named(const char *option)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].option, option) == 0)
-            return &rows[i];
-    fail_msg("--%s is not in the registry", option);
-    return NULL;
+    loading_assert_error(vm_config_validate(&config, &error), &error, ERANGE, "give less");
 }
 
 static void cpus_are_checked(void **state)
@@ -119,12 +106,12 @@ static void cpus_are_checked(void **state)
     config.command_line = "";
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         config.cpus = wrong[i];
-        loading_assert_error(vm_config_check(&config, &error), &error, ERANGE,
+        loading_assert_error(vm_config_validate(&config, &error), &error, ERANGE,
                              "is out of range; give 1 to 64");
         error = (struct error)ERROR_INIT;
     }
     config.cpus = MACHINE_CPUS_MAX;
-    assert_int_equal(vm_config_check(&config, &error), 0);
+    assert_int_equal(vm_config_validate(&config, &error), 0);
 }
 
 /* The console and all ports are one device, whatever comes first. */
@@ -138,15 +125,26 @@ static void console_and_ports_are_one_device(void **state)
     assert_int_equal(vm_config_complete(&config, &error), 0);
     assert_string_equal(config.command_line, "console=hvc0 panic=-1");
     assert_int_equal(config.device_count, 1);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), "a=file:/b", &error), 0);
-    assert_int_equal(vm_config_add_device(&config, row_named("port"), "c=file:/d", &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, "a=file:/b", &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, "c=file:/d", &error), 0);
     assert_int_equal(vm_config_complete(&config, &error), 0);
     assert_int_equal(config.device_count, 1);
-    /* A second one of those that can be but once is refused, and the first stays. */
-    assert_int_equal(vm_config_add_device(&config, row_named("vsock"), "3:/e", &error), 0);
-    loading_assert_error(vm_config_add_device(&config, row_named("vsock"), "4:/f", &error), &error,
-                         EINVAL, "give it once");
-    assert_int_equal(config.device_count, 2);
+    vm_config_release(&config);
+}
+
+/* Whatever said them: of some devices there is one. */
+static void two_of_a_single_device_are_refused(void **state)
+{
+    struct vm_config config = vm_config_default();
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    config.kernel = "k";
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_VSOCK, "3:/e", &error), 0);
+    assert_int_equal(vm_config_validate(&config, &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_VSOCK, "4:/f", &error), 0);
+    loading_assert_error(vm_config_validate(&config, &error), &error, EINVAL,
+                         "--vsock: is given twice; one device has all ports, give it once");
     vm_config_release(&config);
 }
 
@@ -157,8 +155,9 @@ int main(void)
         cmocka_unit_test(defaults_lack_only_the_kernel),
         cmocka_unit_test(memory_limit_is_the_processors),
         cmocka_unit_test(console_and_ports_are_one_device),
+        cmocka_unit_test(two_of_a_single_device_are_refused),
     };
-    size_t count = 4;
+    size_t count = 5;
 
     count += LOADING_ADD(tests + count, cases, check_case);
     return _cmocka_run_group_tests("config", tests, count, NULL, NULL);

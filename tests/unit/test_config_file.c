@@ -9,22 +9,11 @@
 
 #include "vmm/config/config_file.h"
 
-/* The devices that a file asked for, "option=text" each, joined by blanks. */
-static char devices[2048];
 static struct vm_config config;
-static struct config_file file;
+static struct config_file_log said;
 static struct error error;
 static int fd = -1;
 static char path[64];
-
-static int add(void *context, const char *option, const char *text, struct error *failure)
-{
-    (void)failure;
-    assert_ptr_equal(context, devices);
-    snprintf(devices + strlen(devices), sizeof(devices) - strlen(devices), "%s%s=%s",
-             devices[0] ? " " : "", option, text);
-    return 0;
-}
 
 static int load_bytes(const char *text, size_t length)
 {
@@ -32,10 +21,9 @@ static int load_bytes(const char *text, size_t length)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, length), length);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    devices[0] = '\0';
     config = vm_config_default();
     error = (struct error)ERROR_INIT;
-    return config_file_load(&file, path, &config, add, devices, &error);
+    return config_file_load(path, &config, &said, &error);
 }
 
 static int load(const char *text)
@@ -45,14 +33,46 @@ static int load(const char *text)
 
 static void release(void)
 {
-    config_file_release(&file);
+    vm_config_release(&config);
     close(fd);
+}
+
+/* The devices that the file asked for are, in this order, those of these options. */
+static const struct option {
+    enum device_type type;
+    const char *text;
+} none[1];
+
+static void assert_devices(const struct option *options, size_t count)
+{
+    assert_int_equal(config.device_count, count);
+    for (size_t i = 0; i < count; i++) {
+        struct device_config device;
+        struct config_pool pool = { NULL };
+
+        device_config_init(&device, options[i].type);
+        assert_int_equal(device_config_parse(&device, options[i].text, &pool, &error), 0);
+        if (!device_config_equal(config.devices[i], &device))
+            fail_msg("device %zu is not as '%s'", i, options[i].text);
+        assert_int_equal(device_config_validate(config.devices[i], &error), 0);
+        config_pool_release(&pool);
+    }
 }
 
 #define BOOT "\"boot-source\": { \"kernel_image_path\": \"vmlinux\" }"
 
 static void test_a_file_of_firecracker(void **state)
 {
+    static const struct option made[] = {
+        { DEVICE_TYPE_DISK, "root.ext4,engine=sync" },
+        { DEVICE_TYPE_DISK, "a,,b.img,ro,engine=uring,rate=10000,burst=1000,ops=100,ops-burst=50,ops-once=7" },
+        { DEVICE_TYPE_NET, "tap:tap0,mac=AA:FC:00:00:00:01,rx-rate=1024,rx-burst=1024,rx-once=1048576,"
+                           "tx-ops=1000,tx-ops-burst=2000" },
+        { DEVICE_TYPE_VSOCK, "3:/run/v,,s" },
+        { DEVICE_TYPE_BALLOON, "64M,deflate-on-oom,reporting,stats=2" },
+        { DEVICE_TYPE_ENTROPY, "on,rate=4096,burst=4096" },
+    };
+
     (void)state;
     assert_int_equal(load(
         "{\n"
@@ -91,17 +111,9 @@ static void test_a_file_of_firecracker(void **state)
                         "console=ttyS0 reboot=k panic=1 pci=off root=/dev/vda rw");
     assert_int_equal(config.cpus, 2);
     assert_int_equal(config.memory, 1024ull << 20);
-    assert_string_equal(file.log_path, "/tmp/log");
-    assert_int_equal(file.log_level, LOG_WARN);
-    assert_string_equal(devices,
-                        "disk=root.ext4,engine=sync "
-                        "disk=a,,b.img,ro,engine=uring,rate=10000,burst=1000,ops=100,ops-burst=50,"
-                        "ops-once=7 "
-                        "net=tap:tap0,mac=AA:FC:00:00:00:01,rx-rate=1024,rx-burst=1024,rx-once=1048576,"
-                        "tx-ops=1000,tx-ops-burst=2000 "
-                        "vsock=3:/run/v,,s "
-                        "balloon=64M,deflate-on-oom,reporting,stats=2 "
-                        "entropy=on,rate=4096,burst=4096");
+    assert_string_equal(said.path, "/tmp/log");
+    assert_int_equal(said.level, LOG_WARN);
+    assert_devices(made, sizeof(made) / sizeof(made[0]));
     release();
 }
 
@@ -115,8 +127,8 @@ static void test_little_is_needed(void **state)
     release();
     assert_int_equal(load("{" BOOT ", \"entropy\": {}, \"drives\": [],"
                           "\"network-interfaces\": [], \"logger\": {}}"), 0);
-    assert_string_equal(devices, "entropy=on");
-    assert_int_equal(file.log_level, -1);
+    assert_devices(&(struct option){ DEVICE_TYPE_ENTROPY, "on" }, 1);
+    assert_int_equal(said.level, -1);
     release();
 }
 
@@ -139,7 +151,6 @@ static void test_the_root_by_partition(void **state)
         config.console = consoles[i];
         assert_int_equal(vm_config_complete(&config, &error), 0);
         assert_string_equal(config.command_line, lines[i]);
-        vm_config_release(&config);
         release();
     }
     /* What the user says replaces all of it. */
@@ -147,7 +158,6 @@ static void test_the_root_by_partition(void **state)
     config.command_line = "quiet";
     assert_int_equal(vm_config_complete(&config, &error), 0);
     assert_string_equal(config.command_line, "quiet");
-    vm_config_release(&config);
     release();
 }
 
@@ -191,6 +201,8 @@ static void test_keys_that_are_wrong(void **state)
                  "did you mean boot-source");
     assert_wrong("{\"flux\": {\"a\": null}}", "flux: ", "unknown key", "; remove");
     assert_wrong("{\"flux\": true}", "flux: ", "unknown key", "; remove");
+    assert_wrong("{\"flux\": 1}", "flux: ", "unknown key", "use one of boot-source, drives, machine-config, "
+                 "network-interfaces, vsock, entropy, balloon, logger");
     assert_wrong("{\"flux\": 0}", "flux: ", "unknown key", "; remove");
     assert_wrong("{\"flux\": \"\"}", "flux: ", "unknown key", "; remove");
     assert_wrong("{\"flux\": [null]}", "flux: ", "unknown key", "; remove");
@@ -209,7 +221,7 @@ static void test_keys_that_are_wrong(void **state)
                  "; give true or false");
     assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\", \"is_root_device\":"
                  "false, \"io_engine\": \"Synced\"}]}", "drives[0].io_engine: ", "unknown",
-                 "; use one of Sync, Async");
+                 "; use one of Async, Sync");
     assert_wrong("{\"drives\": [{\"drive_id\": \"a\", \"path_on_host\": \"p\", \"is_root_device\":"
                  "true}, {\"drive_id\": \"b\", \"path_on_host\": \"q\","
                  "\"is_root_device\": true}]}",
@@ -239,6 +251,29 @@ static void test_numbers_that_are_wrong(void **state)
                  "out of range", "; give 3 to");
     assert_wrong("{\"machine-config\": {\"mem_size_mib\": 128}}", "machine-config.vcpu_count: ",
                  "missing", "; add");
+}
+
+/* Of two values one would be dropped in silence. */
+static void test_keys_that_are_there_twice(void **state)
+{
+    static const char *const once[] = {
+        "{" BOOT ", \"drives\": [], \"vsock\": null}",
+        /* In other objects, in values, and next to what looks like one. */
+        "{" BOOT ", \"drives\": [{\"drive_id\": \"drive_id\", \"path_on_host\": \"path_on_host\\\": \\\"\","
+        "\"is_root_device\": true}, {\"drive_id\": \"b\", \"path_on_host\": \"q\", \"is_root_device\": false}]}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
+        if (load(once[i]) < 0)
+            fail_msg("%s", error.message);
+        release();
+    }
+    assert_wrong("{" BOOT ",\n  \"drives\": [],\n  \"drives\": []}", "line 3, column 3: ", "'drives' is given twice",
+                 "; give it once");
+    assert_wrong("{\"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 128, \"vcpu_count\" : 2}}", "line 1, ",
+                 "'vcpu_count' is given twice", "; give it once");
+    assert_wrong("{\"a\": [[], {}, {\"b\": {}, \"\\u0062\": {}}]}", "line 1, ", "'b' is given twice", "; give");
 }
 
 /* What cannot be honoured is refused; the default that says so is not. */
@@ -277,7 +312,7 @@ static void test_sections_that_ask_for_nothing(void **state)
         for (size_t value = 0; value < sizeof(nothing) / sizeof(nothing[0]); value++) {
             snprintf(text, sizeof(text), "{" BOOT ", \"%s\": %s}", sections[i], nothing[value]);
             assert_int_equal(load(text), 0);
-            assert_string_equal(devices, "");
+            assert_devices(none, 0);
             release();
         }
     }
@@ -301,7 +336,7 @@ static void test_words_in_any_case(void **state)
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         snprintf(text, sizeof(text), "{" BOOT ", \"logger\": {\"level\": \"%s\"}}", words[i].word);
         assert_int_equal(load(text), 0);
-        assert_int_equal(file.log_level, words[i].level);
+        assert_int_equal(said.level, words[i].level);
         release();
     }
     assert_wrong("{\"logger\": {\"level\": \"informed\"}}", "logger.level: ", "unknown",
@@ -342,15 +377,12 @@ static void test_files_that_cannot_be_read(void **state)
     (void)state;
     error = (struct error)ERROR_INIT;
     config = vm_config_default();
-    assert_int_equal(config_file_load(&file, "/nonexistent", &config, add, devices, &error),
+    assert_int_equal(config_file_load("/nonexistent", &config, &said, &error),
                      -ENOENT);
     assert_non_null(strstr(error.message, "; check the path"));
-    config_file_release(&file);
-    assert_int_equal(config_file_load(&file, "/", &config, add, devices, &error), -EISDIR);
-    config_file_release(&file);
-    assert_true(config_file_load(&file, "/dev/zero", &config, add, devices, &error) < 0);
+    assert_int_equal(config_file_load("/", &config, &said, &error), -EISDIR);
+    assert_true(config_file_load("/dev/zero", &config, &said, &error) < 0);
     assert_non_null(strstr(error.message, "larger than"));
-    config_file_release(&file);
 }
 
 int main(void)
@@ -361,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_the_root_by_partition),
         cmocka_unit_test(test_malformed_json),
         cmocka_unit_test(test_keys_that_are_wrong),
+        cmocka_unit_test(test_keys_that_are_there_twice),
         cmocka_unit_test(test_numbers_that_are_wrong),
         cmocka_unit_test(test_what_mote_has_not),
         cmocka_unit_test(test_sections_that_ask_for_nothing),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening disks: what is taken, what is refused and in which words; options. */
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
+#include "vmm/base/host_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +68,7 @@ static int open_disk(struct place *place, struct disk_file *file, bool read_only
                      uint32_t block_size, struct error *error)
 {
     struct block_options options = {
+        .fd = -1,
         .path = place->path, .read_only = read_only, .block_size = block_size,
     };
 
@@ -172,7 +175,7 @@ static void test_the_size_is_read_again(void **state)
 static void test_direct(void **state)
 {
     struct place *place = *state;
-    struct block_options options = { .path = place->path, .direct = true };
+    struct block_options options = { .path = place->path, .fd = -1, .direct = true };
     struct disk_file file;
     struct error error = ERROR_INIT;
 
@@ -196,16 +199,16 @@ static void test_the_same_disk_by_two_names(void **state)
 
     make_file(place, 1 << 20);
     snprintf(other, sizeof(other), "%s/link", folder);
-    assert_true(disk_file_same(place->path, place->path));
+    assert_true(host_path_is_same(place->path, place->path));
     assert_int_equal(symlink("disk", other), 0);
-    assert_true(disk_file_same(place->path, other));
+    assert_true(host_path_is_same(place->path, other));
     unlink(other);
     assert_int_equal(link(place->path, other), 0);
-    assert_true(disk_file_same(other, place->path));
+    assert_true(host_path_is_same(other, place->path));
     unlink(other);
-    assert_false(disk_file_same(place->path, "/dev/null"));
-    assert_false(disk_file_same("/nonexistent/a", "/nonexistent/b"));
-    assert_true(disk_file_same("/nonexistent/a", "/nonexistent/a"));
+    assert_false(host_path_is_same(place->path, "/dev/null"));
+    assert_false(host_path_is_same("/nonexistent/a", "/nonexistent/b"));
+    assert_true(host_path_is_same("/nonexistent/a", "/nonexistent/a"));
 }
 
 /* ---- the option --------------------------------------------------------- */
@@ -217,15 +220,15 @@ static void test_options(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    assert_int_equal(block_class.parse("a,,b.img", &parsed, &error), 0);
+    assert_int_equal(device_options_parse("disk", "a,,b.img", &parsed, &error), 0);
     options = parsed;
     assert_string_equal(options->path, "a,b.img");
     assert_false(options->read_only);
     assert_int_equal(options->engine, DISK_ENGINE_URING);
     assert_int_equal(options->queues, 1);
     assert_int_equal(options->block_size, 0);
-    block_class.release(parsed);
-    assert_int_equal(block_class.parse("x,ro,direct,serial=abc,engine=sync,queues=16,"
+    device_options_release(parsed);
+    assert_int_equal(device_options_parse("disk", "x,ro,direct,serial=abc,engine=sync,queues=16,"
                                        "block-size=4096,rate=10M,ops=5", &parsed, &error), 0);
     options = parsed;
     assert_true(options->read_only);
@@ -236,7 +239,7 @@ static void test_options(void **state)
     assert_int_equal(options->block_size, 4096);
     assert_int_equal(options->rate.bytes.size, 10 << 20);
     assert_int_equal(options->rate.operations.size, 5);
-    block_class.release(parsed);
+    device_options_release(parsed);
 }
 
 static void test_bad_options(void **state)
@@ -244,14 +247,14 @@ static void test_bad_options(void **state)
     static const char *const bad[] = {
         "", ",ro", "ro=on", "x,ro=maybe", "x,engine=fast", "x,engine", "x,queues=0", "x,queues=17",
         "x,block-size=1024", "x,block-size", "x,serial=123456789012345678901", "x,serial=",
-        "x,serial=\x01", "x,rat=1", "x,ro,ro", "x,format=qcow2", "x,rate=0",
+        "ro,", "queues=2,,", "x,serial=\x01", "x,rat=1", "x,ro,ro", "x,format=qcow2", "x,rate=0",
     };
     struct error error = ERROR_INIT;
     void *parsed;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        if (block_class.parse(bad[i], &parsed, &error) == 0)
+        if (device_options_parse("disk", bad[i], &parsed, &error) == 0)
             fail_msg("'%s' was taken", bad[i]);
         assert_int_equal(strncmp(error.message, "--disk", 6), 0);
     }
@@ -264,7 +267,7 @@ static void test_opened(void **state)
 {
     struct place *place = *state;
     char name[] = "its name";
-    struct block_options options = { .path = name, .opened = true, .read_only = true };
+    struct block_options options = { .path = name, .read_only = true };
     struct disk_file file;
     struct error error = ERROR_INIT;
 

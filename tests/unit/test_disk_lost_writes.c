@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes that the host really loses: nobody is told that they are stable. */
 #include "tests/support/disk_faults.h"
+#include "tests/support/device_options.h"
 #include "tests/support/lossy_disk.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ static void stop(struct lossy *lossy)
     if (bench->block)
         fake_driver_destroy(&bench->driver);
     if (bench->options)
-        block_class.release(bench->options);
+        device_options_release(bench->options);
     bench->block = NULL;
     bench->options = NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an overlay keeps through crashes and full disks, and those that were altered. */
 #include "tests/support/overlay_bench.h"
+#include "tests/support/device_options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -256,29 +257,29 @@ static void test_options(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
-        assert_true(block_class.parse(wrong[i].text, &one, &error) < 0);
+        assert_true(device_options_parse("disk", wrong[i].text, &one, &error) < 0);
         if (!strstr(error.message, wrong[i].why))
             fail_msg("%s", error.message);
     }
-    assert_int_equal(block_class.parse("/x,overlay=/y", &one, &error), 0);
-    assert_int_equal(block_class.parse("/x,overlay=/z", &two, &error), 0);
-    assert_int_equal(block_class.conflict(one, two, &error), 0);
-    assert_int_equal(block_class.conflict(one, one, &error), -EINVAL);
-    block_class.release(two);
-    assert_int_equal(block_class.parse("/x", &two, &error), 0);
-    assert_int_equal(block_class.conflict(one, two, &error), -EINVAL);
-    block_class.release(one);
-    block_class.release(two);
+    assert_int_equal(device_options_parse("disk", "/x,overlay=/y", &one, &error), 0);
+    assert_int_equal(device_options_parse("disk", "/x,overlay=/z", &two, &error), 0);
+    assert_int_equal(device_options_conflict("disk", one, two, &error), 0);
+    assert_int_equal(device_options_conflict("disk", one, one, &error), -EINVAL);
+    device_options_release(two);
+    assert_int_equal(device_options_parse("disk", "/x", &two, &error), 0);
+    assert_int_equal(device_options_conflict("disk", one, two, &error), -EINVAL);
+    device_options_release(one);
+    device_options_release(two);
     /* One descriptor for two disks: the host would report a lost write to one of them. */
-    assert_int_equal(block_class.parse("a,fd=7", &one, &error), 0);
-    assert_int_equal(block_class.parse("b,fd=7,ro", &two, &error), 0);
-    assert_int_equal(block_class.conflict(one, two, &error), -EINVAL);
-    assert_int_equal(block_class.conflict(two, two, &error), 0);
-    block_class.release(two);
-    assert_int_equal(block_class.parse("b,fd=8", &two, &error), 0);
-    assert_int_equal(block_class.conflict(one, two, &error), 0);
-    block_class.release(one);
-    block_class.release(two);
+    assert_int_equal(device_options_parse("disk", "a,fd=7", &one, &error), 0);
+    assert_int_equal(device_options_parse("disk", "b,fd=7,ro", &two, &error), 0);
+    assert_int_equal(device_options_conflict("disk", one, two, &error), -EINVAL);
+    assert_int_equal(device_options_conflict("disk", two, two, &error), 0);
+    device_options_release(two);
+    assert_int_equal(device_options_parse("disk", "b,fd=8", &two, &error), 0);
+    assert_int_equal(device_options_conflict("disk", one, two, &error), 0);
+    device_options_release(one);
+    device_options_release(two);
 }
 
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fake_driver.h"
+#include "tests/support/device_options.h"
 
 #include <string.h>
 
@@ -13,7 +14,7 @@ static void start(const char *text)
 {
     struct error error = ERROR_INIT;
 
-    assert_int_equal(entropy_class.parse(text, &options, &error), 0);
+    assert_int_equal(device_options_parse("entropy", text, &options, &error), 0);
     fixture_init(&fixture);
     fake_driver_create(&driver, &fixture, &entropy_class, options);
     fake_driver_start(&driver, 0, 1);
@@ -24,7 +25,7 @@ static int tear_down(void **state)
     (void)state;
     fake_driver_destroy(&driver);
     fixture_release(&fixture);
-    entropy_class.release(options);
+    device_options_release(options);
     return 0;
 }
 
@@ -152,7 +153,7 @@ static void test_options_that_are_wrong(void **state)
         struct error error = ERROR_INIT;
         void *parsed;
 
-        assert_true(entropy_class.parse(wrong[i], &parsed, &error) < 0);
+        assert_true(device_options_parse("entropy", wrong[i], &parsed, &error) < 0);
         assert_ptr_equal(strstr(error.message, "--entropy"), error.message);
         assert_non_null(strstr(error.message, "; "));
     }

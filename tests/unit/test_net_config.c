@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio-net: --net, the configuration space, features, and pairs of queues by the control queue. */
 #include "tests/support/fake_driver.h"
+#include "tests/support/device_options.h"
 #include "tests/support/fake_uplink.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static int set_up_with(unsigned int pairs)
     fixture_init(&fixture);
     uplink = fake_uplink_create(pairs);
     options = (struct fake_net_options){
-        .net = { .mac_given = true, .mac = { 0x52, 0x54, 0, 1, 2, 3 } }, .uplink = uplink,
+        .net = { .mac = { 0x52, 0x54, 0, 1, 2, 3 } }, .uplink = uplink,
     };
     fake_driver_create(&driver, &fixture, &fake_net_class, &options);
     return 0;
@@ -271,10 +272,10 @@ static int parse(const char *text, struct error *error)
     int result;
 
     *error = (struct error)ERROR_INIT;
-    result = net_class.parse(text, &created, error);
+    result = device_options_parse("net", text, &created, error);
     if (result == 0) {
         parsed = *(struct net_options *)created;
-        net_class.release(created);
+        device_options_release(created);
     }
     return result;
 }
@@ -286,7 +287,7 @@ static void test_options(void **state)
     (void)state;
     assert_int_equal(parse("none", &error), 0);
     assert_int_equal(parsed.kind, NET_NONE);
-    assert_false(parsed.mac_given);
+    assert_int_equal(parsed.mac[0] | parsed.mac[5], 0);
     assert_int_equal(parsed.pairs, 1);
     assert_int_equal(parse("tap:tap0,mac=52:54:00:AB:cd:01,queues=7,rate=10M,offloads=off", &error),
                      0);

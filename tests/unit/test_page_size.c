@@ -71,10 +71,10 @@ static void test_memory_option(void **state)
     config.kernel = "vmlinux";
     config.command_line = "";
     config.memory = (2u << 20) + 4096;
-    assert_true(vm_config_check(&config, &error) < 0);
+    assert_true(vm_config_validate(&config, &error) < 0);
     assert_non_null(strstr(error.message, "no multiple of 64 KiB; round it up"));
     config.memory = (2u << 20) + LARGE;
-    assert_int_equal(vm_config_check(&config, &error), 0);
+    assert_int_equal(vm_config_validate(&config, &error), 0);
 }
 
 /* A guest's page of 4 KiB is no page of the host's: it stays; of more, what is whole goes. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "devices/rate_limit.h"
+#include "vmm/config/rate.h"
 #include "vmm/machine/state.h"
 
 #define SECOND 1000000000ull
@@ -105,7 +106,7 @@ static int parse(const char *text, struct rate_limit_config *config, struct erro
 
     *config = (struct rate_limit_config){ .bytes.size = 0 };
     assert_int_equal(settings_parse(&settings, "disk", text, error), 0);
-    result = rate_limit_parse(&settings, "", config, error);
+    result = rate_from_settings(&settings, "", config, error);
     settings_release(&settings);
     return result;
 }

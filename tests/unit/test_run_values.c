@@ -109,18 +109,20 @@ static void test_ports(void **state)
         "", "80", ":80", "80:", "0:80", "80:65536", "80:80/sctp", "80:80/", "a:b", "1:2:3", "80:-1",
     };
     struct error error = ERROR_INIT;
-    char *forward;
+    struct passt_forward forward;
 
     (void)state;
     assert_int_equal(run_publish_parse("8080:80", &forward, &error), 0);
-    assert_string_equal(forward, "tcp:8080:80");
-    free(forward);
+    assert_false(forward.udp);
+    assert_int_equal(forward.host_port, 8080);
+    assert_int_equal(forward.guest_port, 80);
+    assert_string_equal(forward.address, "");
     assert_int_equal(run_publish_parse("127.0.0.1:8080:80/udp", &forward, &error), 0);
-    assert_string_equal(forward, "udp:127.0.0.1:8080:80");
-    free(forward);
+    assert_true(forward.udp);
+    assert_string_equal(forward.address, "127.0.0.1");
     assert_int_equal(run_publish_parse("53:5353/udp", &forward, &error), 0);
-    assert_string_equal(forward, "udp:53:5353");
-    free(forward);
+    assert_true(forward.udp);
+    assert_int_equal(forward.guest_port, 5353);
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         assert_true(run_publish_parse(bad[i], &forward, &error) < 0);
         assert_non_null(strstr(error.message, "publish"));
@@ -359,19 +361,22 @@ static void test_networks(void **state)
         "user,private", "user,forward=tcp:1:1", "user ,local",
     };
     struct error error = ERROR_INIT;
-    const char *words;
+    struct passt_options network = { .forward_count = 3 };
     unsigned int net;
 
     (void)state;
-    assert_int_equal(run_net_parse("none", &net, &words, &error), 0);
+    assert_int_equal(run_net_parse("none", &net, &network, &error), 0);
     assert_int_equal(net, RUN_NET_NONE);
-    assert_int_equal(run_net_parse("user", &net, &words, &error), 0);
+    assert_int_equal(run_net_parse("user,local,link-local,host-loopback", &net, &network, &error), 0);
     assert_int_equal(net, RUN_NET_USER);
-    assert_string_equal(words, "");
-    assert_int_equal(run_net_parse("user,local,link-local,host-loopback", &net, &words, &error), 0);
-    assert_string_equal(words, ",local,link-local,host-loopback");
+    assert_true(network.local && network.link_local && network.host_loopback);
+    /* The last one given holds; ports that were published stay. */
+    assert_int_equal(run_net_parse("user", &net, &network, &error), 0);
+    assert_int_equal(net, RUN_NET_USER);
+    assert_false(network.local || network.link_local || network.host_loopback);
+    assert_int_equal(network.forward_count, 3);
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        if (run_net_parse(bad[i], &net, &words, &error) != -EINVAL)
+        if (run_net_parse(bad[i], &net, &network, &error) != -EINVAL)
             fail_msg("'%s' was taken", bad[i]);
         assert_non_null(strstr(error.message, "is unknown; give"));
     }

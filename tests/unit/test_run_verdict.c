@@ -21,7 +21,7 @@
 #include "vmm/job/disk_format.h"
 #include "vmm/job/console_tail.h"
 #include "vmm/job/scratch.h"
-#include "vmm/job/utf8.h"
+#include "vmm/base/utf8.h"
 
 static struct test_directory directory;
 static char path[128];

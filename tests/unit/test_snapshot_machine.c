@@ -9,7 +9,6 @@
 /* After those that it needs. */
 #include <cmocka.h>
 
-#include "devices/registry.h"
 #include "tests/support/loading.h"
 #include "tests/support/own_directory.h"
 #include "tests/support/saved.h"
@@ -29,25 +28,22 @@ static struct vm_config config_with(const char *text)
 
     config.cpus = 3;
     config.memory = SIZE;
-    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("entropy"), "on", &error), 0);
-    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("port"), text, &error), 0);
-    assert_int_equal(vm_config_add_device(&config, virtio_registry_find("port"), "c=file:/d", &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_ENTROPY, "on", &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, text, &error), 0);
+    assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, "c=file:/d", &error), 0);
     return config;
 }
 
 static struct saved saved_machine(void)
 {
     struct vm_config config = config_with("a=file:/b");
-    struct machine_state machine;
     struct error error = ERROR_INIT;
     struct saved saved;
     struct state *state;
     const void *bytes;
 
-    assert_int_equal(machine_state_of(&machine, &config, id, &error), 0);
     assert_int_equal(state_create(&state, &error), 0);
-    machine_state(&machine, state);
-    machine_state_release(&machine);
+    machine_state_save(&config, id, state);
     assert_int_equal(state_finish(state, &error), 0);
     bytes = state_saved(state, &saved.length);
     saved.bytes = malloc(saved.length);
@@ -60,7 +56,7 @@ static struct saved saved_machine(void)
 
 static int load_machine(const struct saved *saved, struct vm_config *config, struct error *error)
 {
-    struct machine_state machine = { .arch = NULL };
+    struct machine_state machine = MACHINE_STATE_INIT;
     struct state *state;
     int result;
 
@@ -79,7 +75,7 @@ static int load_machine(const struct saved *saved, struct vm_config *config, str
 static void a_machine_comes_back(void **state)
 {
     struct saved saved = saved_machine();
-    struct vm_config config;
+    struct vm_config config, was = config_with("a=file:/b");
     struct error error;
 
     (void)state;
@@ -87,8 +83,10 @@ static void a_machine_comes_back(void **state)
     assert_int_equal(config.cpus, 3);
     assert_int_equal(config.memory, SIZE);
     assert_int_equal(config.device_count, 2); /* both ports are one device */
-    assert_int_equal(config.text_count, 3);
-    assert_string_equal(config.texts[1].text, "a=file:/b");
+    assert_int_equal(config.devices[1]->console.count, 2);
+    assert_string_equal(config.devices[1]->console.ports[0].host.path, "/b");
+    assert_true(vm_config_equal(&config, &was));
+    vm_config_release(&was);
     vm_config_release(&config);
     saved_release(&saved);
 }
@@ -161,7 +159,11 @@ static void altered_machines_are_refused(void **state)
 
             saved_find(&altered, "machine").content[at] ^= (uint8_t)(1u << bit);
             saved_seal(&altered);
-            refused += load_machine(&altered, &config, &error) < 0;
+            if (load_machine(&altered, &config, &error) < 0)
+                refused++;
+            else
+                assert_null(schema_fault(device_rows[config.devices[1]->type]->schema,
+                                         device_config_values(config.devices[1])));
             vm_config_release(&config);
             saved_release(&altered);
         }

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 #include "tests/support/fixture.h"
 #include "tests/support/own_directory.h"
 #include "vmm/base/cleanup.h"
@@ -118,71 +117,102 @@ static void test_many_notes(void **state)
 /* ---- names -------------------------------------------------------------------- */
 
 static const struct {
-    const char *option, *text;
-    bool free; /* it names nothing of the host */
+    enum device_type type;
+    const char *text, *name; /* NAME: as the message has it; NULL: it names nothing of the host */
 } devices[] = {
-    { "disk", "/home/user/secret" },
-    { "disk", "x,ro" },
-    { "disk", "x,fd=7" },
-    { "disk", "x,overlay=/home/user/secret" },
-    { "net", "user" },
-    { "net", "user,forward=tcp:22:22" },
-    { "net", "tap:tap0" },
-    { "net", "tap-fd:5" },
-    { "net", "nonesuch" },
-    { "net", "none", true },
-    { "net", "none,mac=02:00:00:00:00:01", true },
-    { "port", "log=file:/home/user/secret" },
-    { "port", "x=unix:/run/x" },
-    { "port", "x=fd:5" },
-    { "port", NULL, true },
-    { "vsock", "3:/run/x" },
-    { "balloon", "16M,reporting", true },
-    { "entropy", "on", true },
+    { DEVICE_TYPE_DISK, "/home/user/secret", "--disk /home/user/secret" },
+    { DEVICE_TYPE_DISK, "x,ro", "--disk x,ro" },
+    { DEVICE_TYPE_DISK, "x,fd=7", "--disk x" },
+    { DEVICE_TYPE_DISK, "x,overlay=/home/user/secret", "--disk x,overlay=/home/user/secret" },
+    { DEVICE_TYPE_NET, "user", "--net user" },
+    { DEVICE_TYPE_NET, "user,forward=tcp:22:22", "--net user" },
+    { DEVICE_TYPE_NET, "tap:tap0", "--net tap:tap0" },
+    { DEVICE_TYPE_NET, "tap-fd:5", "--net tap-fd:5" },
+    { DEVICE_TYPE_NET, "none", NULL },
+    { DEVICE_TYPE_NET, "none,mac=02:00:00:00:00:01", NULL },
+    { DEVICE_TYPE_CONSOLE, "log=file:/home/user/secret", "--port log=file:/home/user/secret" },
+    { DEVICE_TYPE_CONSOLE, "x=unix:/run/x", "--port x=unix:/run/x" },
+    { DEVICE_TYPE_CONSOLE, "x=fd:5", "--port x=fd:5" },
+    { DEVICE_TYPE_CONSOLE, NULL, NULL },
+    { DEVICE_TYPE_VSOCK, "3:/run/x", "--vsock 3:/run/x" },
+    { DEVICE_TYPE_BALLOON, "16M,reporting", NULL },
+    { DEVICE_TYPE_ENTROPY, "on", NULL },
 };
+
+/* The machine of a snapshot that has one device. */
+static struct machine_state machine_with(enum device_type type, const char *text)
+{
+    struct machine_state machine = MACHINE_STATE_INIT;
+    struct error error = ERROR_INIT;
+
+    if (text)
+        assert_int_equal(vm_config_add_option(&machine.config, type, text, &error), 0);
+    else
+        assert_non_null(vm_config_add_device(&machine.config, type, &error));
+    return machine;
+}
 
 static void test_what_one_from_elsewhere_names(void **state)
 {
     cleanup_fd int fd = make_file("state");
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    static struct restore_options options;
 
     (void)state;
     keep_notes_here();
     source.state_fd = fd;
     for (size_t i = 0; i < ARRAY_LENGTH(devices); i++) {
-        struct restore_options options = { .trust = false };
-        struct machine_state machine = { .device_count = 1 };
-        bool given[CONFIG_TEXTS_MAX] = { false };
+        struct machine_state machine = machine_with(devices[i].type, devices[i].text);
         struct error error = ERROR_INIT;
-        int wanted = devices[i].free ? 0 : -EPERM;
 
-        machine.devices[0].option = (char *)(uintptr_t)devices[i].option;
-        machine.devices[0].text = (char *)(uintptr_t)devices[i].text;
-        assert_int_equal(restore_check_names(&options, &source, &machine, given, &error), wanted);
-        if (wanted < 0) {
-            assert_non_null(strstr(error.message, devices[i].text));
+        options = (struct restore_options){ .trust = false };
+        assert_int_equal(restore_check(&options, &source, &machine, &error), devices[i].name ? -EPERM : 0);
+        if (devices[i].name) {
+            assert_non_null(strstr(error.message, devices[i].name));
             assert_non_null(strstr(error.message, "--trust"));
         }
-        given[0] = true;
-        assert_int_equal(restore_check_names(&options, &source, &machine, given, &error), 0);
-        given[0] = false;
         options.trust = true;
-        assert_int_equal(restore_check_names(&options, &source, &machine, given, &error), 0);
+        assert_int_equal(restore_check(&options, &source, &machine, &error), 0);
+        options.trust = false;
+        options.given_count = devices[i].text ? 1 : 0;
+        options.given[0] = (struct given_device){ devices[i].type, devices[i].text };
+        assert_int_equal(restore_check(&options, &source, &machine, &error), 0);
+        machine_state_release(&machine);
     }
+}
+
+/* As many as the snapshot has, or none: a device too many or too few is refused. */
+static void test_how_many_are_given(void **state)
+{
+    struct machine_state machine = machine_with(DEVICE_TYPE_CONSOLE, "a=file:/a");
+    struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
+    static struct restore_options options;
+    struct error error = ERROR_INIT;
+
+    (void)state;
+    options = (struct restore_options){ .trust = true, .given_count = 1 };
+    options.given[0] = (struct given_device){ DEVICE_TYPE_CONSOLE, "b=file:/b" };
+    assert_int_equal(restore_check(&options, &source, &machine, &error), 0);
+    options.given[1] = (struct given_device){ DEVICE_TYPE_CONSOLE, "c=file:/c" };
+    options.given_count = 2;
+    assert_int_equal(restore_check(&options, &source, &machine, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "--port: is given 2 times, and the snapshot has 1; give as many"));
+    options.given[0] = (struct given_device){ DEVICE_TYPE_NET, "user" };
+    options.given_count = 1;
+    assert_int_equal(restore_check(&options, &source, &machine, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "--net: the snapshot's VM has none, and none can be added; leave"));
+    machine_state_release(&machine);
 }
 
 /* A new kind of device has to be decided upon above. */
 static void test_every_kind_of_device(void **state)
 {
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
     (void)state;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t type = 0; type < DEVICE_TYPE_COUNT; type++) {
         bool found = false;
 
         for (size_t j = 0; j < ARRAY_LENGTH(devices); j++)
-            found = found || strcmp(devices[j].option, rows[i].option) == 0;
+            found = found || devices[j].type == type;
         assert_true(found);
     }
 }
@@ -190,26 +220,24 @@ static void test_every_kind_of_device(void **state)
 /* As many as there can be, each as long as it can be: one line all the same, with the remedy. */
 static void test_many_names(void **state)
 {
-    static struct machine_state machine = { .device_count = CONFIG_TEXTS_MAX };
-    static char text[MACHINE_TEXT_MAX];
+    static struct restore_options options;
+    struct machine_state machine = MACHINE_STATE_INIT;
     cleanup_fd int fd = make_file("state");
-    struct restore_options options = { .trust = false };
     struct vm_snapshot_source source = SNAPSHOT_SOURCE_INIT;
-    bool given[CONFIG_TEXTS_MAX] = { false };
     struct error error = ERROR_INIT;
-    char disk[] = "disk";
+    static char text[SCHEMA_TEXT_MAX];
 
     (void)state;
     keep_notes_here();
     source.state_fd = fd;
     memset(text, '\x9b', sizeof(text) - 1);
-    for (size_t i = 0; i < CONFIG_TEXTS_MAX; i++) {
-        machine.devices[i].option = disk;
-        machine.devices[i].text = text;
-    }
-    assert_int_equal(restore_check_names(&options, &source, &machine, given, &error), -EPERM);
+    for (size_t i = 0; i < CONFIG_DEVICES_MAX; i++)
+        vm_config_add_device(&machine.config, DEVICE_TYPE_DISK, &error)->disk.path = text;
+    options = (struct restore_options){ .trust = false };
+    assert_int_equal(restore_check(&options, &source, &machine, &error), -EPERM);
     assert_non_null(strstr(error.message, "--trust"));
     assert_null(strchr(error.message, '\x9b'));
+    machine_state_release(&machine);
 }
 
 int main(void)
@@ -219,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_notes_that_others_could_make, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_notes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_one_from_elsewhere_names, set_up, tear_down),
+        cmocka_unit_test(test_how_many_are_given),
         cmocka_unit_test(test_every_kind_of_device),
         cmocka_unit_test_setup_teardown(test_many_names, set_up, tear_down),
     };

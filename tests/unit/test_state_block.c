@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A disk saved amid requests, and loaded on the same file and on others. */
 #include "tests/support/disk_bench.h"
+#include "tests/support/device_options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ static void move(struct disk_bench *bench)
 static void exchange(struct disk_bench *bench, const char *settings)
 {
     fake_driver_destroy(&bench->driver);
-    block_class.release(bench->options);
+    device_options_release(bench->options);
     bench->options = NULL;
     disk_bench_create(bench, settings);
 }

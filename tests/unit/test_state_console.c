@@ -229,7 +229,7 @@ static void test_ports_of_another_name_are_refused(void **state)
     start_port(world);
     device_save(world->driver.device, &saved);
     fake_driver_destroy(&world->driver);
-    virtio_console_release(world->options);
+    device_options_release(world->options);
     world->options = NULL;
     snprintf(option, sizeof(option), "tell=unix:%s", world->path);
     add_port(world, option);

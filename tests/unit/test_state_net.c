@@ -137,7 +137,6 @@ static void test_the_mac_address_stays_unless_one_is_given(void **state)
     assert_memory_equal(before, after, 6);
     fake_driver_run(&driver);
     assert_int_equal(fake_driver_interrupts(&driver), 0);
-    options.net.mac_given = true;
     memcpy(options.net.mac, given, 6);
     generation = fake_driver_read(&driver, VIRTIO_MMIO_CONFIG_GENERATION);
     move();
@@ -153,7 +152,6 @@ static void test_another_mac_address_is_another_link(void **state)
 
     (void)state;
     fake_driver_start(&driver, NET_F_MAC | NET_F_STATUS, 2);
-    options.net.mac_given = true;
     memcpy(options.net.mac, "\2\1\2\3\4\5", 6);
     move();
     fake_driver_run(&driver);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "devices/registry.h"
+#include "tests/support/device_options.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/transport.h"
 #include "tests/support/echo_bench.h"
@@ -244,17 +245,17 @@ static void start(const struct virtio_device_class *class, const char *text, uin
     struct error error = ERROR_INIT;
 
     options = NULL;
-    assert_int_equal(class->parse(text, &options, &error), 0);
+    assert_int_equal(device_options_parse(class->name, text, &options, &error), 0);
     fixture_init(&fixture);
     fake_driver_create(&driver, &fixture, class, options);
     fake_driver_start(&driver, features, queues);
 }
 
-static void finish(const struct virtio_device_class *class)
+static void finish(void)
 {
     fake_driver_destroy(&driver);
     fixture_release(&fixture);
-    class->release(options);
+    device_options_release(options);
 }
 
 /* A bucket that is empty stays so: a clone is no way to more. */
@@ -273,7 +274,7 @@ static void test_entropy_keeps_to_its_rate(void **state)
         fake_driver_run(&driver);
         assert_false(fake_driver_used(&driver, 0, &used));
     }
-    finish(&entropy_class);
+    finish();
 }
 
 static void test_entropy_goes_on(void **state)
@@ -288,7 +289,7 @@ static void test_entropy_goes_on(void **state)
     fake_driver_run(&driver);
     assert_true(fake_driver_used(&driver, 0, &used));
     assert_int_equal(used.length, 16);
-    finish(&entropy_class);
+    finish();
 }
 
 static void test_a_balloon_goes_on(void **state)
@@ -323,7 +324,7 @@ static void test_a_balloon_goes_on(void **state)
     /* It comes back when the device wants the next account. */
     assert_true(fake_driver_wait(&driver, 2, &used));
     assert_int_equal(fake_used_index(&driver, 2), 1);
-    finish(&balloon_class);
+    finish();
 }
 
 int main(void)

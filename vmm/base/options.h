@@ -33,6 +33,7 @@ struct option_row {
     const char *const *choices; /* for option_set_choice() */
     const void *context;        /* for a setter of the table's own */
     char letter;                /* the short form; 0 for none */
+    bool early;                 /* set before all others, wherever it stands */
 };
 
 /* To const char *, to bool (true), to uint64_t bytes, to unsigned int index in the choices. */

@@ -2,7 +2,7 @@
 #include "vmm/bench/html.h"
 
 #include "vmm/base/cleanup.h"
-#include "vmm/job/utf8.h"
+#include "vmm/base/utf8.h"
 
 void html_text(FILE *stream, const char *text)
 {

@@ -3,7 +3,7 @@
 
 #include "vmm/bench/report.h"
 #include "vmm/base/cleanup.h"
-#include "vmm/job/utf8.h"
+#include "vmm/base/utf8.h"
 
 /* NULL, JSON's null, for an empty one. */
 static struct json_object *text_value(const char *text)

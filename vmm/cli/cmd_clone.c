@@ -32,7 +32,6 @@ struct launch {
     const struct clone_options *options;
     struct vm_snapshot_source source;
     struct machine_state machine;
-    bool given[CONFIG_TEXTS_MAX];
     char prefix[STORE_NAME_MAX + 1];
     unsigned int begun, failed;
     /* Those on their way, the oldest first. */
@@ -47,17 +46,12 @@ struct launch {
 static int configure(const struct launch *launch, const struct clone_identity *identity,
                      struct restore_options *restore, struct error *error)
 {
-    struct machine_state machine;
     struct error why = ERROR_INIT;
     int result;
 
     *restore = launch->options->restore;
     restore->boot.vm.may_be_saved = true;
-    result = clone_machine(&machine, &launch->machine, launch->given, identity, &why);
-    if (result == 0) {
-        result = restore_configure(restore, &machine, &launch->source, &why);
-        clone_release(&machine);
-    }
+    result = restore_configure(restore, &launch->machine, &launch->source, identity, &why);
     return result < 0 ? error_set(error, why.number, "clone %s: %s", identity->name, why.message) : 0;
 }
 
@@ -204,9 +198,7 @@ static int prepare(struct launch *launch, const char *folder, struct error *erro
         clone_prefix(launch->prefix, folder);
     result = restore_read(&launch->source, &launch->machine, &why);
     if (result == 0)
-        result = restore_override(&launch->options->restore, &launch->machine, launch->given, &why);
-    if (result == 0)
-        result = restore_check_names(&launch->options->restore, &launch->source, &launch->machine, launch->given, &why);
+        result = restore_check(&launch->options->restore, &launch->source, &launch->machine, &why);
     if (result < 0)
         return error_set(error, why.number, "%s: %s", folder, why.message);
     for (unsigned int number = 1; number <= launch->options->count && result == 0; number++)
@@ -231,7 +223,7 @@ static int tell_of_the_rest(const struct launch *launch, int result, struct erro
 
 static int clone_all(const struct clone_options *options, const char *folder, struct error *error)
 {
-    struct launch launch = { .options = options };
+    struct launch launch = { .options = options, .machine = MACHINE_STATE_INIT };
     int result = store_check_name(options->prefix, error);
 
     if (result == 0)
@@ -281,7 +273,7 @@ int cmd_clone(int argc, char **argv)
                     "  mote clone ./web.snapshot --count 8 --name job --net tap:vm%d\n"
                     "  mote ps; mote logs job-3; mote stop job-1 job-2\n",
     };
-    struct option_row rows[RESTORE_ROWS_MAX];
+    struct option_row rows[ARRAY_LENGTH(own_rows) + RESTORE_ROWS];
     struct error error = ERROR_INIT;
     const char *folder;
     bool helped;

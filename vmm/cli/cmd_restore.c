@@ -30,16 +30,13 @@ static const struct option_row own_rows[] = {
 static int configure(struct restore_options *options, const struct vm_snapshot_source *source,
                      struct error *error)
 {
-    struct machine_state machine = { .arch = NULL };
-    bool given[CONFIG_TEXTS_MAX];
+    struct machine_state machine = MACHINE_STATE_INIT;
     int result = restore_read(source, &machine, error);
 
     if (result == 0)
-        result = restore_override(options, &machine, given, error);
+        result = restore_check(options, source, &machine, error);
     if (result == 0)
-        result = restore_check_names(options, source, &machine, given, error);
-    if (result == 0)
-        result = restore_configure(options, &machine, source, error);
+        result = restore_configure(options, &machine, source, NULL, error);
     machine_state_release(&machine);
     return result;
 }
@@ -87,7 +84,7 @@ int cmd_restore(int argc, char **argv)
                     "  mote restore ./web.snapshot --name web2 --disk copy.img\n",
     };
     struct timeline timeline = { .count = 0 };
-    struct option_row rows[RESTORE_ROWS_MAX];
+    struct option_row rows[ARRAY_LENGTH(own_rows) + RESTORE_ROWS];
     struct error error = ERROR_INIT;
     int status = STATUS_FAILED, result;
     const char *folder;

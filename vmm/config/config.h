@@ -2,7 +2,12 @@
 #ifndef MOTE_CONFIG_H
 #define MOTE_CONFIG_H
 
-/* What a VM shall be, as the user said it: plain values with defaults. */
+/*
+ * What a VM is to be: plain values, from whatever said it.  The command line
+ * (vm_options.h), a configuration file (config_file.h) and a snapshot
+ * (vmm/snapshot/machine_state.h) are each read into this once; nothing is made text
+ * again to be read once more.  vm_config_validate() tells what is wrong, whoever said it.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,30 +15,20 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
-#include "vmm/machine/guest_memory.h"
 #include "vmm/base/log.h"
+#include "vmm/config/device.h"
+#include "vmm/config/pool.h"
+#include "vmm/config/schema.h"
+#include "vmm/machine/guest_memory.h"
 #include "vmm/machine/machine.h"
-
-struct virtio_row;
 
 #define KVM_DEFAULT_PATH "/dev/kvm"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE, CONSOLE_KIND_COUNT };
 
-/* A virtio device that the user asked for. */
-struct device_request {
-    const struct virtio_row *row;
-    void *options; /* the class's own; released with the config */
-};
-
-/* A device's option as it was given: a snapshot's VM is made from them again. */
-struct device_text {
-    const struct virtio_row *row;
-    char *text; /* NULL for one without options; the config's */
-};
+enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
 #define CONFIG_DEVICES_MAX 96
-#define CONFIG_TEXTS_MAX 192
 
 /* A snapshot and the bases that it is the difference from, the last of which is full. */
 #define SNAPSHOT_CHAIN_MAX 16
@@ -54,51 +49,73 @@ struct vm_snapshot_source {
 #define SNAPSHOT_SOURCE_INIT \
     { .state_fd = -1, .memory_fd = -1, .working_set_fd = -1, .record_fd = -1 }
 
-/* Strings are the caller's and outlive the VM. */
 struct vm_config {
+    /* Those of vm_schema.  Texts are the pool's, or the caller's and outlive it. */
     const char *kernel;
     const char *initrd; /* NULL for none */
-    int initrd_fd; /* open already, the name above is for messages; -1: open it */
     const char *command_line; /* NULL: vm_config_complete() chooses by the console */
     const char *root;          /* NULL, or what the default command line says of the root disk */
-    char *made_command_line;   /* by vm_config_complete(), released with the config */
     const char *boot_protocol; /* NULL: detect it */
     const char *kvm_path;
     unsigned int cpus;
     uint64_t memory; /* bytes */
     unsigned int pages; /* enum guest_pages */
-    unsigned int console;  /* enum console_kind */
-    unsigned int describe; /* enum describe */
-    bool console_matters;  /* what will keep the console silent is warned of */
+    unsigned int console;   /* enum console_kind */
+    unsigned int describe;  /* enum describe */
+    unsigned int on_reboot; /* enum on_reboot */
+
     size_t device_count;
-    struct device_request devices[CONFIG_DEVICES_MAX];
-    size_t text_count;
-    struct device_text texts[CONFIG_TEXTS_MAX]; /* that made DEVICES, in this order */
+    struct device_config *devices[CONFIG_DEVICES_MAX]; /* the pool's */
+    struct config_pool pool;
+
+    /* What is open for it already, and what its process is to do besides; no part of the machine. */
+    int initrd_fd; /* what INITRD names, for messages; -1: open that */
+    bool console_matters;  /* what will keep the console silent is warned of */
     const struct vm_snapshot_source *snapshot;  /* NULL: boot KERNEL */
     bool may_be_saved; /* keep at hand what saving needs and the jail does not give */
 };
 
+/* All but the devices; the keys are the options of the command line. */
+extern const struct schema vm_schema;
+
 /* What --huge-pages takes, by enum guest_pages; ends in NULL. */
 extern const char *const guest_pages_names[];
 
-/* As --describe names them. */
+/* As --describe, --console and --on-reboot name them. */
 extern const char *const describe_names[];
+extern const char *const console_names[];
+extern const char *const on_reboot_names[];
 
 /* One CPU, 256 MiB, a serial console, ACPI. */
 struct vm_config vm_config_default(void);
 
-/*
- * Adds a device of ROW with the option's value TEXT, NULL for one without
- * options, or adds to the one there is if the class allows no second.
- */
-int vm_config_add_device(struct vm_config *config, const struct virtio_row *row, const char *text,
+/* Another device of TYPE, as it is where nothing was said of it; NULL: there are too many. */
+struct device_config *vm_config_add_device(struct vm_config *config, enum device_type type,
+                                           struct error *error);
+/* The same with the value TEXT of the type's option, or what TEXT says is added to the one there is, see merge(). */
+int vm_config_add_option(struct vm_config *config, enum device_type type, const char *text,
                          struct error *error);
-
-/* Takes the device that was added last away, with its text, if it is of ROW. */
-void vm_config_drop_device(struct vm_config *config, const struct virtio_row *row);
+/* Takes the device that was added last away, if it is of TYPE. */
+void vm_config_drop_device(struct vm_config *config, enum device_type type);
+/* The first device of TYPE, or NULL. */
+struct device_config *vm_config_find_device(const struct vm_config *config, enum device_type type);
 
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
+
+/* Whether the values make a VM, alone and together; the message names the first that does not. */
+int vm_config_validate(const struct vm_config *config, struct error *error);
+
+/* Whether both are the same machine with the same devices in the same order. */
+bool vm_config_equal(const struct vm_config *one, const struct vm_config *two);
+/* *COPY has a pool of its own; what is open is shared with CONFIG.  Released as any, also after an error. */
+int vm_config_copy(struct vm_config *copy, const struct vm_config *config, struct error *error);
+
+/* Frees the pool, and with it all devices. */
+void vm_config_release(struct vm_config *config);
+
+/* Saves the devices to the section of a state that stands open, or loads them from it into CONFIG, which has none. */
+void vm_config_devices_state(struct vm_config *config, struct state *state);
 
 /*
  * Has the devices open what the supervisor keeps for a monitor in its jail, and
@@ -106,11 +123,5 @@ int vm_config_complete(struct vm_config *config, struct error *error);
  */
 int vm_config_open_host(struct vm_config *config, struct event_loop *loop, struct error *error);
 void vm_config_close_host(struct vm_config *config);
-
-/* Releases the devices' options and the command line that was made. */
-void vm_config_release(struct vm_config *config);
-
-/* Whether the values make a VM together; the message names what does not. */
-int vm_config_check(const struct vm_config *config, struct error *error);
 
 #endif

@@ -15,6 +15,7 @@ extern const char *const sandbox_mode_names[];
 int sandbox_set_id(void *target, const struct option_row *row, const char *value,
                    struct error *error);
 
+#define SANDBOX_OPTION_ROW_COUNT 4
 /* Rows for the struct sandbox_config MEMBER of TYPE. */
 #define SANDBOX_OPTION_ROWS(type, member)                                                          \
     { "Sandbox", "sandbox", "HOW", "on (default): the monitor jails itself; or off",               \

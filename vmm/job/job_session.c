@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/helper_program.h"
 #include "vmm/job/initramfs.h"
@@ -30,54 +29,37 @@
 
 /* ---- the VM --------------------------------------------------------------- */
 
-/* A comma in a path is written twice. */
-static void put_path(FILE *stream, const char *path)
-{
-    for (; *path; path++) {
-        if (*path == ',')
-            fputc(',', stream);
-        fputc(*path, stream);
-    }
-}
-
 static int add_disk(struct vm_config *config, const struct rootfs_disk *disk, bool read_only,
                     struct error *error)
 {
-    cleanup_free char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
+    struct device_config *device = vm_config_add_device(config, DEVICE_TYPE_DISK, error);
 
-    if (!stream)
-        return error_system(error, ENOMEM, "disk %s", disk->path);
-    put_path(stream, disk->path);
-    fprintf(stream, "%s,fd=%d", read_only ? ",ro" : "", disk->fd);
-    if (fclose(stream) != 0)
-        return error_system(error, ENOMEM, "disk %s", disk->path);
-    return vm_config_add_device(config, virtio_registry_find("disk"), text, error);
+    if (!device)
+        return -error->number;
+    device->disk.path = disk->path;
+    device->disk.fd = disk->fd;
+    device->disk.read_only = read_only;
+    return 0;
 }
 
 /* The guest gets its addresses with the job: they are the same on every host. */
 static int add_network(struct job_session *session, struct error *error)
 {
     const struct run_options *options = &session->options;
-    cleanup_free char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
+    struct device_config *device = vm_config_add_device(&session->options.vm, DEVICE_TYPE_NET, error);
 
-    if (!stream)
-        return error_system(error, ENOMEM, "--net");
-    fprintf(stream, "user,private%s", options->net_words);
-    for (size_t i = 0; i < options->publish_count; i++)
-        fprintf(stream, ",forward=%s", options->publish[i]);
-    if (fclose(stream) != 0)
-        return error_system(error, ENOMEM, "--net");
-    return vm_config_add_device(&session->options.vm, virtio_registry_find("net"), text, error);
+    if (!device)
+        return -error->number;
+    device->net.kind = NET_USER;
+    device->net.user = options->network;
+    device->net.user.private_network = true;
+    return 0;
 }
 
 static int add_devices(struct job_session *session, struct error *error)
 {
     const struct rootfs *rootfs = &session->rootfs;
-    char scratch_name[] = "scratch";
+    static char scratch_name[] = "scratch";
     struct rootfs_disk scratch = { .fd = session->scratch, .path = scratch_name };
     struct vm_config *config = &session->options.vm;
     int result = 0;
@@ -214,14 +196,13 @@ static bool find_template(struct job_session *session)
 static int make_command_line(struct job_session *session, struct error *error)
 {
     struct vm_config *config = &session->options.vm;
+    cleanup_free char *made = NULL;
 
-    if (asprintf(&config->made_command_line, "%sconsole=%s " KERNEL_OPTIONS " %s",
-                 session->options.verbose ? "" : "loglevel=1 ", arch_serial_console, arch_job_kernel_options) < 0) {
-        config->made_command_line = NULL;
-        return error_system(error, ENOMEM, "the kernel's command line");
-    }
-    config->command_line = config->made_command_line;
-    return 0;
+    if (asprintf(&made, "%sconsole=%s " KERNEL_OPTIONS " %s", session->options.verbose ? "" : "loglevel=1 ",
+                 arch_serial_console, arch_job_kernel_options) < 0)
+        made = NULL;
+    config->command_line = made ? config_pool_text(&config->pool, made) : NULL;
+    return config->command_line ? 0 : error_system(error, ENOMEM, "the kernel's command line");
 }
 
 static int configure_vm(struct job_session *session, struct error *error)
@@ -237,7 +218,7 @@ static int configure_vm(struct job_session *session, struct error *error)
         result = job_session_go_cold(session, error);
     if (result == 0)
         result = add_devices(session, error);
-    return result == 0 ? vm_config_check(config, error) : result;
+    return result == 0 ? vm_config_validate(config, error) : result;
 }
 
 /* ---- all together --------------------------------------------------------- */

@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include "devices/backend/socket_handoff.h"
-#include "devices/registry.h"
-#include "devices/virtio/vsock.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/exit_status.h"
 #include "vmm/job/job_run_internal.h"
@@ -106,23 +104,14 @@ static void vm_exited(void *context, const struct vm_exit *exit)
 
 /* ---- its start -------------------------------------------------------------- */
 
-static const struct virtio_row *vsock_row(void)
-{
-    size_t count;
-    const struct virtio_row *rows = virtio_registry(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].class == &virtio_vsock_class)
-            return &rows[i];
-    return NULL;
-}
-
 static int add_vsock(struct vm_config *config, int handoff, struct error *error)
 {
-    char text[40];
+    struct device_config *device = vm_config_add_device(config, DEVICE_TYPE_VSOCK, error);
 
-    snprintf(text, sizeof(text), "%u,handoff=%d", VSOCK_CID_MIN, handoff);
-    return vm_config_add_device(config, vsock_row(), text, error);
+    if (!device)
+        return -error->number;
+    device->vsock.handoff = handoff;
+    return 0;
 }
 
 /* What both processes share: *THEIRS are the other's ends. */
@@ -242,7 +231,7 @@ void job_vm_close(struct job_run *run)
     run->control = NULL;
     vm_process_destroy(run->vm.process);
     host_files_close(run->options->config);
-    vm_config_drop_device(run->options->config, vsock_row());
+    vm_config_drop_device(run->options->config, DEVICE_TYPE_VSOCK);
     cleanup_close(&run->vm.handoff);
     cleanup_close(&run->vm.console);
     run->vm = (struct job_vm)JOB_VM_INIT;

@@ -120,21 +120,23 @@ static int set_net(void *target, const struct option_row *row, const char *value
     struct run_options *options = target;
 
     (void)row;
-    return run_net_parse(value, &options->net, &options->net_words, error);
+    return run_net_parse(value, &options->net, &options->network, error);
 }
+
+#define PUBLISH_MAX 16
+_Static_assert(PUBLISH_MAX <= PASST_FORWARDS_MAX, "the network takes them all");
 
 static int add_publish(void *target, const struct option_row *row, const char *value,
                        struct error *error)
 {
-    struct run_options *options = target;
+    struct passt_options *network = &((struct run_options *)target)->network;
     int result;
 
-    if (options->publish_count == ARRAY_LENGTH(options->publish))
-        return error_set(error, E2BIG, "--%s: over %zu of them; give fewer", row->name,
-                         ARRAY_LENGTH(options->publish));
-    result = run_publish_parse(value, &options->publish[options->publish_count], error);
+    if (network->forward_count == PUBLISH_MAX)
+        return error_set(error, E2BIG, "--%s: over %d of them; give fewer", row->name, PUBLISH_MAX);
+    result = run_publish_parse(value, &network->forwards[network->forward_count], error);
     if (result == 0)
-        options->publish_count++;
+        network->forward_count++;
     return result;
 }
 
@@ -273,7 +275,7 @@ static int check(const struct run_options *options, struct error *error)
                          "as -- sh -c 'echo hello'");
     if (options->scratch && options->disk_limit)
         return error_set(error, EINVAL, "--scratch and --disk-limit exclude each other; give one");
-    if (options->publish_count > 0 && options->net != RUN_NET_USER)
+    if (options->network.forward_count > 0 && options->net != RUN_NET_USER)
         return error_set(error, EINVAL, "--publish: needs a network; add --net user");
     if (options->host_name && (!options->host_name[0] || strlen(options->host_name) > 64))
         return error_set(error, EINVAL, "--hostname '%s': is empty or longer than 64 bytes; give "
@@ -324,6 +326,4 @@ void run_options_release(struct run_options *options)
         free(options->volumes[i].source);
         free(options->volumes[i].target);
     }
-    for (size_t i = 0; i < options->publish_count; i++)
-        free(options->publish[i]);
 }

@@ -32,9 +32,7 @@ struct run_options {
     bool interactive, tty, detach, remove, quiet, verbose, timeline, no_kernel_cache, warm;
     uint64_t pids, timeout_ms, output_limit, disk_limit, scratch, log_limit; /* 0: none given */
     unsigned int net; /* an index: none, user */
-    const char *net_words; /* what is open besides the outside, as --net of boot has it: ",local"; or empty */
-    size_t publish_count;
-    char *publish[16]; /* "tcp:[ADDRESS:]HOST:GUEST" */
+    struct passt_options network; /* of `user`: its ports, and what is open besides the outside */
     const char *kernel, *verdict;
     char **words; /* the command and its arguments; ends in NULL */
 };
@@ -58,10 +56,10 @@ int run_output_parse(const char *value, char **folder, bool *merge, struct error
 /* A word, or a JSON array of them, as podman has it; empty: none. */
 int run_entrypoint_parse(const char *value, struct text_list *words, struct error *error);
 
-/* none, or user with words behind it that boot's --net knows, too; *WORDS are those, with a comma before. */
-int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error);
+/* none, or user with words behind it that boot's --net knows, too: what NETWORK opens besides the outside. */
+int run_net_parse(const char *value, unsigned int *net, struct passt_options *network, struct error *error);
 
-/* [ADDRESS:]HOST:GUEST[/tcp|/udp] into "tcp:[ADDRESS:]HOST:GUEST". */
-int run_publish_parse(const char *value, char **forward, struct error *error);
+/* [ADDRESS:]HOST:GUEST[/tcp|/udp] */
+int run_publish_parse(const char *value, struct passt_forward *forward, struct error *error);
 
 #endif

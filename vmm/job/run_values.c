@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/backend/passt.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/config/forward.h"
 #include "vmm/base/options.h"
 #include "vmm/job/run_options.h"
 
@@ -173,24 +173,32 @@ int run_entrypoint_parse(const char *value, struct text_list *words, struct erro
     return value[0] ? text_list_add(words, value, error) : 0;
 }
 
-int run_net_parse(const char *value, unsigned int *net, const char **words, struct error *error)
+int run_net_parse(const char *value, unsigned int *net, struct passt_options *network, struct error *error)
 {
-    static const char *const known[] = { "local", "link-local", "host-loopback" };
+    const struct {
+        const char *word;
+        bool *open;
+    } known[] = {
+        { "local", &network->local },
+        { "link-local", &network->link_local },
+        { "host-loopback", &network->host_loopback },
+    };
     const char *comma = strchr(value, ',');
     size_t length = comma ? (size_t)(comma - value) : strlen(value);
 
-    *words = comma ? comma : "";
     *net = length == 4 && strncmp(value, "user", 4) == 0 ? RUN_NET_USER : RUN_NET_NONE;
     if (*net == RUN_NET_NONE && strcmp(value, "none") != 0)
         return error_set(error, EINVAL, "--net %s: is unknown; give none or user, or user with "
                          ",local ,link-local or ,host-loopback behind it", value);
+    network->local = network->link_local = network->host_loopback = false;
     while (comma) {
         const char *word = comma + 1;
         bool found = false;
 
         length = strcspn(word, ",");
-        for (size_t i = 0; !found && i < ARRAY_LENGTH(known); i++)
-            found = strlen(known[i]) == length && strncmp(word, known[i], length) == 0;
+        for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
+            if (strlen(known[i].word) == length && strncmp(word, known[i].word, length) == 0)
+                found = *known[i].open = true;
         if (!found)
             return error_set(error, EINVAL, "--net %s: '%.*s' is unknown; give local, link-local or "
                              "host-loopback", value, (int)length, word);
@@ -199,25 +207,21 @@ int run_net_parse(const char *value, unsigned int *net, const char **words, stru
     return 0;
 }
 
-int run_publish_parse(const char *value, char **forward, struct error *error)
+int run_publish_parse(const char *value, struct passt_forward *forward, struct error *error)
 {
-    const char *slash = strchr(value, '/'), *protocol = slash ? slash + 1 : "tcp";
+    const char *slash = strchr(value, '/'), *protocol = slash ? slash + 1 : "tcp", *fault;
     cleanup_free char *ports = strndup(value, slash ? (size_t)(slash - value) : strlen(value));
-    struct passt_forward parsed;
-    enum passt_forward_fault fault;
 
     if (!ports)
         return error_system(error, ENOMEM, "--publish");
     if (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
         return error_set(error, EINVAL, "--publish %s: '%s' is no protocol; give /tcp or /udp", value,
                          protocol);
-    fault = passt_forward_parse(ports, &parsed);
-    if (fault != PASST_FORWARD_GOOD)
-        return error_set(error, EINVAL, "--publish %s: %s", value, passt_forward_fault_text(fault));
-    if (passt_forward_is_ipv6(&parsed))
+    *forward = (struct passt_forward){ .udp = strcmp(protocol, "udp") == 0 };
+    if ((fault = forward_parse(ports, forward)))
+        return error_set(error, EINVAL, "--publish %s: %s", value, fault);
+    if (passt_forward_is_ipv6(forward))
         return error_set(error, EAFNOSUPPORT, "--publish %s: the address is IPv6, which a job's "
                          "network has not; give an IPv4 address, such as 127.0.0.1", value);
-    if (asprintf(forward, "%s:%s", protocol, ports) < 0)
-        return error_system(error, ENOMEM, "--publish");
     return 0;
 }

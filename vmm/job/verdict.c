@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
-#include "vmm/job/utf8.h"
+#include "vmm/base/utf8.h"
 
 static const char *const cause_names[] = {
     [CAUSE_EXITED] = "exited",

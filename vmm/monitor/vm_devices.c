@@ -117,11 +117,12 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
     if (vm->config->device_count > 0)
         result = io_thread_create(&vm->io, error);
     for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
-        const struct device_request *request = &vm->config->devices[i];
+        const struct device_config *device = vm->config->devices[i];
+        const struct device_row *row = device_rows[device->type];
         struct virtio_mmio_options options = {
             .virtio = {
-                .class = request->row->class,
-                .device_options = request->options,
+                .class = virtio_registry_find(row->name),
+                .device_options = device_config_values(device),
                 .index = (uint32_t)i,
             },
             .window = {
@@ -133,7 +134,7 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
 
         if (!arch_virtio_window(i, &record))
             return error_set(error, ENOSPC, "--%s: this machine has no room for a %zuth device; "
-                             "give fewer", request->row->option, i + 1);
+                             "give fewer", row->option, i + 1);
         options.base = record.base;
         result = create_device(vm, &record, &options, error);
     }

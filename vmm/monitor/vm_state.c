@@ -30,19 +30,14 @@ static void parts_state(struct vm *vm, struct state *state)
 
 static int save_state(struct vm *vm, const struct vm_snapshot_target *target, struct error *error)
 {
-    struct machine_state machine;
     struct state *state;
     int result = state_create(&state, error);
 
     if (result < 0)
         return result;
-    result = machine_state_of(&machine, vm->config, target->id, error);
-    if (result == 0) {
-        machine_state(&machine, state);
-        machine_state_release(&machine);
-        parts_state(vm, state);
-        result = state_finish(state, error);
-    }
+    machine_state_save(vm->config, target->id, state);
+    parts_state(vm, state);
+    result = state_finish(state, error);
     if (result == 0) {
         size_t length;
         const void *bytes = state_saved(state, &length);
@@ -119,7 +114,7 @@ static int load_memory(struct vm *vm, const uint8_t id[SNAPSHOT_ID_SIZE], struct
 
 static int load_state(struct vm *vm, struct state *state, struct error *error)
 {
-    struct machine_state machine = { .arch = NULL };
+    struct machine_state machine = MACHINE_STATE_INIT;
     int result = 0;
 
     machine_state(&machine, state);

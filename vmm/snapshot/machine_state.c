@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 #include "vmm/base/page_size.h"
 #include "vmm/machine/arch_facts.h"
 #include "vmm/base/cleanup.h"
@@ -27,94 +26,70 @@ static void check(struct machine_state *machine, struct state *state)
                   "there", machine->arch, arch_name);
         state_fail(state, &error);
     }
-    state_require(state, machine->cpus >= 1 && machine->cpus <= MACHINE_CPUS_MAX,
-                  "the number of vCPUs");
-    state_require(state, machine->memory % page_size() == 0 && machine->memory <= arch_memory_limit(),
-                  "the size of memory");
-    state_require(state, machine->console < CONSOLE_KIND_COUNT, "the kind of console");
-    state_require(state, machine->describe < DESCRIBE_COUNT, "the way of describing");
+    state_require(state, machine->config.memory % page_size() == 0 &&
+                  machine->config.memory <= arch_memory_limit(), "the size of memory");
 }
+
+#define FIELD(member) SCHEMA_FIELD(struct vm_config, member)
+
+/* Of vm_schema, what a guest that goes on still finds as it was. */
+static const struct schema_row rows[] = {
+    { "memory", SCHEMA_NUMBER, FIELD(memory), 0, UINT64_MAX },
+    { "cpus", SCHEMA_NUMBER, FIELD(cpus), 1, MACHINE_CPUS_MAX },
+    { "console", SCHEMA_CHOICE, FIELD(console), .choices = console_names },
+    { "describe", SCHEMA_CHOICE, FIELD(describe), .choices = describe_names },
+};
+static const struct schema machine_schema = { rows, ARRAY_LENGTH(rows), sizeof(struct vm_config), NULL };
 
 void machine_state(struct machine_state *machine, struct state *state)
 {
-    state_begin(state, "machine", 0, 1);
+    struct vm_config *config = &machine->config;
+
+    state_begin(state, "machine", 0, 2);
     state_text(state, &machine->arch, ARCH_MAX);
     state_bytes(state, machine->id, sizeof(machine->id));
-    state_u64(state, &machine->memory);
-    state_u32(state, &machine->cpus);
-    state_u32(state, &machine->console);
-    state_u32(state, &machine->describe);
+    schema_state(&machine_schema, config, &config->pool, state);
     check(machine, state);
-    state_count(state, &machine->device_count, CONFIG_TEXTS_MAX);
-    for (size_t i = 0; i < machine->device_count; i++) {
-        state_text(state, &machine->devices[i].option, MACHINE_OPTION_MAX);
-        state_require(state, machine->devices[i].option != NULL, "a device's option");
-        state_text(state, &machine->devices[i].text, MACHINE_TEXT_MAX);
-    }
+    vm_config_devices_state(config, state);
     state_end(state);
+}
+
+void machine_state_save(const struct vm_config *config, const uint8_t id[SNAPSHOT_ID_SIZE],
+                        struct state *state)
+{
+    struct machine_state machine = { .arch = strdup(arch_name), .config = *config };
+
+    memcpy(machine.id, id, sizeof(machine.id));
+    if (machine.arch) {
+        machine_state(&machine, state);
+    } else {
+        struct error error = ERROR_INIT;
+
+        error_system(&error, ENOMEM, "snapshot");
+        state_fail(state, &error);
+    }
+    free(machine.arch);
 }
 
 void machine_state_release(struct machine_state *machine)
 {
     free(machine->arch);
-    for (size_t i = 0; i < CONFIG_TEXTS_MAX; i++) {
-        free(machine->devices[i].option);
-        free(machine->devices[i].text);
-    }
-}
-
-int machine_state_of(struct machine_state *machine, const struct vm_config *config,
-                     const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
-{
-    bool complete;
-
-    *machine = (struct machine_state){
-        .arch = strdup(arch_name),
-        .memory = config->memory,
-        .cpus = config->cpus,
-        .console = config->console,
-        .describe = config->describe,
-        .device_count = config->text_count,
-    };
-    memcpy(machine->id, id, sizeof(machine->id));
-    complete = machine->arch != NULL;
-    for (size_t i = 0; i < config->text_count; i++) {
-        const struct device_text *given = &config->texts[i];
-
-        machine->devices[i].option = strdup(given->row->option);
-        machine->devices[i].text = given->text ? strdup(given->text) : NULL;
-        complete = complete && machine->devices[i].option &&
-                   (!given->text || machine->devices[i].text);
-    }
-    if (complete)
-        return 0;
-    machine_state_release(machine);
-    return error_system(error, ENOMEM, "snapshot");
-}
-
-static int add_device(struct vm_config *config, const char *option, const char *text,
-                      struct error *error)
-{
-    const struct virtio_row *row = virtio_registry_find(option);
-
-    if (row)
-        return vm_config_add_device(config, row, text, error);
-    return error_set(error, ENODEV, "snapshot: has a --%s, which this mote does not know; use the "
-                     "mote that saved it", option);
+    machine->arch = NULL;
+    vm_config_release(&machine->config);
 }
 
 int machine_state_configure(const struct machine_state *machine, struct vm_config *config,
                             struct error *error)
 {
-    int result = 0;
+    int result = schema_copy(&machine_schema, config, &machine->config, &config->pool);
 
-    config->memory = machine->memory;
-    config->cpus = machine->cpus;
-    config->console = machine->console;
-    config->describe = machine->describe;
-    for (size_t i = 0; result == 0 && i < machine->device_count; i++)
-        result = add_device(config, machine->devices[i].option, machine->devices[i].text, error);
-    return result;
+    for (size_t i = 0; result == 0 && i < machine->config.device_count; i++) {
+        const struct device_config *saved = machine->config.devices[i];
+        struct device_config *device = vm_config_add_device(config, saved->type, error);
+
+        result = device ? device_config_copy(device, saved, &config->pool) : -ENOMEM;
+    }
+    return result < 0 ? error_system(error, ENOMEM, "snapshot") : 0;
 }
 
 static int compare(const struct state *own, const void *bytes, size_t length, struct error *error)
@@ -134,18 +109,13 @@ static int compare(const struct state *own, const void *bytes, size_t length, st
 int machine_state_verify(const void *bytes, size_t length, const struct vm_config *config,
                          const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error)
 {
-    struct machine_state machine;
     struct state *own;
     int result = state_create(&own, error);
 
     if (result < 0)
         return result;
-    result = machine_state_of(&machine, config, id, error);
-    if (result == 0) {
-        machine_state(&machine, own);
-        machine_state_release(&machine);
-        result = compare(own, bytes, length, error);
-    }
+    machine_state_save(config, id, own);
+    result = compare(own, bytes, length, error);
     state_destroy(own);
     return result;
 }

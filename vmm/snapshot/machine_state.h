@@ -12,30 +12,25 @@
 #include "vmm/snapshot/memory_file.h"
 #include "vmm/machine/state.h"
 
-#define MACHINE_TEXT_MAX 4096
-#define MACHINE_OPTION_MAX 32
-
 struct machine_state {
     uint8_t id[SNAPSHOT_ID_SIZE]; /* of the snapshot: its memory has the same */
     char *arch;                   /* as arch_name */
-    uint64_t memory;              /* bytes */
-    uint32_t cpus;
-    uint32_t console;  /* enum console_kind */
-    uint32_t describe; /* enum describe */
-    size_t device_count;
-    struct {
-        char *option; /* of the command line, without dashes */
-        char *text;   /* NULL for none */
-    } devices[CONFIG_TEXTS_MAX];
+    struct vm_config config;      /* of it: memory, CPUs, console, describe and the devices */
 };
 
-/* Saves or loads; MACHINE is the caller's, who ends it by machine_state_release(). */
+/*
+ * Saves or loads; MACHINE is the caller's, begins as MACHINE_STATE_INIT and ends by machine_state_release().  What is
+ * loaded is in the range of each field; vm_config_validate() tells whether it makes a VM.
+ */
+#define MACHINE_STATE_INIT { .arch = NULL, .config = vm_config_default() }
 void machine_state(struct machine_state *machine, struct state *state);
 void machine_state_release(struct machine_state *machine);
 
-/* From and to a configuration.  ID is the snapshot's. */
-int machine_state_of(struct machine_state *machine, const struct vm_config *config,
-                     const uint8_t id[SNAPSHOT_ID_SIZE], struct error *error);
+/* Saves CONFIG's.  ID is the snapshot's. */
+void machine_state_save(const struct vm_config *config, const uint8_t id[SNAPSHOT_ID_SIZE],
+                        struct state *state);
+
+/* CONFIG, which has no devices, becomes that of MACHINE in all that this has of one. */
 int machine_state_configure(const struct machine_state *machine, struct vm_config *config,
                             struct error *error);
 

@@ -154,7 +154,7 @@ static int start_vm(struct boot *boot, struct error *error)
 static bool restarts(const struct boot *boot)
 {
     return boot->exit.end == VM_RESET && !boot->exit.error.number && !boot->signal && !boot->told_to_stop &&
-           boot->config->on_reboot != ON_REBOOT_EXIT;
+           boot->config->vm.on_reboot != ON_REBOOT_EXIT;
 }
 
 static void vm_exited(void *context, const struct vm_exit *exit)
@@ -182,7 +182,7 @@ static int run_all(struct boot *boot, int *status, struct error *error)
 
     if ((result = start_vm(boot, error)) < 0 || (result = event_loop_run(boot->loop, error)) < 0)
         return result;
-    if (boot->config->on_reboot != ON_REBOOT_EXIT && (boot->signal || boot->told_to_stop))
+    if (boot->config->vm.on_reboot != ON_REBOOT_EXIT && (boot->signal || boot->told_to_stop))
         vm_exit_take_stop(&boot->exit);
     /* First of all: Ctrl-C is a signal again while a snapshot comes to its disk. */
     if (boot->terminal)

@@ -18,12 +18,9 @@
 #include "vmm/base/timeline.h"
 #include "vmm/supervisor/store.h"
 
-enum boot_on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
-
 struct boot_config {
     struct vm_config vm;
     struct sandbox_config sandbox;
-    unsigned int on_reboot; /* enum boot_on_reboot */
     struct store_entry *entry; /* by which others find the VM, claimed; NULL for none */
     uint64_t output_limit;     /* bytes of the console, where it goes to a file; 0: any number */
     bool detached;             /* from any terminal: SIGHUP is no end, but has disks looked at again */

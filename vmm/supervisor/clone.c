@@ -4,11 +4,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "devices/registry.h"
-#include "vmm/base/settings.h"
 
 /* ---- names ----------------------------------------------------------------- */
 
@@ -49,9 +46,8 @@ void clone_prefix(char prefix[STORE_NAME_MAX + 1], const char *folder)
 
 /* ---- values ---------------------------------------------------------------- */
 
-/* *WRITTEN for this copy; whether it could have been for another shows in *OWN. */
-static int expand(char **written, const char *option, const char *pattern,
-                  const struct clone_identity *identity, bool *own, struct error *error)
+int clone_expand(char **written, const char *option, const char *pattern,
+                 const struct clone_identity *identity, bool *own, struct error *error)
 {
     size_t size;
     FILE *stream = open_memstream(written, &size);
@@ -83,65 +79,4 @@ static int expand(char **written, const char *option, const char *pattern,
     if (fclose(stream) != 0 && result == 0)
         result = error_system(error, ENOMEM, "--%s", option);
     return result;
-}
-
-/* TEXT, which is freed or kept, becomes what the copy NAME has, or stays. */
-static int make_own(char **text, const char *option, const char *name, struct error *error)
-{
-    const struct virtio_row *row = virtio_registry_find(option);
-    struct settings settings;
-    char *copy = NULL;
-    int result;
-
-    /* One that this mote does not know is refused when it is made. */
-    if (!row || !row->class->for_clone)
-        return 0;
-    result = settings_parse(&settings, row->option, *text, error);
-    if (result < 0)
-        return result;
-    result = row->class->for_clone(&settings, name, &copy, error);
-    settings_release(&settings);
-    if (copy) {
-        free(*text);
-        *text = copy;
-    }
-    return result;
-}
-
-static int clone_text(char **text, const char *option, const char *value, bool given,
-                      const struct clone_identity *identity, struct error *error)
-{
-    bool own = false;
-    int result;
-
-    if (given) {
-        result = expand(text, option, value, identity, &own, error);
-    } else {
-        *text = strdup(value);
-        result = *text ? 0 : error_system(error, ENOMEM, "--%s", option);
-    }
-    return result < 0 ? result : make_own(text, option, own ? NULL : identity->name, error);
-}
-
-int clone_machine(struct machine_state *one, const struct machine_state *machine, const bool *given,
-                  const struct clone_identity *identity, struct error *error)
-{
-    int result = 0;
-
-    *one = *machine;
-    for (size_t i = 0; i < one->device_count; i++)
-        one->devices[i].text = NULL;
-    for (size_t i = 0; result == 0 && i < one->device_count; i++)
-        if (machine->devices[i].text)
-            result = clone_text(&one->devices[i].text, machine->devices[i].option,
-                                machine->devices[i].text, given[i], identity, error);
-    if (result < 0)
-        clone_release(one);
-    return result;
-}
-
-void clone_release(struct machine_state *one)
-{
-    for (size_t i = 0; i < one->device_count; i++)
-        free(one->devices[i].text);
 }

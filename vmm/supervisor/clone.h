@@ -3,8 +3,8 @@
 #define MOTE_CLONE_H
 
 /*
- * What the copies of a snapshot's VM have of their own.  Each device tells what
- * of its option's value two VMs cannot have both (for_clone, devices/virtio/device.h).
+ * What the copies of a snapshot's VM have of their own.  Each type of device knows
+ * what of its configuration two VMs cannot have both (for_clone, vmm/config/device.h).
  * A value that the user gives for all copies may have
  *
  *   %d  the copy's number, from 1
@@ -14,8 +14,9 @@
  * and then is what each gets; one without %d and %s is treated as the snapshot's.
  */
 
+#include <stdbool.h>
+
 #include "vmm/base/error.h"
-#include "vmm/snapshot/machine_state.h"
 #include "vmm/supervisor/store.h"
 
 struct clone_identity {
@@ -30,12 +31,8 @@ int clone_identify(struct clone_identity *identity, const char *prefix, unsigned
 /* A name made of the last part of the path FOLDER. */
 void clone_prefix(char prefix[STORE_NAME_MAX + 1], const char *folder);
 
-/*
- * MACHINE's devices for one copy in *ONE, which shares all else with MACHINE and ends before it, by clone_release().
- * GIVEN are those whose values the user gave.
- */
-int clone_machine(struct machine_state *one, const struct machine_state *machine, const bool *given,
-                  const struct clone_identity *identity, struct error *error);
-void clone_release(struct machine_state *one);
+/* PATTERN for this copy, which the caller frees; *OWN: for another it is another one. */
+int clone_expand(char **written, const char *option, const char *pattern,
+                 const struct clone_identity *identity, bool *own, struct error *error);
 
 #endif

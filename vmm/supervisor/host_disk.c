@@ -103,7 +103,7 @@ static int open_path(struct disk_host *host, const struct block_options *options
 static int open_file(struct disk_host *host, const struct block_options *options, struct error *error)
 {
     struct stat status;
-    int result = options->opened ? take_descriptor(host, options, error)
+    int result = options->fd >= 0 ? take_descriptor(host, options, error)
                                  : open_path(host, options, error);
 
     if (result < 0)
@@ -309,7 +309,7 @@ static int open_overlay(struct disk_host *host, const struct block_options *opti
 
     if (!options->overlay)
         return 0;
-    if (is_temporary(options) && !options->opened && !host->block_device && become_copy(host, options->path))
+    if (is_temporary(options) && options->fd < 0 && !host->block_device && become_copy(host, options->path))
         return 0;
     result = is_temporary(options) ? open_temporary(host, error) : open_overlay_path(host, options->overlay, error);
     if (result <= 0)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "devices/registry.h"
 #include "vmm/supervisor/host_disk.h"
 
 static int open_disk(struct block_options *options, struct log *log, struct error *error)
@@ -38,10 +37,10 @@ int host_files_open(struct vm_config *config, struct log *log, struct error *err
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < config->device_count; i++) {
-        struct device_request *device = &config->devices[i];
+        struct device_config *device = config->devices[i];
 
-        if (device->row->class == &block_class)
-            result = open_disk(device->options, log, error);
+        if (device->type == DEVICE_TYPE_DISK)
+            result = open_disk(&device->disk, log, error);
     }
     return result;
 }
@@ -49,6 +48,6 @@ int host_files_open(struct vm_config *config, struct log *log, struct error *err
 void host_files_close(struct vm_config *config)
 {
     for (size_t i = 0; i < config->device_count; i++)
-        if (config->devices[i].row->class == &block_class)
-            close_disk(config->devices[i].options);
+        if (config->devices[i]->type == DEVICE_TYPE_DISK)
+            close_disk(&config->devices[i]->disk);
 }

@@ -6,8 +6,8 @@
  * The value of a device option, "VALUE,key=value,flag,…", as a list: the part
  * without a key first, if any.  A comma inside a value is written twice.
  *
- * A device takes what it knows by settings_take() and closes with
- * settings_finish(), which names what nobody took, with the nearest known key.
+ * A device's option takes what it knows and closes with settings_finish(), which
+ * names what nobody took, with the nearest known key.
  */
 
 #include <stdbool.h>
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "vmm/base/error.h"
+#include "vmm/config/schema.h"
 
 #define SETTINGS_MAX 32
 
@@ -50,27 +51,12 @@ int settings_number(struct settings *settings, const char *key, uint64_t minimum
 int settings_text(struct settings *settings, const char *key, const char **text,
                   struct error *error);
 
-/*
- * The option's value anew: FIRST in place of its first part, what nobody has taken, and MORE, NULL for none, which is
- * written as it is.  The caller frees it.
- */
-int settings_again(const struct settings *settings, const char *first, const char *more, char **text,
-                   struct error *error);
+/* The fields of TARGET that have a row, but for those whose rows say that the option reads them itself; texts are POOL's. */
+int settings_rows(struct settings *settings, const struct schema *schema, void *target,
+                  struct config_pool *pool, struct error *error);
 
-/* -EINVAL when an item was not taken.  KNOWN are all keys, NULL at the end. */
-int settings_finish(const struct settings *settings, const char *const *known,
-                    struct error *error);
-
-/* How a class reads its options: into SIZE zeroed bytes, which RELEASE frees. */
-struct settings_reader {
-    const char *option; /* as in settings_parse() */
-    size_t size;
-    int (*read)(void *options, struct settings *settings, struct error *error);
-    void (*release)(void *options);
-};
-
-/* A class's parse(): *OPTIONS is made and read from TEXT; on an error nothing is left. */
-int settings_read(const struct settings_reader *reader, const char *text, void **options,
-                  struct error *error);
+/* -EINVAL when an item was not taken.  Known are SCHEMA's rows and the keys KNOWN, NULL at the end. */
+int settings_finish(const struct settings *settings, const struct schema *schema,
+                    const char *const *known, struct error *error);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <string.h>
+#include "vmm/config/forward.h"
 
-#include "devices/backend/passt.h"
+#include <arpa/inet.h>
+#include <string.h>
 
 /* Digits alone, one to five, up to END; 0 for what is no port. */
 static unsigned int read_port(const char *text, const char *end)
@@ -34,46 +33,36 @@ static const char *read_address(const char *text, char address[INET6_ADDRSTRLEN]
     return inet_pton(ipv6 ? AF_INET6 : AF_INET, address, bytes) == 1 ? end + ipv6 : NULL;
 }
 
-enum passt_forward_fault passt_forward_parse(const char *text, struct passt_forward *forward)
+bool forward_address_is_good(const char *address)
 {
+    uint8_t bytes[16];
+
+    return address[0] == '\0' || inet_pton(strchr(address, ':') ? AF_INET6 : AF_INET, address, bytes) == 1;
+}
+
+const char *forward_parse(const char *text, struct passt_forward *forward)
+{
+    static const char no_pair[] = "is no pair of ports; give HOSTPORT:GUESTPORT";
     const char *ports = text, *colon = strrchr(text, ':');
     unsigned int host, guest;
 
     if (!colon)
-        return PASST_FORWARD_NO_PAIR;
+        return no_pair;
     forward->address[0] = '\0';
     if (text[0] == '[' || memchr(text, ':', (size_t)(colon - text))) {
         const char *end = read_address(text, forward->address);
 
         if (!end)
-            return PASST_FORWARD_NO_ADDRESS;
+            return FORWARD_NO_ADDRESS;
         if (end == colon)
-            return PASST_FORWARD_NO_PAIR;
+            return no_pair;
         ports = end + 1;
     }
     host = read_port(ports, colon);
     guest = read_port(colon + 1, colon + strlen(colon));
     if (host == 0 || guest == 0)
-        return PASST_FORWARD_NO_PORT;
+        return "has a port that is no number from 1 to 65535; give others";
     forward->host_port = (uint16_t)host;
     forward->guest_port = (uint16_t)guest;
-    return PASST_FORWARD_GOOD;
-}
-
-const char *passt_forward_fault_text(enum passt_forward_fault fault)
-{
-    static const char *const texts[] = {
-        [PASST_FORWARD_GOOD] = "is right",
-        [PASST_FORWARD_NO_PAIR] = "is no pair of ports; give HOSTPORT:GUESTPORT",
-        [PASST_FORWARD_NO_PORT] = "has a port that is no number from 1 to 65535; give others",
-        [PASST_FORWARD_NO_ADDRESS] = ("begins with no address of the host's; give 127.0.0.1: or "
-                                     "[::1]: or another, or none for all of them"),
-    };
-
-    return texts[fault];
-}
-
-bool passt_forward_is_ipv6(const struct passt_forward *forward)
-{
-    return strchr(forward->address, ':') != NULL;
+    return NULL;
 }

@@ -1,49 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The devices of a configuration file, each as the text of its command-line option. */
+/* The devices of a configuration file in Firecracker's schema. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "vmm/config/config_file_internal.h"
-
-#define NUMBER_MAX (UINT64_MAX >> 14) /* room for the sums of a token bucket */
-
-/* ---- option texts ------------------------------------------------------- */
-
-/* Writes VALUE as a part of an option: a comma inside of it is doubled. */
-static void put_value(FILE *stream, const char *value)
-{
-    for (; *value; value++) {
-        if (*value == ',')
-            fputc(',', stream);
-        fputc(*value, stream);
-    }
-}
-
-/* Ends the text in STREAM and hands the device over. */
-static int add_device(const struct loading *loading, const char *option, FILE *stream, char **text)
-{
-    int result;
-
-    if (fclose(stream) != 0)
-        result = error_system(loading->error, ENOMEM, "--config-file");
-    else
-        result = loading->add(loading->context, option, *text, loading->error);
-    free(*text);
-    return result;
-}
-
-static FILE *open_text(const struct loading *loading, char **text, size_t *size)
-{
-    FILE *stream = open_memstream(text, size);
-
-    if (!stream)
-        error_system(loading->error, errno, "--config-file");
-    return stream;
-}
+#include "vmm/base/cleanup.h"
+#include "vmm/config/firecracker.h"
+#include "vmm/config/mac.h"
 
 /* ---- rate limiters ------------------------------------------------------ */
+
+#define MILLISECOND 1000000ull
 
 struct bucket {
     uint64_t size;
@@ -51,34 +18,35 @@ struct bucket {
     uint64_t one_time_burst;
 };
 
-struct limiter {
-    struct bucket bandwidth, ops;
-};
-
+/* What BUCKET is to have; untouched where OBJECT is NULL or sets no limit. */
 static int read_bucket(const struct loading *loading, const char *path, const char *name,
-                       struct json_object *object, struct bucket *bucket)
+                       struct json_object *object, struct token_bucket_config *bucket)
 {
     static const struct json_key keys[] = {
-        { "size", JSON_NUMBER, true, offsetof(struct bucket, size), 0, NUMBER_MAX },
+        { "size", JSON_NUMBER, true, offsetof(struct bucket, size), 0, TOKEN_BUCKET_MAX },
         { "refill_time", JSON_NUMBER, true, offsetof(struct bucket, refill_time), 0, 86400000 },
         { "one_time_burst", JSON_NUMBER, false, offsetof(struct bucket, one_time_burst), 0,
-          NUMBER_MAX },
+          TOKEN_BUCKET_MAX },
     };
+    struct bucket said = { .size = 0 };
     char joined[96];
     int result;
 
     if (!object)
         return 0;
     snprintf(joined, sizeof(joined), "%s.%s", path, name);
-    result = MEMBERS(loading, joined, object, keys, bucket);
+    result = MEMBERS(loading, joined, object, keys, &said);
     /* Firecracker: either of them 0 means no limit. */
-    if (result == 0 && (bucket->size == 0 || bucket->refill_time == 0))
-        *bucket = (struct bucket){ .size = 0 };
+    if (result == 0 && said.size > 0 && said.refill_time > 0)
+        *bucket = (struct token_bucket_config){
+            .size = said.size, .refill_ns = said.refill_time * MILLISECOND, .once = said.one_time_burst,
+        };
     return result;
 }
 
-static int read_limiter(const struct loading *loading, const char *path,
-                        struct json_object *object, struct limiter *limiter)
+/* The same of the member NAME of PATH, a limiter's OBJECT. */
+static int read_limiter(const struct loading *loading, const char *path, const char *name,
+                        struct json_object *object, struct rate_limit_config *limit)
 {
     struct {
         struct json_object *bandwidth, *ops;
@@ -87,48 +55,30 @@ static int read_limiter(const struct loading *loading, const char *path,
         { "bandwidth", JSON_MEMBERS, false, 0 },
         { "ops", JSON_MEMBERS, false, sizeof(struct json_object *) },
     };
+    char joined[96];
     int result;
 
-    *limiter = (struct limiter){ .ops.size = 0 };
     if (!object)
         return 0;
-    if ((result = MEMBERS(loading, path, object, keys, &parts)) < 0 ||
-        (result = read_bucket(loading, path, "bandwidth", parts.bandwidth,
-                              &limiter->bandwidth)) < 0)
+    snprintf(joined, sizeof(joined), "%s.%s", path, name);
+    if ((result = MEMBERS(loading, joined, object, keys, &parts)) < 0 ||
+        (result = read_bucket(loading, joined, "bandwidth", parts.bandwidth, &limit->bytes)) < 0)
         return result;
-    return read_bucket(loading, path, "ops", parts.ops, &limiter->ops);
+    return read_bucket(loading, joined, "ops", parts.ops, &limit->operations);
 }
 
-/* In a second, at least 1. */
-static uint64_t per_second(const struct bucket *bucket)
+static struct device_config *add_device(const struct loading *loading, enum device_type type)
 {
-    uint64_t rate = bucket->size * 1000 / bucket->refill_time;
-
-    return rate ? rate : 1;
+    return vm_config_add_device(loading->config, type, loading->reader->error);
 }
 
-/* The keys of the option, PREFIX before each; rate_limit.h has their meaning. */
-static void put_bucket(FILE *stream, const char *prefix, const char *rate, const char *burst,
-                       const char *once, const struct bucket *bucket)
-{
-    if (!bucket->size)
-        return;
-    fprintf(stream, ",%s%s=%llu,%s%s=%llu", prefix, rate, (unsigned long long)per_second(bucket),
-            prefix, burst, (unsigned long long)bucket->size);
-    if (bucket->one_time_burst)
-        fprintf(stream, ",%s%s=%llu", prefix, once, (unsigned long long)bucket->one_time_burst);
-}
-
-static void put_limiter(FILE *stream, const char *prefix, const struct limiter *limiter)
-{
-    put_bucket(stream, prefix, "rate", "burst", "once", &limiter->bandwidth);
-    put_bucket(stream, prefix, "ops", "ops-burst", "ops-once", &limiter->ops);
-}
+#define FAILED(loading) (-(loading)->reader->error->number)
 
 /* ---- drives ------------------------------------------------------------- */
 
-enum { ENGINE_SYNC, ENGINE_ASYNC, ENGINE_UNSAID };
-static const char *const engines[] = { "Sync", "Async", NULL };
+static const char *const engines[] = {
+    [DISK_ENGINE_URING] = "Async", [DISK_ENGINE_SYNC] = "Sync", NULL,
+};
 static const char *const caches[] = { "Unsafe", "Writeback", NULL };
 
 struct drive {
@@ -154,38 +104,25 @@ static int read_drive(const struct loading *loading, const char *path, struct js
         { "socket", JSON_REFUSED, .why = "a vhost-user disk is not possible; use path_on_host" },
     };
 
-    *drive = (struct drive){ .engine = ENGINE_UNSAID };
+    *drive = (struct drive){ .engine = DISK_ENGINE_URING };
     return MEMBERS(loading, path, object, keys, drive);
 }
 
 static int add_drive(const struct loading *loading, const char *path, const struct drive *drive)
 {
-    static const char *const engine_options[] = {
-        [ENGINE_SYNC] = ",engine=sync", [ENGINE_ASYNC] = ",engine=uring", [ENGINE_UNSAID] = "",
-    };
-    struct limiter limiter;
-    char joined[96];
-    char *text;
-    size_t size;
-    FILE *stream;
-    int result;
+    struct device_config *device = add_device(loading, DEVICE_TYPE_DISK);
+    int result = device ? firecracker_text(loading, drive->path, &device->disk.path) : FAILED(loading);
 
-    snprintf(joined, sizeof(joined), "%s.rate_limiter", path);
-    result = read_limiter(loading, joined, drive->limiter, &limiter);
     if (result < 0)
         return result;
-    stream = open_text(loading, &text, &size);
-    if (!stream)
-        return -ENOMEM;
-    put_value(stream, drive->path);
-    fprintf(stream, "%s%s", drive->is_read_only ? ",ro" : "", engine_options[drive->engine]);
-    put_limiter(stream, "", &limiter);
-    return add_device(loading, "disk", stream, &text);
+    device->disk.read_only = drive->is_read_only;
+    device->disk.engine = (enum disk_engine_kind)drive->engine;
+    return read_limiter(loading, path, "rate_limiter", drive->limiter, &device->disk.rate);
 }
 
 /* The root drive comes first, as /dev/vda, and is named to the kernel. */
-int config_add_drives(const struct loading *loading, struct json_object *list,
-                      struct root_drive *root)
+int firecracker_drives(const struct loading *loading, struct json_object *list,
+                       struct root_drive *root)
 {
     size_t count = list ? json_object_array_length(list) : 0;
 
@@ -224,8 +161,8 @@ struct interface {
     struct json_object *receive, *transmit;
 };
 
-static int add_interface(const struct loading *loading, const char *path,
-                         struct json_object *object)
+static int read_interface(const struct loading *loading, const char *path,
+                          struct json_object *object, struct interface *interface)
 {
     static const struct json_key keys[] = {
         { "iface_id", JSON_TEXT, true, offsetof(struct interface, id) },
@@ -235,56 +172,56 @@ static int add_interface(const struct loading *loading, const char *path,
         { "tx_rate_limiter", JSON_MEMBERS, false, offsetof(struct interface, transmit) },
         { "allow_mmds_requests", JSON_REFUSED, .why = "Mote has no metadata service; remove it" },
     };
-    struct interface interface = { .id = NULL };
-    struct limiter receive, transmit;
-    char joined[96];
-    char *text;
-    size_t size;
-    FILE *stream;
-    int result = MEMBERS(loading, path, object, keys, &interface);
 
-    if (result < 0)
-        return result;
-    snprintf(joined, sizeof(joined), "%s.rx_rate_limiter", path);
-    if ((result = read_limiter(loading, joined, interface.receive, &receive)) < 0)
-        return result;
-    snprintf(joined, sizeof(joined), "%s.tx_rate_limiter", path);
-    if ((result = read_limiter(loading, joined, interface.transmit, &transmit)) < 0)
-        return result;
-    stream = open_text(loading, &text, &size);
-    if (!stream)
-        return -ENOMEM;
-    fputs("tap:", stream);
-    put_value(stream, interface.tap);
-    if (interface.mac) {
-        fputs(",mac=", stream);
-        put_value(stream, interface.mac);
-    }
-    put_limiter(stream, "rx-", &receive);
-    put_limiter(stream, "tx-", &transmit);
-    return add_device(loading, "net", stream, &text);
+    *interface = (struct interface){ .id = NULL };
+    return MEMBERS(loading, path, object, keys, interface);
 }
 
-int config_add_interfaces(const struct loading *loading, struct json_object *list)
+static int add_interface(const struct loading *loading, const char *path,
+                         const struct interface *interface)
+{
+    struct device_config *device = add_device(loading, DEVICE_TYPE_NET);
+    struct net_options *net = device ? &device->net : NULL;
+    const char *fault;
+    int result;
+
+    if (!device)
+        return FAILED(loading);
+    if (strlen(interface->tap) >= sizeof(net->tap))
+        return json_reader_wrong(loading->reader, path, "host_dev_name is no interface's name; give the name "
+                                 "that 'ip link' shows");
+    net->kind = NET_TAP;
+    strcpy(net->tap, interface->tap);
+    if (interface->mac && (fault = mac_parse(interface->mac, net->mac)))
+        return json_reader_wrong(loading->reader, path, "guest_mac '%.40s' %s", interface->mac, fault);
+    result = read_limiter(loading, path, "rx_rate_limiter", interface->receive, &net->receive_rate);
+    return result < 0 ? result : read_limiter(loading, path, "tx_rate_limiter", interface->transmit,
+                                              &net->transmit_rate);
+}
+
+int firecracker_interfaces(const struct loading *loading, struct json_object *list)
 {
     size_t count = list ? json_object_array_length(list) : 0;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < count; i++) {
         struct json_object *object = json_object_array_get_idx(list, i);
+        struct interface interface;
         char path[48];
 
         snprintf(path, sizeof(path), "network-interfaces[%zu]", i);
         if (!json_object_is_type(object, json_type_object))
             return json_reader_wrong(loading->reader, path, "is no object; write it in braces");
-        result = add_interface(loading, path, object);
+        result = read_interface(loading, path, object, &interface);
+        if (result == 0)
+            result = add_interface(loading, path, &interface);
     }
     return result;
 }
 
 /* ---- the single devices ------------------------------------------------- */
 
-int config_add_vsock(const struct loading *loading, struct json_object *object)
+int firecracker_vsock(const struct loading *loading, struct json_object *object)
 {
     struct vsock {
         uint64_t cid;
@@ -295,47 +232,37 @@ int config_add_vsock(const struct loading *loading, struct json_object *object)
         { "uds_path", JSON_TEXT, true, offsetof(struct vsock, path) },
         { "vsock_id", JSON_IGNORED, false, 0 },
     };
-    char *text;
-    size_t size;
-    FILE *stream;
+    struct device_config *device;
     int result;
 
     if (!object)
         return 0;
     if ((result = MEMBERS(loading, "vsock", object, keys, &vsock)) < 0)
         return result;
-    stream = open_text(loading, &text, &size);
-    if (!stream)
-        return -ENOMEM;
-    fprintf(stream, "%llu:", (unsigned long long)vsock.cid);
-    put_value(stream, vsock.path);
-    return add_device(loading, "vsock", stream, &text);
+    device = add_device(loading, DEVICE_TYPE_VSOCK);
+    if (!device)
+        return FAILED(loading);
+    device->vsock.cid = vsock.cid;
+    return firecracker_text(loading, vsock.path, &device->vsock.path);
 }
 
-int config_add_entropy(const struct loading *loading, struct json_object *object)
+int firecracker_entropy(const struct loading *loading, struct json_object *object)
 {
     static const struct json_key keys[] = { { "rate_limiter", JSON_MEMBERS, false, 0 } };
     struct json_object *limits = NULL;
-    struct limiter limiter;
-    char *text;
-    size_t size;
-    FILE *stream;
+    struct device_config *device;
     int result;
 
     if (!object)
         return 0;
-    if ((result = MEMBERS(loading, "entropy", object, keys, &limits)) < 0 ||
-        (result = read_limiter(loading, "entropy.rate_limiter", limits, &limiter)) < 0)
+    if ((result = MEMBERS(loading, "entropy", object, keys, &limits)) < 0)
         return result;
-    stream = open_text(loading, &text, &size);
-    if (!stream)
-        return -ENOMEM;
-    fputs("on", stream);
-    put_limiter(stream, "", &limiter);
-    return add_device(loading, "entropy", stream, &text);
+    device = add_device(loading, DEVICE_TYPE_ENTROPY);
+    return device ? read_limiter(loading, "entropy", "rate_limiter", limits, &device->entropy.rate)
+                  : FAILED(loading);
 }
 
-int config_add_balloon(const struct loading *loading, struct json_object *object)
+int firecracker_balloon(const struct loading *loading, struct json_object *object)
 {
     struct balloon {
         uint64_t mib, stats;
@@ -350,22 +277,21 @@ int config_add_balloon(const struct loading *loading, struct json_object *object
         { "free_page_hinting", JSON_REFUSED,
           .why = "free page hinting is not possible; set free_page_reporting in its place" },
     };
-    char *text;
-    size_t size;
-    FILE *stream;
+    struct device_config *device;
     int result;
 
     if (!object)
         return 0;
     if ((result = MEMBERS(loading, "balloon", object, keys, &balloon)) < 0)
         return result;
-    stream = open_text(loading, &text, &size);
-    if (!stream)
-        return -ENOMEM;
-    fprintf(stream, "%lluM%s%s", (unsigned long long)balloon.mib,
-            balloon.deflate_on_oom ? ",deflate-on-oom" : "",
-            balloon.reporting ? ",reporting" : "");
-    if (balloon.stats)
-        fprintf(stream, ",stats=%llu", (unsigned long long)balloon.stats);
-    return add_device(loading, "balloon", stream, &text);
+    device = add_device(loading, DEVICE_TYPE_BALLOON);
+    if (!device)
+        return FAILED(loading);
+    device->balloon = (struct balloon_options){
+        .size = balloon.mib << 20,
+        .deflate_on_oom = balloon.deflate_on_oom,
+        .reporting = balloon.reporting,
+        .stats = balloon.stats,
+    };
+    return 0;
 }

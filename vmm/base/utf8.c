@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/job/utf8.h"
+#include "vmm/base/utf8.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/base/settings.h"
+#include "vmm/config/settings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/base/options.h"
+#include "vmm/config/mac.h"
 
 /*
  * Ends the item at TEXT with a NUL and turns ",," into ","; returns the next
@@ -93,7 +95,7 @@ int settings_main(struct settings *settings, const char *needs, const char **val
 {
     const struct setting *item = settings_take(settings, "");
 
-    if (!item || item->value[0] == '\0')
+    if (!item || !item->value || item->value[0] == '\0') /* a later part that is empty has none */
         return error_set(error, EINVAL, "--%s: the %s is missing; give --%s %s", settings->option,
                          needs, settings->option, needs);
     *value = item->value;
@@ -122,6 +124,13 @@ int settings_flag(struct settings *settings, const char *key, bool *flag, struct
     return 0;
 }
 
+/* "disk …,queues", for messages. */
+static const char *name_of(const struct settings *settings, const char *key, char name[64])
+{
+    snprintf(name, 64, "%s …,%s", settings->option, key);
+    return name;
+}
+
 int settings_number(struct settings *settings, const char *key, uint64_t minimum, uint64_t maximum,
                     uint64_t *number, struct error *error)
 {
@@ -132,10 +141,7 @@ int settings_number(struct settings *settings, const char *key, uint64_t minimum
         return 0;
     if (!item->value)
         return wrong_value(settings, item, "give it a number", error);
-    strcpy(name, settings->option);
-    strncat(name, " …,", sizeof(name) - strlen(name) - 1);
-    strncat(name, key, sizeof(name) - strlen(name) - 1);
-    return options_number(name, item->value, minimum, maximum, number, error);
+    return options_number(name_of(settings, key, name), item->value, minimum, maximum, number, error);
 }
 
 int settings_text(struct settings *settings, const char *key, const char **text,
@@ -151,55 +157,109 @@ int settings_text(struct settings *settings, const char *key, const char **text,
     return 0;
 }
 
-/* With each comma twice. */
-static void write_part(FILE *stream, const char *text)
+/* ---- rows --------------------------------------------------------------- */
+
+static int set_number(struct settings *settings, const struct schema_row *row, void *field,
+                      struct error *error)
 {
-    for (; *text; text++) {
-        if (*text == ',')
-            fputc(',', stream);
-        fputc(*text, stream);
-    }
+    uint64_t number = 0;
+    int result;
+
+    memcpy(&number, field, row->size); /* little-endian, as all hosts of Mote */
+    result = settings_number(settings, row->key, row->minimum, row->maximum, &number, error);
+    memcpy(field, &number, row->size);
+    return result;
 }
 
-int settings_again(const struct settings *settings, const char *first, const char *more, char **text,
-                   struct error *error)
+static int set_word(const struct settings *settings, const struct schema_row *row, const char *text,
+                    char *field, struct error *error)
 {
-    size_t size;
-    FILE *stream = open_memstream(text, &size);
-
-    if (!stream)
-        return error_system(error, errno, "--%s", settings->option);
-    write_part(stream, first);
-    for (size_t i = 1; i < settings->count; i++) {
-        const struct setting *item = &settings->items[i];
-
-        if (item->taken)
-            continue;
-        fprintf(stream, ",%s", item->key);
-        if (item->value) {
-            fputc('=', stream);
-            write_part(stream, item->value);
-        }
-    }
-    if (more)
-        fprintf(stream, ",%s", more);
-    if (fclose(stream) == 0)
-        return 0;
-    free(*text);
-    return error_system(error, ENOMEM, "--%s", settings->option);
+    if (strlen(text) >= row->size)
+        return error_set(error, EINVAL, "--%s: %s=%s is too long; give up to %zu characters",
+                         settings->option, row->key, text, row->size - 1);
+    strcpy(field, text);
+    return 0;
 }
+
+static int set_mac(const struct settings *settings, const struct schema_row *row, const char *text,
+                   uint8_t *field, struct error *error)
+{
+    const char *fault = mac_parse(text, field);
+
+    return fault ? error_set(error, EINVAL, "--%s …,%s=%s: %s", settings->option, row->key, text, fault)
+                 : 0;
+}
+
+static int set_descriptor(struct settings *settings, const struct schema_row *row, int *field,
+                          struct error *error)
+{
+    uint64_t number = UINT64_MAX;
+    int result = settings_number(settings, row->key, 0, INT_MAX, &number, error);
+
+    if (result == 0 && number != UINT64_MAX)
+        *field = (int)number;
+    return result;
+}
+
+static int set_row(struct settings *settings, const struct schema_row *row, void *field,
+                   struct config_pool *pool, struct error *error)
+{
+    const char *text = NULL;
+    char name[64];
+    int result;
+
+    if (row->kind == SCHEMA_FLAG)
+        return settings_flag(settings, row->key, field, error);
+    if (row->kind == SCHEMA_NUMBER)
+        return set_number(settings, row, field, error);
+    if (row->kind == SCHEMA_DESCRIPTOR)
+        return set_descriptor(settings, row, field, error);
+    result = settings_text(settings, row->key, &text, error);
+    if (result < 0 || !text)
+        return result;
+    if (row->kind == SCHEMA_CHOICE)
+        return options_choice(name_of(settings, row->key, name), text, row->choices, field, error);
+    if (row->kind == SCHEMA_WORD)
+        return set_word(settings, row, text, field, error);
+    if (row->kind == SCHEMA_MAC)
+        return set_mac(settings, row, text, field, error);
+    text = config_pool_text(pool, text);
+    *(const char **)field = text;
+    return text ? 0 : error_system(error, ENOMEM, "--%s", settings->option);
+}
+
+int settings_rows(struct settings *settings, const struct schema *schema, void *target,
+                  struct config_pool *pool, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < schema->count; i++) {
+        const struct schema_row *row = &schema->rows[i];
+
+        if (!row->is_not_for_settings)
+            result = set_row(settings, row, (char *)target + row->offset, pool, error);
+    }
+    return result;
+}
+
+/* ---- the end ------------------------------------------------------------ */
 
 static const char *known_key(const void *context, size_t index)
 {
     return ((const char *const *)context)[index];
 }
 
-int settings_finish(const struct settings *settings, const char *const *known, struct error *error)
+int settings_finish(const struct settings *settings, const struct schema *schema,
+                    const char *const *more, struct error *error)
 {
+    const char *known[SCHEMA_ROWS_MAX + SETTINGS_MAX];
     size_t known_count = 0;
 
-    while (known[known_count])
-        known_count++;
+    for (size_t i = 0; i < schema->count; i++)
+        if (!schema->rows[i].is_not_for_settings)
+            known[known_count++] = schema->rows[i].key;
+    for (size_t i = 0; more[i]; i++)
+        known[known_count++] = more[i];
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
         const char *nearest;
@@ -218,25 +278,4 @@ int settings_finish(const struct settings *settings, const char *const *known, s
                          settings->option, item->key[0] ? item->key : item->value);
     }
     return 0;
-}
-
-int settings_read(const struct settings_reader *reader, const char *text, void **options,
-                  struct error *error)
-{
-    void *created = calloc(1, reader->size);
-    struct settings settings;
-    int result;
-
-    if (!created)
-        return error_system(error, ENOMEM, "--%s", reader->option);
-    result = settings_parse(&settings, reader->option, text, error);
-    if (result == 0) {
-        result = reader->read(created, &settings, error);
-        settings_release(&settings);
-    }
-    if (result < 0)
-        reader->release(created);
-    else
-        *options = created;
-    return result;
 }
