@@ -106,6 +106,27 @@ static void test_signals_are_heard_meanwhile(void **state)
     assert_int_equal(outcome.status, STATUS_SIGNAL + SIGTERM);
 }
 
+static void stop_at_nothing(struct broken_monitor *monitor)
+{
+    (void)monitor;
+    kill(getppid(), SIGTERM);
+    live_on();
+}
+
+/* Who waits for the VM's end gets one: `mote boot` gives its monitor time, a job's is killed. */
+static void test_a_monitor_that_does_not_stop(void **state)
+{
+    struct outcome outcome;
+    int status;
+
+    (void)state;
+    assert_true(broken_boot(stop_at_nothing, &status) < 0);
+    assert_non_null(strstr(broken_told, "the VM did not end within 5 s and was killed"));
+    assert_int_equal(status, STATUS_FAILED);
+    broken_run(stop_at_nothing, NULL, &outcome);
+    assert_int_equal(outcome.cause, CAUSE_SIGNALLED);
+}
+
 /* Another child of the supervisor's ends meanwhile: that, too, has it look. */
 static void babble_and_orphan(struct broken_monitor *monitor)
 {
@@ -310,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exit_reasons_without_an_end),
         cmocka_unit_test(test_signals_are_heard_meanwhile),
+        cmocka_unit_test(test_a_monitor_that_does_not_stop),
         cmocka_unit_test(test_a_child_that_ends_meanwhile),
         cmocka_unit_test(test_what_the_kernel_says),
         cmocka_unit_test(test_reports),
