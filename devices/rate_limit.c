@@ -107,29 +107,64 @@ static void timer_rang(void *context)
     limit->options.ready(limit->options.context);
 }
 
-int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options *options,
-                      struct error *error)
+static bool is_limited(const struct rate_limit_config *config)
 {
-    struct rate_limit *created;
-    uint64_t now;
+    return config->bytes.size > 0 || config->operations.size > 0;
+}
+
+static void fill_buckets(struct rate_limit *limit)
+{
+    uint64_t now = time_now(&limit->options);
+
+    token_bucket_init(&limit->bytes, &limit->options.config.bytes, now);
+    token_bucket_init(&limit->operations, &limit->options.config.operations, now);
+}
+
+/* With the timer FD, -1: one that is made here. */
+static int create(struct rate_limit **limit, const struct rate_limit_options *options, int fd, struct error *error)
+{
+    struct rate_limit *created = calloc(1, sizeof(*created));
     int result;
 
-    *limit = NULL;
-    if (options->config.bytes.size == 0 && options->config.operations.size == 0)
-        return 0;
-    created = calloc(1, sizeof(*created));
     if (!created)
         return error_system(error, ENOMEM, "rate limit");
     created->options = *options;
-    now = time_now(options);
-    token_bucket_init(&created->bytes, &options->config.bytes, now);
-    token_bucket_init(&created->operations, &options->config.operations, now);
-    result = timer_open_locked(&created->timer, options->loop, options->lock, timer_rang, created);
+    fill_buckets(created);
+    result = fd < 0 ? timer_open_locked(&created->timer, options->loop, options->lock, timer_rang, created)
+                    : timer_open_fd(&created->timer, fd, options->loop, options->lock, timer_rang, created);
     if (result < 0) {
         free(created);
         return error_system(error, -result, "rate limit");
     }
     *limit = created;
+    return 0;
+}
+
+int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options *options,
+                      struct error *error)
+{
+    *limit = NULL;
+    return is_limited(&options->config) ? create(limit, options, -1, error) : 0;
+}
+
+int rate_limit_change(struct rate_limit **limit, const struct rate_limit_options *options, int *timer_fd,
+                      struct error *error)
+{
+    struct rate_limit *changed = *limit;
+    int result = 0;
+
+    if (!changed) {
+        if (is_limited(&options->config))
+            result = create(limit, options, *timer_fd, error);
+        if (*limit)
+            *timer_fd = -1;
+        return result;
+    }
+    changed->options.config = options->config;
+    fill_buckets(changed);
+    /* Whoever was refused asks again, on the loop's thread. */
+    if (changed->waiting)
+        timer_set_ns(&changed->timer, 1);
     return 0;
 }
 
@@ -204,12 +239,12 @@ static void bucket_state(struct token_bucket *bucket, uint64_t now, struct state
 
 void rate_limit_state(struct rate_limit *limit, struct state *state)
 {
-    bool limited = limit != NULL;
+    bool has_limit = limit && is_limited(&limit->options.config), limited = has_limit;
     uint64_t now;
 
     state_bool(state, &limited);
-    state_require(state, limited == (limit != NULL), "whether there is a rate limit");
-    if (!limit)
+    state_require(state, limited == has_limit, "whether there is a rate limit");
+    if (!has_limit)
         return;
     now = time_now(&limit->options);
     bucket_state(&limit->bytes, now, state);

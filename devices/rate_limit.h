@@ -78,6 +78,13 @@ struct rate_limit_options {
 int rate_limit_create(struct rate_limit **limit, const struct rate_limit_options *options,
                       struct error *error);
 
+/*
+ * Another config from now on, with full buckets, in *LIMIT or, where that is NULL, in a limit with these options.  Any thread.
+ * The jail makes no timers: *TIMER_FD is one for it, of timer_make_fd(), and becomes -1 if it was taken.
+ */
+int rate_limit_change(struct rate_limit **limit, const struct rate_limit_options *options, int *timer_fd,
+                      struct error *error);
+
 /* While the loop is not running, or on its thread. */
 void rate_limit_destroy(struct rate_limit *limit);
 

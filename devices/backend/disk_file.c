@@ -136,6 +136,7 @@ int disk_file_replace(struct disk_file *file, const struct disk_host *host, cons
         return result;
     close(file->fd);
     take(file, host, path);
+    disk_sync_renew(&file->sync);
     return 0;
 }
 

@@ -69,6 +69,13 @@ bool disk_sync_has_failed(struct disk_sync *sync)
     return failed;
 }
 
+void disk_sync_renew(struct disk_sync *sync)
+{
+    pthread_mutex_lock(&sync->lock);
+    sync->failed = false;
+    pthread_mutex_unlock(&sync->lock);
+}
+
 void disk_sync_cancel(struct disk_sync *sync)
 {
     pthread_mutex_lock(&sync->lock);

@@ -13,8 +13,8 @@
  * everybody's.
  *
  * After one error the disk has failed, and with it whatever waits and whatever
- * comes: nobody can tell what was lost.  Nothing takes that back but opening the
- * disk anew, when a VM starts; a reset, a pause and a snapshot keep it.
+ * comes: nobody can tell what was lost.  Nothing takes that back but another file,
+ * or opening the disk anew when a VM starts; a reset, a pause and a snapshot keep it.
  *
  * Calls are made by any thread.
  */
@@ -59,6 +59,9 @@ void disk_sync_end(struct disk_sync *sync, int result, struct request_list *rele
 void disk_sync_fail(struct disk_sync *sync);
 
 bool disk_sync_has_failed(struct disk_sync *sync);
+
+/* The disk has another file, of which nothing was lost yet; no request is there. */
+void disk_sync_renew(struct disk_sync *sync);
 
 /* All requests are cancelled, and no thread is at one: nobody leads, rides or waits. */
 void disk_sync_cancel(struct disk_sync *sync);

@@ -185,6 +185,56 @@ static void block_drain(struct virtio_device *virtio)
     resume_queues(block);
 }
 
+/* ---- another file, another rate ----------------------------------------- */
+
+/* A failure is told once: who asks again gives up what the old file has lost. */
+static int finish_old(struct block *block, struct error *error)
+{
+    bool had_failed = disk_sync_has_failed(&block->file.sync);
+
+    disk_engine_drain(block->engine);
+    settle(block);
+    if (had_failed || !disk_sync_has_failed(&block->file.sync))
+        return 0;
+    return error_set(error, EIO, "disk %s: what the guest wrote last could not be kept, so the file stays in use; to "
+                     "give that up, ask again", block->file.path);
+}
+
+int virtio_block_replace(struct virtio_device *virtio, const struct block_host *host, const char *path,
+                         struct error *error)
+{
+    struct block *block = of_virtio(virtio);
+    int result = finish_old(block, error);
+
+    if (result == 0)
+        result = disk_file_replace(&block->file, &host->disk, path, error);
+    if (result == 0) {
+        disk_engine_file_replaced(block->engine, host->slot);
+        block->unsynced = block->loss_told = false;
+        block->config.capacity = block->file.size / DISK_SECTOR;
+        virtio_config_changed(virtio);
+    }
+    resume_queues(block);
+    return result;
+}
+
+static struct rate_limit_options rate_options(struct block *block, const struct virtio_env *env,
+                                              const struct rate_limit_config *config)
+{
+    return (struct rate_limit_options){
+        .config = *config, .loop = env->loop, .lock = env->lock, .ready = resume_queues, .context = block,
+    };
+}
+
+int virtio_block_set_rate(struct virtio_device *virtio, const struct rate_limit_config *rate, int *timer_fd,
+                          struct error *error)
+{
+    struct block *block = of_virtio(virtio);
+    struct rate_limit_options options = rate_options(block, &virtio->env, rate);
+
+    return rate_limit_change(&block->rate, &options, timer_fd, error);
+}
+
 /* ---- life --------------------------------------------------------------- */
 
 static void block_activate(struct virtio_device *virtio, bool loaded)
@@ -229,10 +279,7 @@ static void block_destroy(struct virtio_device *virtio)
 static int open_parts(struct block *block, const struct virtio_env *env, struct error *error)
 {
     const struct block_options *options = block->options;
-    struct rate_limit_options rate = {
-        .config = options->rate, .loop = env->loop, .lock = env->lock, .ready = resume_queues,
-        .context = block,
-    };
+    struct rate_limit_options rate = rate_options(block, env, &options->rate);
     struct disk_engine_options engine = {
         .ring = options->host->ring,
         .slot = options->host->slot,

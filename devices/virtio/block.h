@@ -38,4 +38,18 @@ struct block_options {
     struct block_host *host; /* no value of the user's: set when it is open */
 };
 
+struct virtio_device;
+
+/*
+ * For a driver that runs the disk, or none yet: what is in flight is finished and flushed to the old file, which is closed;
+ * HOST's is the disk from now on, PATH its name, which outlives the device, and the driver is told of its size.  Where that
+ * fails HOST stays the caller's, and the old file the disk.
+ */
+int virtio_block_replace(struct virtio_device *device, const struct block_host *host, const char *path,
+                         struct error *error);
+
+/* *TIMER_FD as rate_limit_change() has it. */
+int virtio_block_set_rate(struct virtio_device *device, const struct rate_limit_config *rate, int *timer_fd,
+                          struct error *error);
+
 #endif

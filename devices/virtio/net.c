@@ -288,28 +288,39 @@ static void net_destroy(struct virtio_device *device)
 
 /* ---- creation ----------------------------------------------------------- */
 
-static int create_limits(struct net *net, const struct net_options *options, struct error *error)
+static struct rate_limit_options limit_options(struct net *net, const struct rate_limit_config *config,
+                                               void (*ready)(void *context))
 {
-    struct rate_limit_options limit = {
-        .config = options->receive_rate,
-        .loop = net->virtio.env.loop,
-        .lock = net->virtio.env.lock,
-        .ready = may_receive,
+    return (struct rate_limit_options){
+        .config = *config, .loop = net->virtio.env.loop, .lock = net->virtio.env.lock, .ready = ready,
         .context = net,
     };
-    int result = rate_limit_create(&net->receive_limit, &limit, error);
+}
 
-    limit.config = options->transmit_rate;
-    limit.ready = may_transmit;
+static int create_limits(struct net *net, const struct net_options *options, struct error *error)
+{
+    static const struct rate_limit_config control = { .operations = { CONTROL_IN_A_SECOND, SECOND, 0 } };
+    struct rate_limit_options receive = limit_options(net, &options->receive_rate, may_receive);
+    struct rate_limit_options transmit = limit_options(net, &options->transmit_rate, may_transmit);
+    struct rate_limit_options ours = limit_options(net, &control, may_control);
+    int result = rate_limit_create(&net->receive_limit, &receive, error);
+
     if (result == 0)
-        result = rate_limit_create(&net->transmit_limit, &limit, error);
-    limit.config = (struct rate_limit_config){
-        .operations = { CONTROL_IN_A_SECOND, SECOND, 0 },
-    };
-    limit.ready = may_control;
+        result = rate_limit_create(&net->transmit_limit, &transmit, error);
     if (result == 0 && net->pair_count > 1)
-        result = rate_limit_create(&net->control_limit, &limit, error);
+        result = rate_limit_create(&net->control_limit, &ours, error);
     return result;
+}
+
+int virtio_net_set_rates(struct virtio_device *device, const struct rate_limit_config *receive,
+                         const struct rate_limit_config *transmit, int timer_fds[2], struct error *error)
+{
+    struct net *net = (struct net *)device;
+    struct rate_limit_options to_guest = limit_options(net, receive, may_receive);
+    struct rate_limit_options from_guest = limit_options(net, transmit, may_transmit);
+    int result = rate_limit_change(&net->receive_limit, &to_guest, &timer_fds[0], error);
+
+    return result < 0 ? result : rate_limit_change(&net->transmit_limit, &from_guest, &timer_fds[1], error);
 }
 
 int net_random_mac(uint8_t mac[6], struct error *error)

@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require((message.header.type >= MESSAGE_ANSWER) == (sender == FROM_MONITOR));
     fuzz_require(message.header.length + sizeof(message.header) == size - 1);
     fuzz_require(message.header.fd_count <= (sender == FROM_MONITOR ? 0 : MESSAGE_FDS_MAX));
+    if (message.header.type == REQUEST_REPLACE_DISK)
+        fuzz_require(memchr(message.replace_disk.path, '\0', sizeof(message.replace_disk.path)));
     if (message.header.type == EVENT_EXITED)
         require_exit(&message.exited);
     if (message.header.type == MESSAGE_ANSWER) {

@@ -3,6 +3,7 @@
 #include "vmm/supervisor/vm_control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "tests/support/test_tool.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/supervisor/control_socket.h"
+#include "vmm/supervisor/host_disk.h"
 #include "vmm/supervisor/vm_process_internal.h"
 
 static struct test_directory directory;
@@ -27,6 +29,7 @@ static int ends[2]; /* the supervisor's, and that of the VM's process, which is 
 static unsigned int stopped;
 static bool hurried;         /* a second of patience is a millisecond */
 static unsigned int seconds; /* begun since */
+static int came;             /* descriptors with the last request */
 static uint32_t awaited;     /* the request whose answer is awaited */
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
@@ -147,6 +150,8 @@ static int requested(bool *silent)
 
     if (message_receive(ends[1], FROM_SUPERVISOR, &request, fds, 0) != 1)
         return -1;
+    for (came = 0; came < MESSAGE_FDS_MAX && fds[came] >= 0; came++)
+        continue;
     message_close_files(fds);
     *silent = request.header.id == 0;
     if (!*silent)
@@ -528,6 +533,181 @@ static void a_snapshot_that_comes_to_a_halt(void **state)
     }
 }
 
+/* ---- a disk's next file ------------------------------------------------------- */
+
+static char disk_paths[2][96];
+static struct device_config disk = { .type = DEVICE_TYPE_DISK };
+static struct block_host disk_host;
+
+static bool is_free(const char *path)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    return lock.l_type == F_UNLCK;
+}
+
+/* The VM has a disk, the first of the two files. */
+static void add_disk(void)
+{
+    static struct log log = { .fd = -1, .level = LOG_ERROR };
+    struct error error = ERROR_INIT;
+
+    for (int i = 0; i < 2; i++) {
+        cleanup_fd int fd = -1;
+
+        snprintf(disk_paths[i], sizeof(disk_paths[i]), "%s/disk%d", directory.path, i);
+        fd = open(disk_paths[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(ftruncate(fd, (i + 1) << 20), 0);
+    }
+    disk.disk = (struct block_options){ .path = disk_paths[0], .fd = -1, .serial = "data", .engine = DISK_ENGINE_SYNC };
+    assert_int_equal(host_disk_open(&disk_host, &disk.disk, &log, &error), 0);
+    disk.disk.host = &disk_host;
+    config.devices[0] = &disk;
+    config.device_count = 1;
+    vm_control_destroy(control);
+    open_control(false);
+}
+
+static void remove_disk(void)
+{
+    host_disk_close(&disk_host);
+    config.device_count = 0;
+    config_pool_release(&config.pool);
+    for (int i = 0; i < 2; i++)
+        unlink(disk_paths[i]);
+}
+
+/* A client asks for the second file; the request and its descriptor are there. */
+static int ask_for_second(void)
+{
+    char request[256];
+    int fd;
+
+    snprintf(request, sizeof(request), "{\"command\":\"replace-disk\",\"disk\":\"data\",\"path\":\"%s\"}\n", disk_paths[1]);
+    fd = ask(request);
+    expect_request(REQUEST_REPLACE_DISK, false);
+    assert_int_equal(came, 1);
+    assert_false(is_free(disk_paths[0]));
+    assert_false(is_free(disk_paths[1]));
+    return fd;
+}
+
+static void assert_has(int index)
+{
+    assert_string_equal(disk.disk.path, disk_paths[index]);
+    assert_false(is_free(disk_paths[index]));
+    assert_true(is_free(disk_paths[!index]));
+}
+
+static void a_disk_is_replaced(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    add_disk();
+    start_vm();
+    fd = ask_for_second();
+    reply(false, 0, "");
+    assert_string_equal(heard(fd), OK);
+    assert_has(1);
+    assert_int_equal(disk.disk.block_size, 512);
+    remove_disk();
+}
+
+/* Refused, of its own accord or because a guest has broken into it; twice; and not at all. */
+static void a_monitor_that_does_not_take_the_disk(void **state)
+{
+    cleanup_fd int fd = -1, other = -1;
+
+    (void)state;
+    add_disk();
+    start_vm();
+    fd = ask_for_second();
+    awaited++;
+    reply(false, 0, ""); /* of a request that there was not */
+    awaited--;
+    assert_string_equal(heard(fd), "");
+    assert_false(is_free(disk_paths[1]));
+    reply(false, EIO, "no");
+    assert_non_null(strstr(heard(fd), "\"error\":\"no\""));
+    assert_has(0);
+    reply(false, 0, ""); /* once more, and the other way */
+    assert_has(0);
+    other = ask_for_second();
+    end_vm();
+    assert_non_null(strstr(heard(other), "the VM ended before it was done"));
+    assert_has(0);
+    remove_disk();
+}
+
+/* Its client was told that it is silent; which file the disk has is known when it answers. */
+static void a_disk_that_is_replaced_late(void **state)
+{
+    cleanup_fd int fd = -1;
+
+    (void)state;
+    add_disk();
+    start_vm();
+    hurried = true;
+    fd = ask_for_second();
+    run_loop_for(loop, 100);
+    assert_non_null(strstr(heard(fd), "does not answer"));
+    assert_false(is_free(disk_paths[0]));
+    assert_false(is_free(disk_paths[1]));
+    reply(false, 0, "");
+    assert_has(1);
+    remove_disk();
+}
+
+static void disks_that_cannot_be_replaced(void **state)
+{
+    char request[256];
+
+    (void)state;
+    add_disk();
+    answers("{\"command\":\"replace-disk\",\"disk\":\"0\",\"path\":\"/nonexistent\"}\n", "does not exist");
+    start_vm();
+    answers("{\"command\":\"replace-disk\",\"disk\":\"1\",\"path\":\"/x\"}\n", "a number from 0 to 0");
+    answers("{\"command\":\"replace-disk\",\"disk\":\"\",\"path\":\"/x\"}\n", "a number from 0 to 0");
+    answers("{\"command\":\"replace-disk\",\"disk\":\"0\",\"path\":\"x\"}\n", "no absolute path");
+    snprintf(request, sizeof(request), "{\"command\":\"replace-disk\",\"disk\":\"0\",\"path\":\"%s\"}\n", disk_paths[0]);
+    answers(request, "is a disk of this VM already");
+    answers("{\"command\":\"set-rate\",\"kind\":\"net\",\"device\":\"0\",\"rates\":\"rate=1M\"}\n", "boot it with --net");
+    answers("{\"command\":\"set-rate\",\"kind\":\"disk\",\"device\":\"0\",\"rates\":\"rx-rate=1M\"}\n", "is unknown");
+    answers("{\"command\":\"set-rate\",\"kind\":\"disk\",\"device\":\"0\",\"rates\":\"rate=0\"}\n", "out of range");
+    expect_no_request();
+    assert_has(0);
+    vm_control_destroy(control);
+    open_control(true);
+    vm_control_attach(control, &process);
+    answers("{\"command\":\"replace-disk\",\"disk\":\"0\",\"path\":\"/x\"}\n", "whose disks stay as they are");
+    remove_disk();
+}
+
+static void rates_are_set(void **state)
+{
+    cleanup_fd int fd = -1, other = -1;
+
+    (void)state;
+    add_disk();
+    start_vm();
+    fd = ask("{\"command\":\"set-rate\",\"kind\":\"disk\",\"device\":\"data\",\"rates\":\"rate=1M,ops=7\"}\n");
+    expect_request(REQUEST_SET_RATE, false);
+    assert_int_equal(came, 2);
+    assert_int_equal(disk.disk.rate.operations.size, 0);
+    reply(false, 0, "");
+    assert_string_equal(heard(fd), OK);
+    assert_int_equal(disk.disk.rate.operations.size, 7);
+    other = ask("{\"command\":\"set-rate\",\"kind\":\"disk\",\"device\":\"0\",\"rates\":\"unlimited\"}\n");
+    expect_request(REQUEST_SET_RATE, false);
+    reply(false, EIO, "no");
+    assert_non_null(strstr(heard(other), "no"));
+    assert_int_equal(disk.disk.rate.bytes.size, 1 << 20);
+    remove_disk();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +725,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(late_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(silent_to_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_that_comes_to_a_halt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_monitor_that_does_not_take_the_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_replaced_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(disks_that_cannot_be_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rates_are_set, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

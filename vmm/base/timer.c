@@ -16,23 +16,39 @@ static void ready(void *context, uint32_t events)
         timer->rang(timer->context);
 }
 
-int timer_open_locked(struct timer *timer, struct event_loop *loop, pthread_mutex_t *lock,
-                      void (*rang)(void *context), void *context)
+int timer_make_fd(void)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int timer_open_fd(struct timer *timer, int fd, struct event_loop *loop, pthread_mutex_t *lock,
+                  void (*rang)(void *context), void *context)
 {
     struct event_source source = {
-        .events = EPOLLIN, .handler = ready, .context = timer, .lock = lock,
+        .fd = fd, .events = EPOLLIN, .handler = ready, .context = timer, .lock = lock,
     };
     int result;
 
     *timer = (struct timer){ .loop = loop, .fd = -1, .rang = rang, .context = context };
-    source.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (source.fd < 0)
-        return -errno;
     result = event_loop_add(loop, &source);
-    if (result < 0)
-        close(source.fd);
-    else
-        timer->fd = source.fd;
+    if (result == 0)
+        timer->fd = fd;
+    return result;
+}
+
+int timer_open_locked(struct timer *timer, struct event_loop *loop, pthread_mutex_t *lock,
+                      void (*rang)(void *context), void *context)
+{
+    int fd = timer_make_fd();
+    int result = fd < 0 ? fd : timer_open_fd(timer, fd, loop, lock, rang, context);
+
+    if (result < 0) {
+        *timer = (struct timer)TIMER_INIT;
+        if (fd >= 0)
+            close(fd);
+    }
     return result;
 }
 

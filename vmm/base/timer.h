@@ -26,6 +26,12 @@ int timer_open(struct timer *timer, struct event_loop *loop, void (*rang)(void *
 int timer_open_locked(struct timer *timer, struct event_loop *loop, pthread_mutex_t *lock,
                       void (*rang)(void *context), void *context);
 
+/* And with FD, which timer_make_fd() made where this process may make none; it is the timer's, but for an error. */
+int timer_open_fd(struct timer *timer, int fd, struct event_loop *loop, pthread_mutex_t *lock,
+                  void (*rang)(void *context), void *context);
+/* Or a negative errno. */
+int timer_make_fd(void);
+
 /*
  * Rings once, MS milliseconds from now; 0: no more.  Another time that it was set to is forgotten.
  * One that is not open never rings.

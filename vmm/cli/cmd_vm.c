@@ -12,10 +12,10 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/cli/commands.h"
+#include "vmm/cli/vm_client.h"
 #include "vmm/supervisor/control_socket.h"
 #include "vmm/base/options.h"
 #include "vmm/base/progress.h"
-#include "vmm/supervisor/store.h"
 #include "vmm/supervisor/vm_verbs.h"
 
 struct vm_options {
@@ -32,36 +32,6 @@ static const struct option_row snapshot_rows[] = {
 
 static const char *const word_names[] = { "VM's name", "snapshot's folder" };
 
-/* WAITING may be NULL. */
-static int ask(const char *name, struct json_object *request, const struct control_waiting *waiting,
-               struct error *error)
-{
-    struct store_entry entry = STORE_ENTRY_INIT;
-    struct json_object *reply = NULL;
-    struct error why = ERROR_INIT;
-    int result = store_find(&entry, name, error);
-
-    if (result < 0) {
-        json_object_put(request);
-        return error_set(error, ENOENT, "VM %s: is not there; 'mote ps' lists those that are", name);
-    }
-    result = control_socket_ask(entry.folder, request, &reply, waiting, &why);
-    if (result < 0)
-        error_set(error, why.number, "VM %s: %s", name, why.message);
-    else
-        json_object_put(reply);
-    store_close(&entry);
-    return result;
-}
-
-static struct json_object *request_of(const char *command)
-{
-    struct json_object *request = json_object_new_object();
-
-    json_object_object_add(request, "command", json_object_new_string(command));
-    return request;
-}
-
 /* The verb's name is the command's. */
 int cmd_verb(int argc, char **argv)
 {
@@ -77,18 +47,7 @@ int cmd_verb(int argc, char **argv)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
-    return ask(name, request_of(verb->name), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
-}
-
-/* The VM's supervisor may be in another folder. */
-static char *absolute(const char *path)
-{
-    cleanup_free char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
-    char *joined;
-
-    if (path[0] == '/')
-        return strdup(path);
-    return here && asprintf(&joined, "%s/%s", here, path) >= 0 ? joined : NULL;
+    return vm_client_ask(name, vm_client_request(verb->name), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
 }
 
 /* ---- snapshot -------------------------------------------------------------- */
@@ -113,7 +72,7 @@ static void show_growth(void *context)
 static int add_path(struct json_object *request, const char *key, const char *path,
                     struct error *error)
 {
-    cleanup_free char *whole = absolute(path);
+    cleanup_free char *whole = vm_client_absolute(path);
 
     if (!whole)
         return error_system(error, errno, "snapshot %s", path);
@@ -124,7 +83,7 @@ static int add_path(struct json_object *request, const char *key, const char *pa
 static int snapshot(const char *name, const char *folder, const struct vm_options *options,
                     struct error *error)
 {
-    struct json_object *request = request_of("snapshot");
+    struct json_object *request = vm_client_request("snapshot");
     struct growth growth;
     struct control_waiting waiting = { .passes = show_growth, .context = &growth };
     size_t length = strlen(folder);
@@ -142,7 +101,7 @@ static int snapshot(const char *name, const char *folder, const struct vm_option
     }
     progress_init(&growth.progress, true);
     progress_begin(&growth.progress, 0, "saving %s", name);
-    result = ask(name, request, &waiting, error);
+    result = vm_client_ask(name, request, &waiting, error);
     progress_end(&growth.progress);
     free(growth.memory);
     return result;

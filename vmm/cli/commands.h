@@ -14,6 +14,8 @@
     row(run, "run a command in a microVM of its own")
 
 #define COMMANDS_LAST(row)                                                  \
+    row(disk, "change the file or the rate limits of a VM's disk")          \
+    row(net, "change the rate limits of a VM's network")                    \
     row(snapshot, "save a VM")                                              \
     row(restore, "start a VM from a snapshot")                              \
     row(clone, "start many VMs from one snapshot")                          \

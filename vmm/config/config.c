@@ -133,6 +133,43 @@ static int choose_command_line(struct vm_config *config, struct error *error)
     return config->command_line ? 0 : error_system(error, ENOMEM, "the kernel's command line");
 }
 
+static bool is_number(const char *id, size_t number)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%zu", number);
+    return strcmp(id, text) == 0;
+}
+
+int vm_config_find_id(const struct vm_config *config, enum device_type type, const char *id, uint32_t *index,
+                      struct error *error)
+{
+    const char *option = device_rows[type]->option;
+    size_t count = 0;
+    bool found = false;
+
+    for (uint32_t i = 0; i < config->device_count; i++) {
+        const struct device_config *device = config->devices[i];
+
+        if (device->type != type)
+            continue;
+        if (type == DEVICE_TYPE_DISK && id[0] && strcmp(device->disk.serial, id) == 0) {
+            *index = i;
+            return 0;
+        }
+        if (is_number(id, count++)) {
+            *index = i;
+            found = true;
+        }
+    }
+    if (found)
+        return 0;
+    if (count == 0)
+        return error_set(error, ENODEV, "%s %s: the VM has none; boot it with --%s", option, id, option);
+    return error_set(error, ENODEV, "%s %s: the VM has none of that name; give %sa number from 0 to %zu", option, id,
+                     type == DEVICE_TYPE_DISK ? "its serial= or " : "", count - 1);
+}
+
 int vm_config_complete(struct vm_config *config, struct error *error)
 {
     int result = config->command_line ? 0 : choose_command_line(config, error);

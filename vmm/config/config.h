@@ -100,6 +100,13 @@ void vm_config_drop_device(struct vm_config *config, enum device_type type);
 /* The first device of TYPE, or NULL. */
 struct device_config *vm_config_find_device(const struct vm_config *config, enum device_type type);
 
+/*
+ * The device of TYPE that a user calls ID: a disk by its serial=, and any by its number among those of its type, from 0 on, in
+ * the order in which they were given.  *INDEX is its place in `devices`.
+ */
+int vm_config_find_id(const struct vm_config *config, enum device_type type, const char *id, uint32_t *index,
+                      struct error *error);
+
 /* Fills in what follows from other choices: after the last of them, before the check. */
 int vm_config_complete(struct vm_config *config, struct error *error);
 

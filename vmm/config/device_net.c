@@ -129,18 +129,6 @@ static int read_forwards(struct passt_options *user, struct settings *settings, 
     }
 }
 
-/* rate= and the like are for both directions, unless one has its own. */
-static int read_limits(struct net_options *net, struct settings *settings, struct error *error)
-{
-    int result = rate_from_settings(settings, "", &net->receive_rate, error);
-
-    if (result < 0)
-        return result;
-    net->transmit_rate = net->receive_rate;
-    result = rate_from_settings(settings, "rx-", &net->receive_rate, error);
-    return result < 0 ? result : rate_from_settings(settings, "tx-", &net->transmit_rate, error);
-}
-
 static int read_net(struct device_config *device, struct settings *settings, struct config_pool *pool,
                     struct error *error)
 {
@@ -153,7 +141,7 @@ static int read_net(struct device_config *device, struct settings *settings, str
         (result = read_kind(net, kind, error)) < 0 ||
         (result = read_forwards(&net->user, settings, error)) < 0)
         return result;
-    return read_limits(net, settings, error);
+    return rate_of_directions(settings, &net->receive_rate, &net->transmit_rate, error);
 }
 
 /* ---- whether it fits together ------------------------------------------- */

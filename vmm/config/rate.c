@@ -102,6 +102,43 @@ int rate_from_settings(struct settings *settings, const char *prefix,
                       : parse_bucket(settings, prefix, &operations, &config->operations, error);
 }
 
+int rate_of_directions(struct settings *settings, struct rate_limit_config *receive,
+                       struct rate_limit_config *transmit, struct error *error)
+{
+    int result = rate_from_settings(settings, "", receive, error);
+
+    if (result < 0)
+        return result;
+    *transmit = *receive;
+    result = rate_from_settings(settings, "rx-", receive, error);
+    return result < 0 ? result : rate_from_settings(settings, "tx-", transmit, error);
+}
+
+int rate_parse(const char *option, const char *text, struct rate_limit_config *receive,
+               struct rate_limit_config *transmit, struct error *error)
+{
+    static const struct schema nothing = { NULL, 0, 0, NULL };
+    static const char *const known[] = { RATE_KEYS, RATE_KEYS_OF("rx-"), RATE_KEYS_OF("tx-"), NULL };
+    static const char *const known_of_one[] = { RATE_KEYS, NULL };
+    struct settings settings;
+    int result;
+
+    *receive = (struct rate_limit_config){ .bytes = { 0 } };
+    if (transmit)
+        *transmit = *receive;
+    if (strcmp(text, "unlimited") == 0)
+        return 0;
+    result = settings_parse(&settings, option, text, error);
+    if (result < 0)
+        return result;
+    result = transmit ? rate_of_directions(&settings, receive, transmit, error)
+                      : rate_from_settings(&settings, "", receive, error);
+    if (result == 0)
+        result = settings_finish(&settings, &nothing, transmit ? known : known_of_one, error);
+    settings_release(&settings);
+    return result;
+}
+
 int rate_validate(const char *option, const struct rate_limit_config *config, struct error *error)
 {
     const struct token_bucket_config *buckets[] = { &config->bytes, &config->operations };

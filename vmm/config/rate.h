@@ -22,6 +22,17 @@ extern const struct schema rate_schema; /* of struct rate_limit_config */
 int rate_from_settings(struct settings *settings, const char *prefix,
                        struct rate_limit_config *config, struct error *error);
 
+/*
+ * TEXT, "rate=10M,tx-rate=1M,…" or "unlimited", as the limits of a device that OPTION adds; what it does not name has no limit.
+ * TRANSMIT is NULL for a device with one limit.
+ */
+int rate_parse(const char *option, const char *text, struct rate_limit_config *receive,
+               struct rate_limit_config *transmit, struct error *error);
+
+/* rate= and the like for both directions of a network, unless one has its own. */
+int rate_of_directions(struct settings *settings, struct rate_limit_config *receive,
+                       struct rate_limit_config *transmit, struct error *error);
+
 /* A size has to come with the time in which it is filled. */
 int rate_validate(const char *option, const struct rate_limit_config *config, struct error *error);
 

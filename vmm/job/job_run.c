@@ -46,7 +46,7 @@ static int open_control(struct job_run *run, struct error *error)
 {
     const struct job_run_options *options = run->options;
     struct vm_control_owner owner = {
-        .vm = options->config, .entry = options->entry, .is_job = true,
+        .vm = options->config, .log = options->log, .entry = options->entry, .is_job = true,
         .stop = job_told_to_stop, .context = run,
     };
 

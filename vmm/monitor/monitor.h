@@ -26,7 +26,7 @@ struct monitor_console {
 };
 
 struct monitor_options {
-    const struct vm_config *config;
+    struct vm_config *config;
     struct monitor_console console;
     bool reports_start; /* somebody waits for EVENT_STARTED */
     int handoff;        /* the socket on which the guest's connections are handed over; -1: none is */

@@ -104,6 +104,9 @@ int message_decode(struct message *message, size_t length, enum message_sender s
     if (kind->sender != sender || header->length != kind->length || length - sizeof(*header) != header->length ||
         header->fd_count > kind->fds_max)
         return -EPROTO;
+    if (header->type == REQUEST_REPLACE_DISK &&
+        strnlen(message->replace_disk.path, sizeof(message->replace_disk.path)) == sizeof(message->replace_disk.path))
+        return -EPROTO;
     if (header->type == MESSAGE_ANSWER)
         decode_answer(&message->answer);
     return header->type == EVENT_EXITED ? decode_exited(&message->exited) : 0;

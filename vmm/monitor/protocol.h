@@ -16,9 +16,12 @@
  *   vmm/supervisor/vm_verbs.c    its row, if users may ask for it: by the control socket, and as a command
  */
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/backend/disk_file.h"
+#include "devices/rate_limit.h"
 #include "vmm/base/error.h"
 #include "vmm/base/timeline.h"
 #include "vmm/config/config.h"
@@ -37,6 +40,8 @@ enum message_sender { FROM_SUPERVISOR, FROM_MONITOR };
     X(REQUEST_BALLOON, FROM_SUPERVISOR, struct request_balloon, 0)                                                      \
     X(REQUEST_STATISTICS, FROM_SUPERVISOR, struct no_payload, 0)                                                        \
     X(REQUEST_REFRESH, FROM_SUPERVISOR, struct no_payload, 0) /* each device looks at its host side again */            \
+    X(REQUEST_REPLACE_DISK, FROM_SUPERVISOR, struct request_replace_disk, 1)                                            \
+    X(REQUEST_SET_RATE, FROM_SUPERVISOR, struct request_set_rate, 2)                                                    \
     X(MESSAGE_ANSWER, FROM_MONITOR, struct answer, 0)                                                                   \
     X(EVENT_TERMINAL_WANTED, FROM_MONITOR, struct no_payload, 0) /* the VM stands; REQUEST_TERMINAL_READY is awaited */ \
     X(EVENT_STARTED, FROM_MONITOR, struct no_payload, 0) /* the VM stands: what can fail has not; if that is wanted */  \
@@ -69,6 +74,21 @@ struct request_balloon {
     uint64_t target; /* bytes */
 };
 
+/* DEVICE is an index into the configuration's devices, here and below. */
+struct request_replace_disk {
+    uint32_t device;
+    uint32_t slot;         /* of the file in the disk's io_uring */
+    struct disk_host disk; /* its file is the descriptor that comes with this */
+    char path[PATH_MAX];   /* what it is called */
+};
+
+/* With a timer for each limit, which the jail cannot make. */
+struct request_set_rate {
+    uint32_t device;
+    struct rate_limit_config receive;  /* of a network device: to the guest */
+    struct rate_limit_config transmit; /* from it; of a disk, all that there is */
+};
+
 struct answer {
     uint32_t paused;      /* whether the VM is, after it */
     int32_t error_number; /* positive; 0 where all went well */
@@ -98,6 +118,8 @@ struct message {
         struct request_stop stop;
         struct request_snapshot snapshot;
         struct request_balloon balloon;
+        struct request_replace_disk replace_disk;
+        struct request_set_rate set_rate;
         struct answer answer;
         struct event_exited exited;
     };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/virtio/block.h"
 #include "vmm/monitor/protocol.h"
 #include "vmm/monitor/vm.h"
 
@@ -29,7 +30,20 @@ static int save(struct vm *vm, const struct request_snapshot *request, const int
     return result;
 }
 
-static int perform(struct vm *vm, const struct message *request, const int *fds, struct error *error)
+static int replace_disk(struct vm *vm, const struct message *request, int *fds, struct error *error)
+{
+    struct block_host host = { .disk = request->replace_disk.disk, .slot = request->replace_disk.slot };
+    int result;
+
+    host.disk.fd = fds[0];
+    host.disk.overlay_fd = -1;
+    result = vm_replace_disk(vm, request->replace_disk.device, &host, request->replace_disk.path, error);
+    if (result == 0)
+        fds[0] = -1; /* the disk's */
+    return result;
+}
+
+static int perform(struct vm *vm, const struct message *request, int *fds, struct error *error)
 {
     if (request->header.fd_count > 0 && fds[request->header.fd_count - 1] < 0)
         return error_set(error, EBADF, "the VM has as many files open as it may; have its guest close connections");
@@ -47,6 +61,11 @@ static int perform(struct vm *vm, const struct message *request, const int *fds,
         return save(vm, &request->snapshot, fds, error);
     case REQUEST_BALLOON:
         return vm_set_balloon(vm, request->balloon.target, error);
+    case REQUEST_REPLACE_DISK:
+        return replace_disk(vm, request, fds, error);
+    case REQUEST_SET_RATE:
+        return vm_set_rate(vm, request->set_rate.device, &request->set_rate.receive, &request->set_rate.transmit, fds,
+                           error);
     case REQUEST_REFRESH:
         vm_refresh(vm);
         break;

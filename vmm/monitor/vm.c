@@ -246,7 +246,7 @@ static int open_and_build(struct vm *vm, struct error *error)
     return result;
 }
 
-int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host,
+int vm_create(struct vm **vm, struct vm_config *config, const struct vm_host *host,
               struct error *error)
 {
     struct vm *created = calloc(1, sizeof(*created));

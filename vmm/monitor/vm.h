@@ -17,7 +17,9 @@
 #include "vmm/jail/sandbox.h"
 #include "vmm/base/timeline.h"
 
+struct block_host;
 struct console;
+struct rate_limit_config;
 struct vm;
 
 /* What outlives a VM and is not its own: it may be restarted on the same host side. */
@@ -47,7 +49,7 @@ struct vm_end {
  * Loads everything, a kernel or a snapshot, and creates the vCPUs, not yet
  * running.  On an error nothing is left behind.
  */
-int vm_create(struct vm **vm, const struct vm_config *config, const struct vm_host *host,
+int vm_create(struct vm **vm, struct vm_config *config, const struct vm_host *host,
               struct error *error);
 
 /* Runs to the end, which *END tells.  Once for each VM. */
@@ -106,6 +108,14 @@ void vm_read_statistics(struct vm *vm, struct vm_statistics *statistics);
 
 /* Has the balloon's guest give so many bytes; an error where the VM has none. */
 int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error);
+
+/*
+ * Of the configuration's devices: HOST's file, called PATH, becomes that of a disk, see virtio_block_replace(); and other
+ * limits, with timers for them, become those of a disk or network device.  Its configuration follows.
+ */
+int vm_replace_disk(struct vm *vm, uint32_t device, const struct block_host *host, const char *path, struct error *error);
+int vm_set_rate(struct vm *vm, uint32_t device, const struct rate_limit_config *receive,
+                const struct rate_limit_config *transmit, int timer_fds[2], struct error *error);
 
 void vm_destroy(struct vm *vm);
 

@@ -247,3 +247,76 @@ int vm_set_balloon(struct vm *vm, uint64_t bytes, struct error *error)
     }
     return error_set(error, ENODEV, "balloon: the VM has none; boot it with --balloon");
 }
+
+/* The virtio device of the configuration's device number INDEX, which has the type TYPE; NULL: that has another. */
+static struct device *device_of(const struct vm *vm, uint32_t index, enum device_type type)
+{
+    if (index >= vm->config->device_count || vm->config->devices[index]->type != type)
+        return NULL;
+    for (size_t i = 0; i < vm->device_count; i++)
+        if (virtio_at(vm, i) && index-- == 0)
+            return vm->devices[i];
+    return NULL;
+}
+
+static int no_device(const char *kind, struct error *error)
+{
+    return error_set(error, ENODEV, "%s: the VM has no such device; this is an error of mote's: report it", kind);
+}
+
+int vm_replace_disk(struct vm *vm, uint32_t index, const struct block_host *host, const char *path, struct error *error)
+{
+    struct device *device = device_of(vm, index, DEVICE_TYPE_DISK);
+    const char *name = config_pool_text(&vm->config->pool, path);
+    struct block_options *disk;
+    int result;
+
+    if (!device)
+        return no_device("disk", error);
+    if (!name)
+        return error_system(error, ENOMEM, "disk %s", path);
+    pthread_mutex_lock(&device->lock);
+    result = virtio_block_replace(virtio_device_of(device), host, name, error);
+    pthread_mutex_unlock(&device->lock);
+    if (result < 0)
+        return result;
+    disk = &vm->config->devices[index]->disk;
+    disk->path = name;
+    disk->fd = -1;
+    disk->block_size = host->disk.block_size;
+    return 0;
+}
+
+static int set_disk_rate(struct vm *vm, uint32_t index, const struct rate_limit_config *rate, int *timer_fd,
+                         struct error *error)
+{
+    struct device *device = device_of(vm, index, DEVICE_TYPE_DISK);
+    int result;
+
+    pthread_mutex_lock(&device->lock);
+    result = virtio_block_set_rate(virtio_device_of(device), rate, timer_fd, error);
+    pthread_mutex_unlock(&device->lock);
+    if (result == 0)
+        vm->config->devices[index]->disk.rate = *rate;
+    return result;
+}
+
+int vm_set_rate(struct vm *vm, uint32_t index, const struct rate_limit_config *receive,
+                const struct rate_limit_config *transmit, int timer_fds[2], struct error *error)
+{
+    struct device *device = device_of(vm, index, DEVICE_TYPE_NET);
+    int result;
+
+    if (device_of(vm, index, DEVICE_TYPE_DISK))
+        return set_disk_rate(vm, index, transmit, timer_fds, error);
+    if (!device)
+        return no_device("net", error);
+    pthread_mutex_lock(&device->lock);
+    result = virtio_net_set_rates(virtio_device_of(device), receive, transmit, timer_fds, error);
+    pthread_mutex_unlock(&device->lock);
+    if (result < 0)
+        return result;
+    vm->config->devices[index]->net.receive_rate = *receive;
+    vm->config->devices[index]->net.transmit_rate = *transmit;
+    return 0;
+}

@@ -16,7 +16,7 @@
 #include "vmm/monitor/vm.h"
 
 struct vm {
-    const struct vm_config *config;
+    struct vm_config *config; /* follows what is changed while it runs, so that a snapshot has that */
     struct vm_host host;
     struct kvm kvm;
     struct guest_memory *memory;

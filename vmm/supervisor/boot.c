@@ -230,7 +230,7 @@ static int open_process(struct boot *boot, struct error *error)
 static int open_control(struct boot *boot, struct error *error)
 {
     struct vm_control_owner owner = {
-        .vm = &boot->config->vm, .entry = boot->config->entry, .stop = told_to_stop, .context = boot,
+        .vm = &boot->config->vm, .log = boot->log, .entry = boot->config->entry, .stop = told_to_stop, .context = boot,
     };
 
     return owner.entry ? vm_control_create(&boot->control, &owner, boot->loop, error) : 0;

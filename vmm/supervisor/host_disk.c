@@ -405,3 +405,42 @@ int host_disk_reopen(struct block_host *host, const struct block_options *option
     *host = fresh;
     return 0;
 }
+
+/* ---- the next one ----------------------------------------------------------- */
+
+int host_disk_open_next(struct block_host *fresh, const struct block_host *present, const struct block_options *options,
+                        const char *path, struct log *log, struct error *error)
+{
+    struct block_options next = *options;
+    int result;
+
+    if (options->overlay)
+        return error_set(error, ENOTSUP, "disk %s: its overlay (%s) belongs to that image; only a disk without overlay= "
+                         "gets another file", options->path, options->overlay);
+    next.path = path;
+    next.fd = -1;
+    next.block_size = present->disk.block_size; /* as its driver knows it */
+    *fresh = (struct block_host){ .slot = present->slot == 0 ? 1 : 0 };
+    result = open_disk(&fresh->disk, &next, log, error);
+    if (result == 0 && present->ring && (result = disk_ring_set_file(present->ring, fresh->slot, fresh->disk.fd)) < 0)
+        error_system(error, -result, "disk %s: io_uring", path);
+    if (result < 0)
+        host_disk_close(fresh);
+    return result;
+}
+
+void host_disk_settle(struct block_host *present, struct block_host *fresh, bool taken)
+{
+    struct block_host gone = taken ? *present : *fresh;
+
+    /* The ring is the disk's. */
+    if (present->ring)
+        disk_ring_set_file(present->ring, gone.slot, -1);
+    gone.ring = NULL;
+    host_disk_close(&gone);
+    if (taken) {
+        fresh->ring = present->ring;
+        *present = *fresh;
+    }
+    *fresh = (struct block_host){ .disk = DISK_HOST_INIT };
+}

@@ -24,6 +24,16 @@ int host_disk_open(struct block_host *host, const struct block_options *options,
 int host_disk_reopen(struct block_host *host, const struct block_options *options, struct log *log,
                      struct error *error);
 
+/*
+ * A file for a running VM's disk in the place of the present one, called PATH, with the options and blocks that the disk has: it
+ * is opened, locked and checked, and the disk's io_uring has it, beside the present one.  FRESH is passed to the VM's process;
+ * host_disk_settle() follows when that has answered, or ended.
+ */
+int host_disk_open_next(struct block_host *fresh, const struct block_host *present, const struct block_options *options,
+                        const char *path, struct log *log, struct error *error);
+/* TAKEN: PRESENT becomes FRESH, and what it was is unlocked and closed; or that becomes of FRESH. */
+void host_disk_settle(struct block_host *present, struct block_host *fresh, bool taken);
+
 /* Unlocks and closes it. */
 void host_disk_close(struct block_host *host);
 

@@ -29,12 +29,22 @@ static void drop_request(struct vm_control *control)
         vm_process_files_written(control->process, false);
 }
 
+/* Also where nobody waits any more: what the configuration says is what the VM has. */
+static void take_change(struct vm_control *control, bool done)
+{
+    if (control->request.header.type == REQUEST_REPLACE_DISK)
+        vm_control_settle_disk(control, done);
+    if (control->request.header.type == REQUEST_SET_RATE && done)
+        vm_control_rate_is_set(control);
+}
+
 static void answered(struct vm_control *control, const struct answer *answer)
 {
     bool saves = control->request.header.type == REQUEST_SNAPSHOT;
     bool counts = control->request.header.type == REQUEST_STATISTICS;
     struct error error = ERROR_INIT;
 
+    take_change(control, answer->error_number == 0);
     if (control->owed) {
         drop_request(control);
         return;
@@ -68,6 +78,7 @@ static void give_up_request(struct vm_control *control)
     bool awaited = control->awaited;
     struct error error = ERROR_INIT;
 
+    take_change(control, false);
     drop_request(control);
     error_set(&error, ESRCH, "the VM ended before it was done");
     if (awaited)
@@ -120,18 +131,34 @@ static int check_process(const struct vm_control *control, struct error *error)
     return error_set(error, EAGAIN, "is being started, or ends; see 'mote ps', and try again");
 }
 
-int vm_control_send(struct vm_control *control, const struct message *request, struct error *error)
+int vm_control_send_files(struct vm_control *control, const struct message *request, const int *fds, size_t fd_count,
+                          struct error *error)
 {
     struct vm_reply_handler handler = { .replied = replied, .context = control };
     int result = check_process(control, error);
 
     if (result == 0)
-        result = vm_process_request(control->process, request, NULL, 0, &handler, error);
+        result = vm_process_request(control->process, request, fds, fd_count, &handler, error);
     if (result < 0)
         return result;
     control->request = *request;
     control->awaited = true;
     return 0;
+}
+
+int vm_control_send_file(struct vm_control *control, const struct message *request, int fd, uint64_t size,
+                         struct error *error)
+{
+    int result = check_process(control, error);
+
+    if (result == 0)
+        vm_process_allow_file(control->process, fd, size);
+    return result < 0 ? result : vm_control_send_files(control, request, &fd, 1, error);
+}
+
+int vm_control_send(struct vm_control *control, const struct message *request, struct error *error)
+{
+    return vm_control_send_files(control, request, NULL, 0, error);
 }
 
 int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error)

@@ -19,7 +19,8 @@ struct vm_control;
 
 /* Whose VM it is; all of it outlives the control. */
 struct vm_control_owner {
-    const struct vm_config *vm;
+    struct vm_config *vm; /* follows what is changed while it runs */
+    struct log *log;
     const struct store_entry *entry; /* which the owner has claimed */
     bool is_job; /* its VM is no one without this supervisor: it is not to be saved */
     void (*stop)(void *context); /* as SIGTERM does */

@@ -4,6 +4,7 @@
 
 /* What the parts of a VM's control share. */
 
+#include "devices/virtio/block.h"
 #include "vmm/supervisor/background_task.h"
 #include "vmm/supervisor/control_socket.h"
 #include "vmm/supervisor/snapshot/folder.h"
@@ -11,6 +12,14 @@
 
 /* The ids of snapshots that are remembered of a VM. */
 #define SNAPSHOT_IDS_MAX 32
+
+/* A file that is to become a disk's, until the VM's process has answered. */
+struct replaced_disk {
+    bool is_open;
+    uint32_t index; /* of the configuration's devices */
+    struct block_host fresh;
+    const char *path;
+};
 
 struct vm_control {
     struct vm_control_owner owner;
@@ -23,6 +32,7 @@ struct vm_control {
     struct error failure; /* met while another request makes up for it */
     struct snapshot_folder folder;
     struct background_task keeping; /* of FOLDER, once it is written */
+    struct replaced_disk disk;
     bool paused;
     uint64_t began_ms; /* when the VM that runs now was attached, CLOCK_BOOTTIME */
     bool was_paused; /* before the snapshot */
@@ -39,8 +49,26 @@ struct snapshot_arguments {
     bool stop;          /* end the VM with it */
 };
 
+struct disk_arguments {
+    const char *disk; /* its id, see vm_config_find_id() */
+    const char *path; /* absolute, of its next file */
+};
+
+enum rate_of { RATE_OF_DISK, RATE_OF_NET };
+
+struct rate_arguments {
+    unsigned int kind;  /* enum rate_of */
+    const char *device; /* its id */
+    const char *rates;  /* as rate_parse() takes them */
+};
+
 /* REQUEST becomes the one that a client awaits the answer of.  SAVING: a snapshot, and into what. */
 int vm_control_send(struct vm_control *control, const struct message *request, struct error *error);
+int vm_control_send_files(struct vm_control *control, const struct message *request, const int *fds, size_t fd_count,
+                          struct error *error);
+/* With FD of SIZE bytes, which the VM's process may write to. */
+int vm_control_send_file(struct vm_control *control, const struct message *request, int fd, uint64_t size,
+                         struct error *error);
 int vm_control_save(struct vm_control *control, const struct vm_saving *saving, struct error *error);
 /* Also for `mote ps`; an error is of that. */
 int vm_control_set_paused(struct vm_control *control, bool paused, struct error *error);
@@ -59,5 +87,15 @@ void vm_control_remember(struct vm_control *control, const uint8_t id[SNAPSHOT_I
 int vm_control_begin_snapshot(struct vm_control *control, const struct snapshot_arguments *asked, struct error *error);
 /* By the VM's process; its client is answered once it is on the disk. */
 void vm_control_saved(struct vm_control *control);
+
+/* ---- vm_control_device.c ---------------------------------------------------- */
+
+int vm_control_replace_disk(struct vm_control *control, const struct disk_arguments *asked, struct error *error);
+/* The VM's process has TAKEN the file, or never will. */
+void vm_control_settle_disk(struct vm_control *control, bool taken);
+
+int vm_control_set_rate(struct vm_control *control, const struct rate_arguments *asked, struct error *error);
+/* By the request that was answered. */
+void vm_control_rate_is_set(struct vm_control *control);
 
 #endif

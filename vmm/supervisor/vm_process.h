@@ -97,6 +97,9 @@ bool vm_process_listens(const struct vm_process *process);
 /* Has it end; it is killed if it does not within a few seconds. */
 void vm_process_stop(struct vm_process *process, enum stop_origin origin);
 
+/* It will be sent FD, a disk of SIZE bytes, and may write so far, also where that is memory. */
+void vm_process_allow_file(struct vm_process *process, int fd, uint64_t size);
+
 /* What a VM is saved to; the caller's, open until its handler has heard. */
 struct vm_saving {
     int state_fd, memory_fd;

@@ -148,6 +148,15 @@ int vm_process_request(struct vm_process *process, const struct message *request
     return request_answer(process, &message, fds, fd_count, &awaited, error);
 }
 
+void vm_process_allow_file(struct vm_process *process, int fd, uint64_t size)
+{
+    if (!process->runs)
+        return;
+    sandbox_allow_file(process->sandbox, fd, size);
+    sandbox_files_grew(process->sandbox);
+    sandbox_files_written(process->sandbox, true);
+}
+
 int vm_process_save(struct vm_process *process, const struct vm_saving *saving, const struct vm_reply_handler *handler,
                     struct error *error)
 {

@@ -48,6 +48,40 @@ static int set_balloon(struct vm_control *control, const struct verb_request *re
     return vm_control_send(control, &message, error);
 }
 
+static int check_disk(const void *given, struct error *error)
+{
+    const struct disk_arguments *arguments = given;
+
+    if (!arguments->disk)
+        return error_set(error, EINVAL, "request: disk: is missing; give its serial= or number");
+    if (!arguments->path || arguments->path[0] != '/')
+        return error_set(error, EINVAL, "request: path: is no absolute path; give one");
+    if (strlen(arguments->path) >= PATH_MAX)
+        return error_set(error, ENAMETOOLONG, "request: path: is longer than %d bytes; use a shorter one", PATH_MAX - 1);
+    return 0;
+}
+
+static int replace_disk(struct vm_control *control, const struct verb_request *request, struct error *error)
+{
+    return vm_control_replace_disk(control, (const void *)request->arguments, error);
+}
+
+static int check_rate(const void *given, struct error *error)
+{
+    const struct rate_arguments *arguments = given;
+
+    if (!arguments->device)
+        return error_set(error, EINVAL, "request: device: is missing; give its number");
+    if (!arguments->rates)
+        return error_set(error, EINVAL, "request: rates: is missing; give it such as rate=10M, or unlimited");
+    return 0;
+}
+
+static int set_rate(struct vm_control *control, const struct verb_request *request, struct error *error)
+{
+    return vm_control_set_rate(control, (const void *)request->arguments, error);
+}
+
 static int check_snapshot(const void *given, struct error *error)
 {
     const struct snapshot_arguments *arguments = given;
@@ -76,6 +110,18 @@ static const struct json_key balloon_keys[] = {
     { "target", JSON_NUMBER, true, offsetof(struct balloon_arguments, target), 0, INT64_MAX },
 };
 
+static const struct json_key disk_keys[] = {
+    { "disk", JSON_TEXT, true, offsetof(struct disk_arguments, disk) },
+    { "path", JSON_TEXT, true, offsetof(struct disk_arguments, path) },
+};
+
+static const char *const rate_kinds[] = { [RATE_OF_DISK] = "disk", [RATE_OF_NET] = "net", NULL };
+static const struct json_key rate_keys[] = {
+    { "kind", JSON_CHOICE, true, offsetof(struct rate_arguments, kind), .choices = rate_kinds },
+    { "device", JSON_TEXT, true, offsetof(struct rate_arguments, device) },
+    { "rates", JSON_TEXT, true, offsetof(struct rate_arguments, rates) },
+};
+
 #define KEYS(table) .keys = (table), .key_count = ARRAY_LENGTH(table)
 
 static const struct vm_verb verbs[] = {
@@ -94,6 +140,9 @@ static const struct vm_verb verbs[] = {
                      "from a saved guest by 'mote run --warm'" },
     { .name = "balloon", .request = REQUEST_BALLOON, .handle = set_balloon, KEYS(balloon_keys),
       .job_refusal = "is a job, which has no balloon; limit it by --memory" },
+    { .name = "replace-disk", .request = REQUEST_REPLACE_DISK, .handle = replace_disk, KEYS(disk_keys), .check = check_disk,
+      .job_refusal = "is a job, whose disks stay as they are; replace one of a VM of 'mote boot --name'" },
+    { .name = "set-rate", .request = REQUEST_SET_RATE, .handle = set_rate, KEYS(rate_keys), .check = check_rate },
     { .name = "refresh", .request = REQUEST_REFRESH, .handle = pass_on,
       .job_refusal = "is a job, whose disks stay as they are; refresh a VM of 'mote boot --name'",
       .help = "reread the size of a VM's disks",
