@@ -50,6 +50,7 @@ static const struct schema_row rows[] = {
     { "kvm", SCHEMA_TEXT, FIELD(kvm_path) },
 };
 static const struct vm_config defaults = {
+    .kernel_fd = -1,
     .initrd_fd = -1,
     .kvm_path = KVM_DEFAULT_PATH,
     .cpus = 1,

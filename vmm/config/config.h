@@ -69,7 +69,8 @@ struct vm_config {
     struct config_pool pool;
 
     /* What is open for it already, and what its process is to do besides; no part of the machine. */
-    int initrd_fd; /* what INITRD names, for messages; -1: open that */
+    int kernel_fd, initrd_fd; /* what KERNEL and INITRD name, set when they are open */
+    bool has_initrd_fd; /* it was open before, and INITRD is no path */
     bool console_matters;  /* what will keep the console silent is warned of */
     const struct vm_snapshot_source *snapshot;  /* NULL: boot KERNEL */
     bool may_be_saved; /* keep at hand what saving needs and the jail does not give */

@@ -138,6 +138,7 @@ int job_session_go_cold(struct job_session *session, struct error *error)
     config->kernel = session->unpacked_kernel ? session->unpacked_kernel : session->kernel.path;
     config->initrd = "initramfs";
     config->initrd_fd = session->initramfs;
+    config->has_initrd_fd = true;
     config->snapshot = NULL;
     config->may_be_saved = session->template.key != NULL;
     return result;

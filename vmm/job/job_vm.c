@@ -180,7 +180,10 @@ static int start_process(struct job_run *run, const struct shared_ends *theirs, 
         result = host_files_open(options->config, options->log, error);
     if (result == 0)
         result = vm_process_create(&run->vm.process, options->sandbox, run->loop, options->log, &owner, error);
-    return result == 0 ? vm_process_start(run->vm.process, &monitor, error) : result;
+    if (result == 0)
+        result = vm_process_start(run->vm.process, &monitor, error);
+    host_files_inherited(options->config);
+    return result;
 }
 
 static int watch_vm(struct job_run *run, struct error *error)

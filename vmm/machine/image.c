@@ -33,9 +33,7 @@ static int open_failed(const char *role, const char *path, int number, struct er
     }
 }
 
-/* Takes FD in any case. */
-static int adopt(struct image *image, const char *role, const char *path, int adopted,
-                 struct error *error)
+int image_adopt(struct image *image, const char *role, const char *path, int adopted, struct error *error)
 {
     cleanup_fd int fd = adopted;
     struct stat status;
@@ -66,16 +64,7 @@ int image_open(struct image *image, const char *role, const char *path, struct e
     if (path[0] == '\0')
         return error_set(error, EINVAL, "%s: the file name is empty; name a file", role);
     /* Without O_NONBLOCK a FIFO would hold us here until somebody writes. */
-    return adopt(image, role, path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-                 error);
-}
-
-int image_open_fd(struct image *image, const char *role, const char *path, int fd,
-                  struct error *error)
-{
-    if (fd < 0)
-        return image_open(image, role, path, error);
-    return adopt(image, role, path, fcntl(fd, F_DUPFD_CLOEXEC, 3), error);
+    return image_adopt(image, role, path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error);
 }
 
 void image_close(struct image *image)

@@ -31,9 +31,8 @@ struct image {
 
 /* Opens a regular, non-empty file.  The caller closes it by image_close(). */
 int image_open(struct image *image, const char *role, const char *path, struct error *error);
-/* As image_open(), of a descriptor that is open already and stays the caller's; -1: opens PATH. */
-int image_open_fd(struct image *image, const char *role, const char *path, int fd,
-                  struct error *error);
+/* As image_open(), of a file that is open already: FD, which becomes the image's, also on an error.  PATH is for messages. */
+int image_adopt(struct image *image, const char *role, const char *path, int fd, struct error *error);
 void image_close(struct image *image);
 
 /* Copies [offset, offset + length) of the file; all of it, or an error. */

@@ -233,11 +233,11 @@ static int open_and_build(struct vm *vm, struct error *error)
 
     if (vm->config->snapshot)
         return build_from_snapshot(vm, error);
-    result = image_open(&kernel, "kernel", vm->config->kernel, error);
+    /* The supervisor has opened them; they are parsed in the jail. */
+    result = image_adopt(&kernel, "kernel", vm->config->kernel, vm->config->kernel_fd, error);
     if (result == 0 && vm->config->initrd) {
         source.initrd = &initrd;
-        result = image_open_fd(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd,
-                               error);
+        result = image_adopt(&initrd, "initrd", vm->config->initrd, vm->config->initrd_fd, error);
     }
     if (result == 0)
         result = build(vm, &source, error);

@@ -144,6 +144,7 @@ static int start_vm(struct boot *boot, struct error *error)
         result = vm_config_open_host(&boot->config->vm, boot->loop, error);
     if (result == 0)
         result = vm_process_start(boot->process, &options, error);
+    host_files_inherited(&boot->config->vm);
     if (result < 0)
         vm_config_close_host(&boot->config->vm);
     else

@@ -4,7 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "vmm/base/cleanup.h"
+#include "vmm/machine/image.h"
 #include "vmm/supervisor/host_disk.h"
+
+/* ---- disks ------------------------------------------------------------------ */
 
 static int open_disk(struct block_options *options, struct log *log, struct error *error)
 {
@@ -32,9 +36,46 @@ static void close_disk(struct block_options *options)
     options->host = NULL;
 }
 
-int host_files_open(struct vm_config *config, struct log *log, struct error *error)
+/* ---- kernel and initrd ------------------------------------------------------ */
+
+static int open_image(int *fd, const char *role, const char *path, struct error *error)
+{
+    struct image image;
+    int result = image_open(&image, role, path, error);
+
+    if (result == 0)
+        *fd = image.fd;
+    return result;
+}
+
+/* Anew for each start: they may have been built again. */
+static int open_images(struct vm_config *config, struct error *error)
 {
     int result = 0;
+
+    if (config->snapshot)
+        return 0;
+    result = open_image(&config->kernel_fd, "kernel", config->kernel, error);
+    if (result == 0 && config->initrd && !config->has_initrd_fd)
+        result = open_image(&config->initrd_fd, "initrd", config->initrd, error);
+    return result;
+}
+
+void host_files_inherited(struct vm_config *config)
+{
+    cleanup_close(&config->kernel_fd);
+    config->kernel_fd = -1;
+    if (config->has_initrd_fd)
+        return;
+    cleanup_close(&config->initrd_fd);
+    config->initrd_fd = -1;
+}
+
+/* ---- all of them ------------------------------------------------------------ */
+
+int host_files_open(struct vm_config *config, struct log *log, struct error *error)
+{
+    int result = open_images(config, error);
 
     for (size_t i = 0; result == 0 && i < config->device_count; i++) {
         struct device_config *device = config->devices[i];

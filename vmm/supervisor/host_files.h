@@ -17,6 +17,9 @@
  */
 int host_files_open(struct vm_config *config, struct log *log, struct error *error);
 
+/* The VM's process has been started, or could not be: closes what it alone needs. */
+void host_files_inherited(struct vm_config *config);
+
 /* When the VM's process has ended, and is not started again. */
 void host_files_close(struct vm_config *config);
 
