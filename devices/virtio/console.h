@@ -55,8 +55,12 @@ struct virtio_console_options {
     } ports[CONSOLE_PORTS_MAX - 1];
 };
 
-int virtio_console_open_host(void *options, struct event_loop *loop, struct error *error);
-void virtio_console_close_host(void *options);
+/*
+ * In the supervisor, around each monitor: opens, into what it was given, what a jailed one could neither open nor remove, and closes it.
+ * LOOP is the supervisor's.  Without it the device opens all itself.
+ */
+int virtio_console_open_host(struct virtio_console_options *console, struct event_loop *loop, struct error *error);
+void virtio_console_close_host(struct virtio_console_options *console);
 
 extern const struct virtio_device_class virtio_console_class;
 

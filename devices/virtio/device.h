@@ -91,15 +91,6 @@ struct virtio_device_class {
     const struct virtio_feature_need *needs;
 
     /*
-     * In the supervisor, before the monitor is made: opens, into OPTIONS, what a
-     * jailed monitor could neither open nor remove.  LOOP is the supervisor's.
-     * close_host() follows in any case, once that monitor has ended.  Optional:
-     * without it, and where it was not called, create() opens all itself.
-     */
-    int (*open_host)(void *options, struct event_loop *loop, struct error *error);
-    void (*close_host)(void *options);
-
-    /*
      * Makes *DEVICE, whose first member is a struct virtio_device that
      * virtio_device_init() prepared.  OPTIONS outlive it.
      */

@@ -62,8 +62,12 @@ struct vsock_options {
 /* What a guest's connection appends to the path at most: "_" and a port. */
 #define VSOCK_PATH_SUFFIX (sizeof("_4294967295") - 1)
 
-int virtio_vsock_open_host(void *options, struct event_loop *loop, struct error *error);
-void virtio_vsock_close_host(void *options);
+/*
+ * In the supervisor, around each monitor: opens, into what it was given, what a jailed one could neither open nor remove, and closes it.
+ * LOOP is the supervisor's.  Without it the device opens all itself.
+ */
+int virtio_vsock_open_host(struct vsock_options *vsock, struct event_loop *loop, struct error *error);
+void virtio_vsock_close_host(struct vsock_options *vsock);
 
 extern const struct virtio_device_class virtio_vsock_class;
 
