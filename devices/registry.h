@@ -13,15 +13,6 @@ extern const struct device_ops power_ops;
 extern const struct device_ops pvpanic_ops;
 extern const struct device_ops boot_mark_ops;
 
-/* Their options are the plain structs of the headers beside them: struct block_options, … */
-extern const struct virtio_device_class block_class;
-extern const struct virtio_device_class balloon_class;
-extern const struct virtio_device_class entropy_class;
-extern const struct virtio_device_class net_class;
-
-/* The class called NAME, such as "disk"; NULL: there is none. */
-const struct virtio_device_class *virtio_registry_find(const char *name);
-
 /* NULL for a kind that has no code here. */
 const struct device_ops *device_registry_find(enum device_kind kind);
 

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/registry.h"
 #include "vmm/machine/state.h"
 
 #define PAGE_SHIFT 12 /* a page number's unit, whatever the guest's page size (5.5.6) */

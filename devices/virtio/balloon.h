@@ -43,4 +43,6 @@ int virtio_balloon_set_target(struct virtio_device *device, uint64_t bytes, stru
 
 void virtio_balloon_state(const struct virtio_device *device, struct balloon_state *state);
 
+extern const struct virtio_device_class balloon_class;
+
 #endif

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/registry.h"
 #include "devices/virtio/block_internal.h"
 
 static struct block *of_virtio(struct virtio_device *virtio)

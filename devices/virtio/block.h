@@ -10,6 +10,7 @@
 #include "devices/backend/disk_engine.h"
 #include "devices/backend/disk_overlay.h"
 #include "devices/rate_limit.h"
+#include "devices/virtio/device.h"
 
 /* More than a guest has CPUs for, and few enough to keep a device small. */
 #define BLOCK_QUEUES_MAX 16
@@ -38,8 +39,6 @@ struct block_options {
     struct block_host *host; /* no value of the user's: set when it is open */
 };
 
-struct virtio_device;
-
 /*
  * For a driver that runs the disk, or none yet: what is in flight is finished and flushed to the old file, which is closed;
  * HOST's is the disk from now on, PATH its name, which outlives the device, and the driver is told of its size.  Where that
@@ -51,5 +50,7 @@ int virtio_block_replace(struct virtio_device *device, const struct block_host *
 /* *TIMER_FD as rate_limit_change() has it. */
 int virtio_block_set_rate(struct virtio_device *device, const struct rate_limit_config *rate, int *timer_fd,
                           struct error *error);
+
+extern const struct virtio_device_class block_class;
 
 #endif

@@ -22,6 +22,23 @@
  *   destroy    after a reset
  *
  * Kicks and back-end events come on the I/O loop's thread, never on a vCPU's.
+ *
+ * How a virtio device is added, called NAME here.  Three files are new, one gets two lines:
+ *
+ *   devices/virtio/NAME.h      struct NAME_options, plain values; its class is declared
+ *   devices/virtio/NAME.c      the class.  create() calls virtio_device_init(); for a device
+ *                              that answers at once, kick() is virtio_serve()
+ *   vmm/config/device_NAME.c   its row: the option, its help, the schema of its values
+ *   vmm/config/device.h        the header's name, and a line in DEVICE_TYPES
+ *
+ * No other code names it: command line, JSON, validation, --help, clones, snapshots and the
+ * transport take it from there.  What is slow or touches the host is a back end in
+ * devices/backend/, which works on descriptors that it is given; the supervisor opens them
+ * (vmm/supervisor/host_files.c).
+ *
+ * With it come tests/unit/test_NAME.c, against tests/support/fake_driver.h;
+ * tests/fuzz/fuzz_NAME.c, of tests/fuzz/virtio_harness.h; its kind in
+ * tests/support/saved_devices.c, for saved states that were altered; and its page.
  */
 
 #include <pthread.h>

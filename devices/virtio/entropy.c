@@ -14,7 +14,6 @@
 #include <sys/random.h>
 
 #include "devices/rate_limit.h"
-#include "devices/registry.h"
 #include "devices/virtio/entropy.h"
 
 #define QUEUE_SIZE 64

@@ -10,6 +10,7 @@
 #include "devices/backend/passt.h"
 #include "devices/backend/uplink.h"
 #include "devices/rate_limit.h"
+#include "devices/virtio/device.h"
 
 enum net_kind { NET_NONE, NET_TAP, NET_TAP_FD, NET_USER };
 
@@ -30,10 +31,10 @@ struct net_options {
 /* A locally administered one, of one interface. */
 int net_random_mac(uint8_t mac[6], struct error *error);
 
-struct virtio_device;
-
 /* Other limits from now on; TIMER_FDS as rate_limit_change() has them, a limit each. */
 int virtio_net_set_rates(struct virtio_device *device, const struct rate_limit_config *receive,
                          const struct rate_limit_config *transmit, int timer_fds[2], struct error *error);
+
+extern const struct virtio_device_class net_class;
 
 #endif

@@ -132,7 +132,6 @@ struct net {
     struct net_pair pairs[];
 };
 
-extern const struct virtio_device_class net_class;
 
 /* As the class's create(), with UPLINK, which becomes the device's even on an error. */
 int net_create_with(struct virtio_device **device, const struct virtio_env *env,

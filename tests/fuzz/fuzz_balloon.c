@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "devices/registry.h"
 #include "devices/virtio/balloon.h"
 #include "tests/fuzz/virtio_harness.h"
 

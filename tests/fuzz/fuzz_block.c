@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 #include "devices/virtio/block_internal.h"
 #include "tests/fuzz/virtio_harness.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/registry.h"
+#include "devices/virtio/entropy.h"
 #include "tests/fuzz/virtio_harness.h"
 
 static bool request(struct fake_driver *driver)

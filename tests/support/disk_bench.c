@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/block.h"
 
 uint8_t disk_bench_byte(uint64_t at)
 {

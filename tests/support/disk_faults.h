@@ -10,7 +10,6 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
-#include "devices/registry.h"
 
 static const char *const engines[] = { ",engine=uring", ",engine=sync" };
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/block.h"
 
 static int copy_of(int fd)
 {

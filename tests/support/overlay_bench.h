@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 
 #define DISK_BYTES (BENCH_SECTORS * 512)
 

@@ -11,6 +11,9 @@
 
 #include "devices/backend/console.h"
 #include "devices/registry.h"
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/block.h"
+#include "devices/virtio/entropy.h"
 #include "devices/serial_registers.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/vsock.h"

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "devices/registry.h"
 #include "devices/virtio/balloon.h"
 
 #define F_STATS_VQ (1ull << 1)

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 
 static void check_reading_and_writing(struct disk_bench *bench, const char *settings)
 {

@@ -10,7 +10,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 
 static int ring_refused;         /* what io_uring_queue_init() returns, if not 0 */
 static bool restrictions_refused; /* the ring can be had, and not be restricted */

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 
 static char folder[] = "/tmp/mote-disks-XXXXXX";
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/block.h"
 #include "tests/support/saved.h"
 
 #define ROUNDS 400

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
 #include "vmm/base/cleanup.h"
 
 /* ---- what a flush promises ------------------------------------------------ */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/entropy.h"
 
 static struct fixture fixture;
 static struct fake_driver driver;

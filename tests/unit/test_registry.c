@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "devices/registry.h"
+#include "vmm/config/device.h"
 
 static void test_table_is_complete(void **state)
 {
@@ -50,12 +51,32 @@ static void test_each_device_lives(void **state)
     fixture_release(&fixture);
 }
 
+/* Each kind of virtio device has a class of its own, which a saved VM tells from the others by its ID and its name. */
+static void test_classes_of_virtio_devices(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DEVICE_TYPE_COUNT; i++) {
+        const struct virtio_device_class *class = device_classes[i];
+
+        assert_string_equal(class->name, device_rows[i]->name);
+        assert_true(class->create && class->destroy && class->kick);
+        assert_in_range(class->queue_size, 1, VIRTQUEUE_SIZE_MAX);
+        assert_int_equal(class->queue_size & (class->queue_size - 1), 0);
+        assert_int_equal(class->state != NULL, class->state_version > 0);
+        for (size_t other = 0; other < i; other++) {
+            assert_int_not_equal(class->id, device_classes[other]->id);
+            assert_string_not_equal(class->name, device_classes[other]->name);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_complete),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_each_device_lives),
+        cmocka_unit_test(test_classes_of_virtio_devices),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/block.h"
 #include "tests/support/saved.h"
 
 static const char *const engines[] = { ",engine=uring,queues=2", ",engine=sync,queues=2" };

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "devices/registry.h"
+#include "devices/virtio/entropy.h"
 #include "tests/support/device_options.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/transport.h"

@@ -5,14 +5,13 @@
 
 #include "vmm/config/settings.h"
 
-const struct device_row *const device_rows[DEVICE_TYPE_COUNT] = {
-    [DEVICE_TYPE_DISK] = &disk_row,
-    [DEVICE_TYPE_BALLOON] = &balloon_row,
-    [DEVICE_TYPE_ENTROPY] = &entropy_row,
-    [DEVICE_TYPE_NET] = &net_row,
-    [DEVICE_TYPE_CONSOLE] = &console_row,
-    [DEVICE_TYPE_VSOCK] = &vsock_row,
-};
+#define DEVICE_ROW(type, name, options, class) [type] = &name##_row,
+const struct device_row *const device_rows[DEVICE_TYPE_COUNT] = { DEVICE_TYPES(DEVICE_ROW) };
+#undef DEVICE_ROW
+
+#define DEVICE_CLASS(type, name, options, class) [type] = &class,
+const struct virtio_device_class *const device_classes[DEVICE_TYPE_COUNT] = { DEVICE_TYPES(DEVICE_CLASS) };
+#undef DEVICE_CLASS
 
 void *device_config_options(struct device_config *device)
 {

@@ -4,8 +4,8 @@
 
 /*
  * The configuration of a virtio device: what kind it is, and the plain values of
- * that kind, which stand in the device's own header.  A kind has a row in the
- * table below, in a file of its own here (device_disk.c, …): the option that adds
+ * that kind, which stand in the device's own header.  A kind has a line in the list
+ * below, and a row in a file of its own here (device_disk.c, …): the option that adds
  * one, a schema of its values (schema.h), and what only the kind knows.
  */
 
@@ -23,33 +23,37 @@
 #include "vmm/config/pool.h"
 #include "vmm/config/schema.h"
 
-enum device_type {
-    DEVICE_TYPE_DISK,
-    DEVICE_TYPE_BALLOON,
-    DEVICE_TYPE_ENTROPY,
-    DEVICE_TYPE_NET,
-    DEVICE_TYPE_CONSOLE,
-    DEVICE_TYPE_VSOCK,
-    DEVICE_TYPE_COUNT,
-};
+/*
+ * Of each kind: its type, its name, the struct of its values, its class.  The name is its row's (disk_row),
+ * its member's below and its own in JSON.  Snapshots have the type's number: a new kind comes last.
+ */
+#define DEVICE_TYPES(X)                                                                                \
+    X(DEVICE_TYPE_DISK, disk, struct block_options, block_class)                                       \
+    X(DEVICE_TYPE_BALLOON, balloon, struct balloon_options, balloon_class)                             \
+    X(DEVICE_TYPE_ENTROPY, entropy, struct entropy_options, entropy_class)                             \
+    X(DEVICE_TYPE_NET, net, struct net_options, net_class)                                             \
+    X(DEVICE_TYPE_CONSOLE, console, struct virtio_console_options, virtio_console_class) /* all --port */ \
+    X(DEVICE_TYPE_VSOCK, vsock, struct vsock_options, virtio_vsock_class)
+
+#define DEVICE_TYPE(type, name, options, class) type,
+enum device_type { DEVICE_TYPES(DEVICE_TYPE) DEVICE_TYPE_COUNT };
+#undef DEVICE_TYPE
 
 /* The schema of its type is of any member of the union: all stand at `disk`. */
 struct device_config {
     enum device_type type;
+#define DEVICE_MEMBER(type, name, options, class) options name;
     union {
-        struct block_options disk;
-        struct balloon_options balloon;
-        struct entropy_options entropy;
-        struct net_options net;
-        struct virtio_console_options console; /* all --port options together; --console virtio alone has none */
-        struct vsock_options vsock;
+        DEVICE_TYPES(DEVICE_MEMBER)
     };
+#undef DEVICE_MEMBER
 };
 
 struct settings;
+struct virtio_device_class;
 
 struct device_row {
-    const char *name;     /* in JSON, and the class's in devices/registry.h */
+    const char *name;     /* in JSON */
     const char *option;   /* of the command line, without dashes */
     const char *argument; /* as the help shows it */
     const char *help;
@@ -89,15 +93,13 @@ struct device_row {
     void (*describe)(const struct device_config *device, FILE *stream);
 };
 
-/* Indexed by type. */
-extern const struct device_row *const device_rows[DEVICE_TYPE_COUNT];
+#define DEVICE_ROW(type, name, options, class) extern const struct device_row name##_row;
+DEVICE_TYPES(DEVICE_ROW)
+#undef DEVICE_ROW
 
-extern const struct device_row disk_row;
-extern const struct device_row balloon_row;
-extern const struct device_row entropy_row;
-extern const struct device_row net_row;
-extern const struct device_row console_row;
-extern const struct device_row vsock_row;
+/* Indexed by type, as the classes are, which the monitor makes a VM of. */
+extern const struct device_row *const device_rows[DEVICE_TYPE_COUNT];
+extern const struct virtio_device_class *const device_classes[DEVICE_TYPE_COUNT];
 
 /* What one of TYPE is of which nothing was said. */
 void device_config_init(struct device_config *device, enum device_type type);

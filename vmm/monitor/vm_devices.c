@@ -118,10 +118,9 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
         result = io_thread_create(&vm->io, error);
     for (size_t i = 0; result == 0 && i < vm->config->device_count; i++) {
         const struct device_config *device = vm->config->devices[i];
-        const struct device_row *row = device_rows[device->type];
         struct virtio_mmio_options options = {
             .virtio = {
-                .class = virtio_registry_find(row->name),
+                .class = device_classes[device->type],
                 .device_options = device_config_values(device),
                 .index = (uint32_t)i,
             },
@@ -134,7 +133,7 @@ static int create_virtio_devices(struct vm *vm, struct error *error)
 
         if (!arch_virtio_window(i, &record))
             return error_set(error, ENOSPC, "--%s: this machine has no room for a %zuth device; "
-                             "give fewer", row->option, i + 1);
+                             "give fewer", device_rows[device->type]->option, i + 1);
         options.base = record.base;
         result = create_device(vm, &record, &options, error);
     }
