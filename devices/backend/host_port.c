@@ -220,7 +220,7 @@ static int open_file(struct host_port *port, const char *path, struct error *err
         return error_set(error, errno, "--port %s: file %s: %s; use one that you may write",
                          port->name, path, strerror(errno));
     case ENXIO:
-        return error_set(error, errno, "--port %s: file %s: is a FIFO that nobody reads; start "
+        return error_set(error, errno, "--port %s: file %s: is a FIFO without a reader; start "
                          "its reader first", port->name, path);
     default:
         return error_system(error, errno, "--port %s: file %s", port->name, path);

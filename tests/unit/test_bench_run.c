@@ -102,7 +102,7 @@ static void three_failures_are_enough(void **state)
     assert_int_equal(measure(), 0);
     assert_int_equal(crun->failures, 3);
     assert_int_equal(count_of(crun, METRIC_RESULT), 1);
-    assert_string_equal(crun->failure, "status 1 without a word; 'mote bench --list' shows its command");
+    assert_string_equal(crun->failure, "status 1 without a message; 'mote bench --list' shows its command");
 }
 
 static void nothing_is_left_to_measure(void **state)

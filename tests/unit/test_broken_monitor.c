@@ -68,7 +68,7 @@ static void test_exit_reasons_without_an_end(void **state)
     broken_fails(claim_and_live_on, "is not confirmed by the host's kernel ('its I/O thread called execve");
     broken_fails(babble_without_end, "did not end and was killed");
     broken_fails(close_and_live_on, "was killed (SIGKILL)");
-    broken_fails(leave_the_pipe_open, "without a word");
+    broken_fails(leave_the_pipe_open, "without a message");
 }
 
 /* The user's word counts as long as a monitor is about to end. */
@@ -224,7 +224,7 @@ static void test_reports(void **state)
     broken_fails(report_and_fail, "ended with status 3, which is not what it reported");
     broken_fails(report_an_error_and_end_well, "ended with status 0, which is not what it reported");
     broken_fails(report_an_error_without_an_end, "xxxx");
-    broken_fails(report_no_end_that_there_is, "sent what nobody asked for and was killed");
+    broken_fails(report_no_end_that_there_is, "sent an unexpected message and was killed");
     assert_int_equal(broken_boot(report_as_it_is, &status), 0);
     assert_int_equal(status, STATUS_OK);
     assert_non_null(strstr(broken_told, "powered off (?[2J???"));
@@ -313,14 +313,14 @@ static void test_messages_that_nobody_asked_for(void **state)
     int status;
 
     (void)state;
-    broken_fails(answer_without_end, "sent what nobody asked for and was killed");
-    broken_fails(report_without_end, "sent what nobody asked for and was killed");
-    broken_fails(want_the_terminal_without_end, "sent what nobody asked for and was killed");
-    broken_fails(start_without_end, "sent what nobody asked for and was killed");
-    broken_fails(request, "sent what nobody asked for and was killed");
-    broken_fails(send_what_is_too_long, "sent what nobody asked for and was killed");
-    broken_fails(send_what_is_too_short, "sent what nobody asked for and was killed");
-    broken_fails(send_a_descriptor, "sent what nobody asked for and was killed");
+    broken_fails(answer_without_end, "sent an unexpected message and was killed");
+    broken_fails(report_without_end, "sent an unexpected message and was killed");
+    broken_fails(want_the_terminal_without_end, "sent an unexpected message and was killed");
+    broken_fails(start_without_end, "sent an unexpected message and was killed");
+    broken_fails(request, "sent an unexpected message and was killed");
+    broken_fails(send_what_is_too_long, "sent an unexpected message and was killed");
+    broken_fails(send_what_is_too_short, "sent an unexpected message and was killed");
+    broken_fails(send_a_descriptor, "sent an unexpected message and was killed");
     assert_int_equal(broken_boot(send_one_too_many, &status), 0);
     broken_run(send_one_too_many, NULL, &outcome);
     assert_int_equal(outcome.cause, CAUSE_GUEST_PANIC);

@@ -49,6 +49,8 @@ static const struct loading_case cases[] = {
     { "phoff_at_its_most", { { ELF_FIELD(e_phoff), UINT64_MAX } }, 0, 0, EINVAL, HEADERS_BEYOND },
     { "phoff_negative_as_off_t", { { ELF_FIELD(e_phoff), 1ull << 63 } }, 0, 0, EINVAL,
       HEADERS_BEYOND },
+    { "a_program_with_an_interpreter",
+      { { SEGMENT_FIELD(CRAFTED_DATA, p_type), PT_INTERP } }, 0, 0, EINVAL, "is a program, no kernel" },
     { "nothing_to_load",
       { { SEGMENT_FIELD(CRAFTED_TEXT, p_type), PT_NULL },
         { SEGMENT_FIELD(CRAFTED_DATA, p_type), PT_NULL } }, 0, 0, EINVAL,

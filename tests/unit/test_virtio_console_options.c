@@ -45,7 +45,7 @@ static void test_options(void **state)
     assert_refused(&config, "a=fd:2", "out of range", "from 3");
     assert_refused(&config, "a=fd:x", "no whole number", "from 3");
     assert_refused(&config, "a=fd:99999", "is not open", "open it");
-    assert_refused(&config, "a=file:/x,ro", "'ro' is unknown", "man mote");
+    assert_refused(&config, "a=file:/x,ro", "'ro' is unknown", "as ,,");
     snprintf(text, sizeof(text), "a=unix:/%0*d", 108, 0);
     assert_refused(&config, text, "longer than 107", "shorter");
     snprintf(text, sizeof(text), "%0*d=file:/x", 65, 0);

@@ -63,7 +63,7 @@ static void a_contradicted_report_is_none(void **state)
     assert_non_null(strstr(exit.error.message, "is not what it reported"));
     assert_int_equal(exit.end, VM_RUNNING);
     vm_exit_judge(&exit, NULL, STATUS_OK, &killed);
-    assert_non_null(strstr(exit.error.message, "without a word"));
+    assert_non_null(strstr(exit.error.message, "without a message"));
     assert_int_equal(exit.end, VM_RUNNING);
     vm_exit_judge(&exit, &report, -ECHILD, &killed);
     assert_string_equal(exit.error.message, "killed");

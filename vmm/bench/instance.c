@@ -375,7 +375,7 @@ void instance_failure(const struct instance *instance, char *text, size_t size)
         snprintf(how, sizeof(how), "signal %d", WTERMSIG(instance->status));
     else if (instance->ended && WEXITSTATUS(instance->status) != 0)
         snprintf(how, sizeof(how), "status %d%s", WEXITSTATUS(instance->status),
-                 reason[0] ? "" : " without a word; 'mote bench --list' shows its command");
+                 reason[0] ? "" : " without a message; 'mote bench --list' shows its command");
     else if (!instance->result)
         snprintf(how, sizeof(how), "the job printed nothing%s",
                  instance->ended ? "" : " in time");

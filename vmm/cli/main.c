@@ -36,7 +36,7 @@ static struct command commands[ARRAY_LENGTH(first) + VERBS_MAX + ARRAY_LENGTH(la
 static struct program mote = {
     .name = "mote",
     .intro = "Usage: mote COMMAND [OPTION]...\n\nMote runs a Linux kernel in a KVM microVM.\n",
-    .examples = "; 'man mote' tells all.\n\nExamples:\n"
+    .examples = "; the manual mote.1 tells all.\n\nExamples:\n"
                 "  mote doctor\n"
                 "  mote boot --kernel vmlinuz --initrd initrd.img\n"
                 "  mote run --rootfs ./debian -- sh -c 'echo hello'\n",

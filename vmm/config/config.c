@@ -373,7 +373,7 @@ int vm_config_validate(const struct vm_config *config, struct error *error)
         return error_set(error, ERANGE, "--cpus %u: is out of range; give 1 to %d", config->cpus,
                          MACHINE_CPUS_MAX);
     if ((fault = schema_fault(&vm_schema, config)))
-        return error_set(error, ERANGE, "--%s: is out of range; 'man mote' lists what it takes", fault);
+        return error_set(error, ERANGE, "--%s: is out of range; the manual mote.1 lists what it takes", fault);
     if ((result = check_memory(config->memory, error)) < 0 ||
         (result = check_command_line(config->command_line, error)) < 0)
         return result;

@@ -51,7 +51,7 @@ int device_config_validate(const struct device_config *device, struct error *err
     const char *fault = schema_fault(row->schema, device_config_values(device));
 
     if (fault)
-        return error_set(error, ERANGE, "--%s: %s is out of range; 'man mote' lists what it takes",
+        return error_set(error, ERANGE, "--%s: %s is out of range; the manual mote.1 lists what it takes",
                          row->option, fault);
     return row->validate(device, error);
 }

@@ -249,20 +249,42 @@ static const char *known_key(const void *context, size_t index)
     return ((const char *const *)context)[index];
 }
 
+/* KEY is none of KNOWN: names the nearest, or all, or what may have made a key of a path's end. */
+static int unknown_key(const struct settings *settings, const char *key, const char *const *known,
+                       size_t known_count, struct error *error)
+{
+    const char *nearest = options_nearest(key, known_key, known, known_count);
+    char list[256] = "";
+    size_t length = 0;
+
+    if (nearest)
+        return error_set(error, EINVAL, "--%s: '%s' is unknown; did you mean '%s'?",
+                         settings->option, key, nearest);
+    if (known_count == 0 || strchr(key, '/'))
+        return error_set(error, EINVAL, "--%s: '%s' is unknown; give a comma that belongs to a path as ,,",
+                         settings->option, key);
+    for (size_t i = 0; i < known_count && length < sizeof(list); i++)
+        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", i ? ", " : "", known[i]);
+    return error_set(error, EINVAL, "--%s: '%s' is unknown; use one of %s", settings->option, key, list);
+}
+
 int settings_finish(const struct settings *settings, const struct schema *schema,
                     const char *const *more, struct error *error)
 {
     const char *known[SCHEMA_ROWS_MAX + SETTINGS_MAX];
-    size_t known_count = 0;
+    size_t known_count = 0, offered;
 
     for (size_t i = 0; i < schema->count; i++)
-        if (!schema->rows[i].is_not_for_settings)
+        if (!schema->rows[i].is_not_for_settings && schema->rows[i].kind != SCHEMA_DESCRIPTOR)
             known[known_count++] = schema->rows[i].key;
     for (size_t i = 0; more[i]; i++)
         known[known_count++] = more[i];
+    offered = known_count; /* descriptors are for programs that start Mote */
+    for (size_t i = 0; i < schema->count; i++)
+        if (!schema->rows[i].is_not_for_settings && schema->rows[i].kind == SCHEMA_DESCRIPTOR)
+            known[known_count++] = schema->rows[i].key;
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
-        const char *nearest;
 
         if (item->taken)
             continue;
@@ -270,12 +292,7 @@ int settings_finish(const struct settings *settings, const struct schema *schema
             if (strcmp(item->key, known[k]) == 0)
                 return error_set(error, EINVAL, "--%s: '%s' is given twice; give it once",
                                  settings->option, item->key);
-        nearest = options_nearest(item->key, known_key, known, known_count);
-        if (nearest)
-            return error_set(error, EINVAL, "--%s: '%s' is unknown; did you mean '%s'?",
-                             settings->option, item->key, nearest);
-        return error_set(error, EINVAL, "--%s: '%s' is unknown; 'man mote' lists what it takes",
-                         settings->option, item->key[0] ? item->key : item->value);
+        return unknown_key(settings, item->key[0] ? item->key : item->value, known, offered, error);
     }
     return 0;
 }

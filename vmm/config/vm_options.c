@@ -42,7 +42,7 @@ static const struct option_row machine_rows[] = {
       option_set_size, FIELD(memory), .letter = 'm' },
     { NULL, "huge-pages", "HOW", "on, off or host (default: as the host has it)", option_set_choice,
       FIELD(pages), .choices = guest_pages_names },
-    { NULL, "describe", "HOW", "how the kernel learns of the machine:\n"
+    { NULL, "describe", "HOW", "how the VM is described to the kernel:\n"
       "auto (default: as it can), acpi, fdt or cmdline", option_set_choice, FIELD(describe),
       .choices = describe_names },
     { NULL, "console", "KIND", "serial (default), virtio or none", option_set_choice,

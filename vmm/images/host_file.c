@@ -13,7 +13,7 @@
 
 int host_file_changed(struct error *error)
 {
-    return error_set(error, EAGAIN, "changed while it was read; try again when nobody writes there");
+    return error_set(error, EAGAIN, "changed while it was read; try again when no program writes there");
 }
 
 int host_file_failed(int number, struct error *error)

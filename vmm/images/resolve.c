@@ -143,8 +143,8 @@ static int check_stamp(const struct resolution *resolution, const char *path,
         found = folder_stamp(&again);
     folder_close(&again);
     if (result == 0 && !digest_equal(stamp, &found))
-        return error_set(error, EAGAIN, "%s: changed while it was read; try again when nobody "
-                         "writes there", path);
+        return error_set(error, EAGAIN, "%s: changed while it was read; try again when no "
+                         "program writes there", path);
     return result;
 }
 

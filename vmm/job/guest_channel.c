@@ -308,7 +308,7 @@ static void job_ended(struct job_run *run, const struct run_ended *ended)
 static void tell_start(const struct job_run_options *options)
 {
     if (options->started_fd >= 0 && write(options->started_fd, "", 1) != 1)
-        log_warn(options->log, "nobody waits any more for the job to begin");
+        log_warn(options->log, "the caller no longer waits for the start of the job");
 }
 
 static void protocol_broke(struct job_run *run)

@@ -145,7 +145,7 @@ static int add_publish(void *target, const struct option_row *row, const char *v
 static const struct option_row rows[] = {
     { "Root file system", "rootfs", "PATH", "a directory, or a raw image (ext4, erofs, squashfs)",
       option_set_text, FIELD(rootfs) },
-    { NULL, "image", "IMAGE", "a container image: oci:PATH[:TAG] or\ndocker-archive:FILE",
+    { NULL, "image", "IMAGE", "a container image: oci:PATH[:TAG] or\ndocker-archive:FILE[:TAG]",
       option_set_text, FIELD(image) },
     { NULL, "volume", "HOST:GUEST:ro", "show a directory or file of the host's, read-only",
       add_volume, .letter = 'v' },
@@ -189,9 +189,9 @@ static const struct option_row rows[] = {
       "/boot)", option_set_text, FIELD(kernel) },
     { NULL, "no-kernel-cache", NULL, "boot a packed kernel as it is, not what was unpacked of it\nonce and "
       "kept", option_set_flag, FIELD(no_kernel_cache) },
-    { NULL, "warm", NULL, "go on from a guest that waits for its job, saved by the first\nrun of this "
-      "kernel, root and size; see mote template", option_set_flag, FIELD(warm) },
-    { NULL, "describe", "HOW", "how it learns of the machine: auto (default: as it can),\nacpi, fdt or "
+    { NULL, "warm", NULL, "restore a guest that waits for its job; the first run with\nthis kernel, root "
+      "and size saves it (see mote template)", option_set_flag, FIELD(warm) },
+    { NULL, "describe", "HOW", "how the VM is described to it: auto (default: as it can),\nacpi, fdt or "
       "cmdline", option_set_choice, FIELD(vm.describe), .choices = describe_names },
     { NULL, "kvm", "FILE", "the KVM device (default: /dev/kvm)", option_set_text,
       FIELD(vm.kvm_path) },

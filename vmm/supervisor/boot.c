@@ -110,7 +110,7 @@ static void vm_started(void *context)
     int *fd = &boot->config->started_fd;
 
     if (*fd >= 0 && send(*fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-        log_debug(boot->log, "nobody waits any more for the VM to run");
+        log_debug(boot->log, "the caller no longer waits for the start of the VM");
     cleanup_close(fd);
     *fd = -1;
 }

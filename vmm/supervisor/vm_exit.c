@@ -10,7 +10,7 @@
 static int check_status(const struct event_exited *report, int status, struct error *error)
 {
     if (!report)
-        return error_set(error, ECHILD, "the VM's process ended without a word (status %d); "
+        return error_set(error, ECHILD, "the VM's process ended without a message (status %d); "
                          "please report it", status);
     if (status != (report->error_number ? STATUS_FAILED : STATUS_OK))
         return error_set(error, ECHILD, "the VM's process ended with status %d, which is not what it reported; take "

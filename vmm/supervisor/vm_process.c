@@ -106,11 +106,11 @@ bool vm_process_read(struct vm_process *process)
 
     if (result == -EAGAIN)
         return false;
-    /* A flood of what nobody asked for would have this process work for it, outside of the VM's limits. */
+    /* A flood of unexpected messages would have this process work for it, outside of the VM's limits. */
     if (result == 1 && !take_message(process, &message) && ++process->unasked == UNASKED_MAX)
         result = -EPROTO;
     if (result == -EPROTO)
-        vm_process_kill_broken(process, "sent what nobody asked for");
+        vm_process_kill_broken(process, "sent an unexpected message");
     else if (result != 1)
         hang_up(process);
     return result == 1;

@@ -136,7 +136,7 @@ static const struct vm_verb verbs[] = {
       .summary = "Resumes a paused VM or job.",
       .examples = "  mote resume web\n" },
     { .name = "snapshot", .request = REQUEST_SNAPSHOT, .handle = save, KEYS(snapshot_keys), .check = check_snapshot,
-      .job_refusal = "is a job, whose copies would have nobody to talk to; save a VM of 'mote boot --name', or start jobs "
+      .job_refusal = "is a job, which cannot be saved: a copy would have no standard input and output; save a VM of 'mote boot --name', or start jobs "
                      "from a saved guest by 'mote run --warm'" },
     { .name = "balloon", .request = REQUEST_BALLOON, .handle = set_balloon, KEYS(balloon_keys),
       .job_refusal = "is a job, which has no balloon; limit it by --memory" },

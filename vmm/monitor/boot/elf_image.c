@@ -116,6 +116,15 @@ static int read_program_headers(const struct image *image, const Elf64_Ehdr *hea
     return result;
 }
 
+/* A program that needs an interpreter such as ld.so is for a kernel to start, not for a machine. */
+static bool is_program(const struct elf_image *elf)
+{
+    for (size_t i = 0; i < elf->segment_count; i++)
+        if (elf->segments[i].p_type == PT_INTERP)
+            return true;
+    return false;
+}
+
 static int check_segment(const struct image *image, const Elf64_Phdr *segment, struct error *error)
 {
     if (segment->p_filesz > segment->p_memsz)
@@ -174,6 +183,9 @@ int elf_read(const struct image *image, struct elf_image *elf, struct error *err
         return damaged(image, "the program headers reach beyond the file", error);
     elf->entry = header.e_entry;
     elf->segment_count = header.e_phnum;
+    if (is_program(elf))
+        return error_set(error, EINVAL, "kernel %s: is a program, no kernel; name %s", image->path,
+                         arch_kernel_formats);
     for (size_t i = 0; i < elf->segment_count; i++) {
         if (elf->segments[i].p_type != PT_LOAD)
             continue;
