@@ -1,173 +1,134 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of mote run, in the foreground and the background, and what came of them."""
+"""Jobs by `mote run`, on the root file systems that the tier has prepared."""
 import functools
 import json
 import os
 import pathlib
-import signal
-import subprocess
-import time
+import socket
 
-LIMIT = 300  # s, for a job that comes to its end
-PATIENCE = 120  # s, for what comes at once on a machine that is not busy
+from harness.processes import tail, text_of, wait_until
 
-
-def wait_until(condition, what, seconds=PATIENCE, pause=0.1):
-    """Until CONDITION, a function, is true; its value."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"{what}: did not come within {seconds} s"
-        time.sleep(pause)
-    return value
+JOB_SECONDS = 300
+KILLED = 137
 
 
 class Result:
-    """What a job has left: its status, its output in files, its verdict."""
+    """A job that has ended, or one that runs."""
 
-    def __init__(self, status, out, err, verdict):
-        self.status, self.out_path, self.err_path, self.verdict_path = status, out, err, verdict
+    def __init__(self, child, verdict_file):
+        self.child, self.verdict_file = child, verdict_file
+        self.status = None
 
-    @property
-    def out(self):
-        return self.out_path.read_text(errors="replace")
-
-    @property
-    def text(self):
-        """All of standard output, without the line feeds at its end."""
-        return self.out.rstrip("\n")
-
-    @property
-    def err(self):
-        return self.err_path.read_text(errors="replace") if self.err_path.exists() else ""
+    out = property(lambda self: self.child.out)
+    err = property(lambda self: self.child.err)
+    out_file = property(lambda self: self.child.out_file)
 
     @functools.cached_property
     def verdict(self):
-        return json.loads(self.verdict_path.read_text())
+        return json.loads(text_of(self.verdict_file) or "{}")
 
     @property
     def cause(self):
-        return self.verdict["cause"]
+        return self.verdict.get("cause")
 
+    def end(self, limit=JOB_SECONDS):
+        self.status = self.child.end(limit)
+        return self.status
 
-class Running:
-    """A job in the background; it ends with the test."""
-
-    def __init__(self, process, result):
-        self.process, self.result = process, result
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def kill(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-
-    def wait(self, seconds=LIMIT):
-        self.result.status = status_of(self.process.wait(seconds))
-        return self.result.status
-
-    def says(self, word):
-        """Until its standard output has WORD."""
-        wait_until(lambda: word in self.result.out, f"'{word}'; {self.result.err[-200:]}")
+    def until(self, text, limit=120):
+        self.child.until(text, limit)
         return self
 
-
-def status_of(code):
-    """As a shell has it."""
-    return code if code >= 0 else 128 - code
+    def signal(self, number):
+        self.child.signal(number)
 
 
 class Jobs:
-    """Calls of mote, for one module of tests. ENV is theirs, and may be changed."""
+    """`mote run` and the commands for named jobs. Its environment, env, is the test's to change."""
 
-    def __init__(self, mote, work, images):
-        self.mote, self.work, self.images = mote, work, images
-        self.env = dict(os.environ)
-        self.last = None
-        self.hung = 0
-        self.number = 0
-        self.running = []
+    def __init__(self, mote, started, env, images, in_lab, hung):
+        self.mote_program, self.started, self.env, self.images = mote, started, dict(env), images
+        self.in_lab, self.hung = in_lab, hung
+        self.folder = started.folder
+        self.count = 0
 
-    def files(self):
-        self.number += 1
-        return Result(None, *(self.work / f"{name}.{self.number}" for name in ("out", "err", "verdict")))
+    def words(self, command, options=(), root=None, image=None, mote=None):
+        source = ["--image", image] if image else ["--rootfs", root or self.images / "root.erofs"]
+        return [mote or self.mote_program, "run", *source, *options, *(["--", *command] if command else [])]
 
-    def environment(self, more):
-        return self.env | {name: str(value) for name, value in (more or {}).items()}
+    def start(self, *command, options=(), root=None, image=None, mote=None, **how):
+        """A job in the background."""
+        self.count += 1
+        verdict = self.folder / f"verdict-{self.count}"
+        words = self.words(command, [*options, "--verdict", verdict], root, image, mote)
+        env = self.env | how.pop("env", {})
+        return Result(self.started.start(words, env, **how), verdict)
 
-    def source(self, root, image):
-        return ["--image", str(image)] if image else ["--rootfs", str(root or self.images / "root.erofs")]
+    def run(self, *command, status=0, limit=JOB_SECONDS, **how):
+        """A job that must end with this status; once more where the lab lost an interrupt and it hung."""
+        job = self.start(*command, **how)
+        if job.end(limit) == KILLED and self.in_lab and not text_of(job.verdict_file):
+            self.hung.append(command)
+            job = self.start(*command, **how)
+            job.end(limit)
+        assert job.status == status, f"status {job.status} instead of {status}: {tail(job.err)}"
+        return job
 
-    def job(self, wanted, *words, root=None, image=None, stdin=b"", limit=LIMIT, env=None, mote=None):
-        """A job on the busybox root, or ROOT or IMAGE, that must end with the status WANTED; STDIN is bytes, text or an open
-        file. Where the lab lost an interrupt and the job hangs, it is run once more."""
-        for last in (False, True):
-            result = self.files()
-            command = [mote or self.mote, "run", *self.source(root, image), "--verdict", result.verdict_path, *words]
-            hangs = self.run(result, command, stdin, limit, env)
-            if last or not hangs or result.verdict_path.exists() or self.env.get("MOTE_LAB") != "1":
-                break
-            self.hung += 1
-        assert result.status == wanted, f"status {result.status} instead of {wanted}"
-        return result
+    def sh(self, script, **how):
+        """A job that is a script of the guest's shell."""
+        return self.run("sh", "-c", script, **how)
 
-    def mote_command(self, wanted, *words, stdin=b"", limit=LIMIT, env=None):
-        """Any command of mote's, which must end with WANTED; None: with any."""
-        result = self.files()
-        self.run(result, [self.mote, *words], stdin, limit, env)
-        assert wanted is None or result.status == wanted, f"mote {words[0]}: status {result.status} instead of {wanted}"
-        return result
+    def mote(self, *words, status=0, limit=JOB_SECONDS, **env):
+        """Another command of mote, to its end; what it printed."""
+        child = self.started.start([self.mote_program, *words], self.env | env)
+        ended = child.end(limit)
+        assert status is None or ended == status, f"mote {words[0]}: status {ended} instead of {status}: {tail(child.err)}"
+        return child
 
-    def run(self, result, command, stdin, limit, env):
-        """Whether it had to be killed."""
-        self.last = result
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        given = {"stdin": data} if hasattr(data, "fileno") else {"stdin": subprocess.PIPE}
-        with result.out_path.open("wb") as out, result.err_path.open("wb") as err:
-            with subprocess.Popen(command, stdout=out, stderr=err, env=self.environment(env), **given) as process:
-                try:
-                    process.communicate(None if hasattr(data, "fileno") else data, timeout=limit)
-                except subprocess.TimeoutExpired:
-                    return self.end(process, result)
-                except BaseException:
-                    process.kill()
-                    raise
-        result.status = status_of(process.returncode)
-        return False
+    # ---- jobs with a name ----
 
-    @staticmethod
-    def end(process, result):
-        process.terminate()
-        try:
-            process.wait(5)
-            result.status = 124
-            return False
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            result.status = 137
-            return True
+    def detach(self, name, *command, options=(), **how):
+        words = self.words(command, ["--detach", "--name", name, *options], **how)
+        child = self.started.start(words, self.env)
+        assert child.end() == 0, f"{name} did not start: {child.err}"
+        assert child.out == f"{name}\n"
+        return child
 
-    def start(self, *words, root=None, image=None, env=None, cwd=None, stdin=b""):
-        """A job in the background; STDIN is few bytes."""
-        result = self.files()
-        self.last = result
-        command = [self.mote, "run", *self.source(root, image), "--verdict", result.verdict_path, *words]
-        with result.out_path.open("wb") as out, result.err_path.open("wb") as err:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err, env=self.environment(env), cwd=cwd)
-        self.running.append(process)
-        process.stdin.write(stdin)
-        process.stdin.close()
-        return Running(process, result)
+    def state(self, name):
+        """As `mote ps` has it: running, paused, ended (N); None for a name that nobody has."""
+        for line in self.mote("ps").out.splitlines():
+            if line.split()[:1] == [name]:
+                words = line.split()
+                return " ".join(words[1:3]) if words[1] == "ended" else words[1]
+        return None
 
-    def clean_up(self):
-        """What a test has left running."""
-        for process in self.running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        self.running.clear()
+    @property
+    def runtime(self):
+        """The folder of named VMs."""
+        return pathlib.Path(self.env["XDG_RUNTIME_DIR"]) / "mote"
+
+    def connect(self, name):
+        """A connection to its control socket."""
+        control = socket.socket(socket.AF_UNIX)
+        control.settimeout(60)
+        control.connect(str(self.runtime / name / "control"))
+        return control
+
+    def request(self, name, text):
+        """A request on the control socket, and its answer."""
+        with self.connect(name) as control:
+            control.sendall(text.encode() + b"\n")
+            return control.makefile("rb").readline().decode("utf-8", "backslashreplace")
+
+    def logged(self, name):
+        return self.mote("logs", name).out
+
+    def until_logged(self, name, condition, limit=60):
+        wait_until(lambda: condition(self.logged(name)), limit, f"what was awaited of {name}'s output")
 
 
-def mote_path():
-    return pathlib.Path(os.environ.get("MOTE", "build/mote")).resolve()
+def environment(work, kernel):
+    """What all tests have: this process's own, the kernel, and folders that no other program uses."""
+    runtime = work / "runtime"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    return dict(os.environ) | {"MOTE_KERNEL": str(kernel), "XDG_RUNTIME_DIR": str(runtime)}

@@ -1,95 +1,140 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pytest plugin that reports as all tiers do: a line a test, and at the end the count.
+"""The pytest plugin that reports as the other tiers do.
 
-    ok - NAME
-    FAIL - NAME: why
-    TIER: N passed, N failed, N skipped
-
-A test's name is its docstring's first line, in which {parameter} stands for the parameter's value. MOTE_TEST_ONLY=PATTERN
-leaves out those whose names do not fit; a test that takes longer than its limit (marker limit(seconds), 900 without) has
-failed. Run it as: python3 -m pytest -p no:terminal -p tests.harness.report --tier TIER FILE...
+A line a case, and last "TIER: N passed, N failed, N skipped".  With --collect-only the cases alone, as "case PART NAME".
+MOTE_TEST_ONLY chooses cases by their names; MOTE_CASE_SECONDS is how long one may take.
 """
 import os
 import re
 import signal
+import sys
 
 import pytest
 
-LIMIT = 900
-WHY_MAX = 600
+CASE_SECONDS = 1000  # longer than any of its programs may take, shorter than its part
+LINES_SHOWN = 20
 
 
-def pytest_addoption(parser):
-    parser.addoption("--tier", default="tests", help="the name before the count")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "limit(seconds): how long the test may take")
-    config.pluginmanager.register(Report(config.getoption("--tier")))
-
-
-def name_of(item):
-    lines = (item.function.__doc__ or item.name).strip().splitlines()
+def case_name(item):
+    """The first line of the docstring, with the parameters filled in."""
+    text = (item.function.__doc__ or item.name).strip().splitlines()[0].rstrip(".")
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return lines[0].format(**parameters)
+    return re.sub(r"\{(\w+)\}", lambda found: str(parameters.get(found[1], found[0])), text)
 
 
-def one_line(text):
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() or c.isspace() else "?" for c in text))[:WHY_MAX].strip()
+def part_name(path):
+    return re.sub(r"^test_", "", path.stem)
 
 
 class TooLong(Exception):
-    """A test that hangs."""
+    """The case has come to no end in time."""
 
 
-def ring(number, frame):
-    raise TooLong("takes too long")
+def say(*lines):
+    for line in lines:
+        print(line, flush=True)
 
 
 class Report:
-    def __init__(self, tier):
-        self.tier, self.passed, self.failed, self.skipped = tier, 0, 0, 0
-        signal.signal(signal.SIGALRM, ring)
+    """Takes the place of pytest's own terminal reporter."""
 
-    def pytest_collection_modifyitems(self, items):
-        pattern = re.compile(os.environ.get("MOTE_TEST_ONLY", ""))
-        items[:] = [item for item in items if pattern.search(name_of(item))]
+    def __init__(self, tier, own):
+        self.tier = tier
+        self._tw = own._tw  # pytest asks its reporter for this
+        self.passed = self.failed = self.skipped = 0
+        self.names, self.reasons, self.skips = {}, {}, {}
+        self.notes = []
+
+    # What pytest calls on its reporter, and nobody needs here.
+    def write(self, *_words, **_how): pass
+    def write_line(self, *_words, **_how): pass
+    def rewrite(self, *_words, **_how): pass
+    def ensure_newline(self): pass
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config, items):
+        only = re.compile(os.environ.get("MOTE_TEST_ONLY", ""))
+        in_lab = os.environ.get("MOTE_LAB") == "1" or config.option.collectonly
+        kept, without = [], 0
+        for item in items:
+            self.names[item.nodeid] = case_name(item)
+            if item.get_closest_marker("lab_only") and not in_lab:
+                without += 1
+            elif only.search(self.names[item.nodeid]):
+                kept.append(item)
+        items[:] = kept
+        if without:
+            say(f"{without} cases change this machine's network or its mounts; they run in the lab only")
+
+    def pytest_collection_finish(self, session):
+        if session.config.option.collectonly:
+            say(*(f"case {part_name(item.path)} {self.names[item.nodeid]}" for item in session.items))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.fail(f"{report.nodeid} cannot be read", str(report.longrepr))
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item):
-        marker = item.get_closest_marker("limit")
-        signal.alarm(marker.args[0] if marker else LIMIT)
-        yield
-        signal.alarm(0)
+    def pytest_runtest_call(self, item):
+        seconds = int(os.environ.get("MOTE_CASE_SECONDS", CASE_SECONDS))
+
+        def late(_number, _frame):
+            raise TooLong(f"it has come to no end in {seconds} s")
+        before = signal.signal(signal.SIGALRM, late)
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
         report = (yield).get_result()
         if report.skipped:
+            self.skips[item.nodeid] = str(call.excinfo.value) if call.excinfo else "by its marker"
+        elif call.excinfo and report.failed:
+            # The innermost line of the tests themselves.
+            line = [entry for entry in call.excinfo.traceback if entry.name.startswith("test_")][-1:]
+            place = "".join(f" ({entry.path.name}:{entry.lineno + 1})" for entry in line)
+            printed = item.funcargs["started"].printed() if "started" in item.funcargs else []
+            reason = call.excinfo.exconly(tryshort=True).removeprefix("AssertionError: ")
+            self.reasons.setdefault(item.nodeid, (reason, place, printed))
+
+    def pytest_runtest_logreport(self, report):
+        if report.when != "teardown":
+            return
+        name = self.names[report.nodeid]
+        if report.nodeid in self.reasons:
+            self.fail(name, *self.reasons[report.nodeid])
+        elif report.nodeid in self.skips:
             self.skipped += 1
-            print(f"skipped - {name_of(item)}: {one_line(str(call.excinfo.value))}", flush=True)
-        elif report.failed:
-            self.failed += 1
-            why = one_line(f"{call.excinfo.value or call.excinfo.typename}")
-            place = call.excinfo.traceback[-1]
-            where = f"{place.path.name}:{place.lineno + 1}"
-            print(f"FAIL - {name_of(item)}: {why} ({where}){self.what_was_said(item)}", flush=True)
-        elif report.when == "call":
+            say(f"skipped - {name}: {self.skips[report.nodeid]}")
+        else:
             self.passed += 1
-            print(f"ok - {name_of(item)}", flush=True)
+            say(f"ok - {name}")
 
-    @staticmethod
-    def what_was_said(item):
-        """The end of the last program's standard error, where the test has one."""
-        jobs = item.funcargs.get("jobs") if hasattr(item, "funcargs") else None
-        said = one_line(jobs.last.err[-300:]) if jobs and jobs.last else ""
-        return f"; standard error ends: {said}" if said else ""
+    def fail(self, name, reason, place="", printed=()):
+        first, *rest = (reason or "without a reason").splitlines()
+        self.failed += 1
+        say(f"FAIL - {name}: {first}{place}", *(f"    {line}" for line in [*rest[:LINES_SHOWN], *printed]))
 
-    def pytest_collectreport(self, report):
-        if report.failed:
-            self.failed += 1
-            print(f"FAIL - {report.nodeid}: {one_line(str(report.longrepr))}", flush=True)
+    def pytest_internalerror(self, excrepr):
+        self.fail("pytest itself", str(excrepr))
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self):
-        print(f"{self.tier}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
+    def pytest_sessionfinish(self, session):
+        if session.config.option.collectonly:
+            return
+        say(*self.notes, f"{self.tier}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        session.exitstatus = 1 if self.failed else 0
+
+
+def install(config, tier):
+    """For a tier's conftest: pytest_configure(config)."""
+    own = config.pluginmanager.getplugin("terminalreporter")
+    config.pluginmanager.unregister(own)
+    report = Report(tier, own)
+    config.pluginmanager.register(report, "terminalreporter")
+    sys.stdout.reconfigure(errors="backslashreplace")
+    return report

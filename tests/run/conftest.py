@@ -1,45 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the tier run. IMAGES, build/run, has the roots and, as own and stock, the kernels: tests/run/run makes them."""
+"""The fixtures of the tier run.  MOTE_RUN_FILES names the folder with the roots and kernels that tests/run/run has prepared."""
 import os
 import pathlib
-import shutil
-import tempfile
 
 import pytest
 
-from tests.harness import jobs as harness
+from harness import jobs
 
-IMAGES = pathlib.Path(os.environ.get("MOTE_RUN_IMAGES", "build/run")).resolve()
+hung = []
+
+
+def pytest_sessionfinish(session):
+    if hung:
+        session.config.reporter.notes.append(f"jobs that hung once in the lab: {len(hung)}")
 
 
 @pytest.fixture(scope="session")
 def images():
-    return IMAGES
+    """The prepared roots: root.erofs, root.squashfs, root.ext4, root/, oci, docker.tar, debian, volume/."""
+    return pathlib.Path(os.environ.get("MOTE_RUN_FILES", "build/run")).absolute()
 
 
-@pytest.fixture(scope="module")
-def work():
-    folder = pathlib.Path(tempfile.mkdtemp())
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+class Kernels:
+    def __init__(self, images):
+        self.own, self.stock = images / "own/vmlinux", images / "stock/bzImage"
 
 
-@pytest.fixture(scope="module")
-def all_jobs(work):
-    """The jobs of one file of tests; a file that changes their environment does so in a fixture of its own."""
-    jobs = harness.Jobs(harness.mote_path(), work, IMAGES)
-    jobs.env["MOTE_KERNEL"] = str(IMAGES / "own/vmlinux")
-    yield jobs
-    if jobs.hung:
-        print(f"jobs that hung once in the lab: {jobs.hung}", flush=True)
+@pytest.fixture(scope="session")
+def kernel(images):
+    """Mote's own kernel, and a stock one."""
+    return Kernels(images)
 
 
 @pytest.fixture
-def jobs(all_jobs):
-    yield all_jobs
-    all_jobs.clean_up()
-
-
-@pytest.fixture
-def job(jobs):
-    return jobs.job
+def job(started, folder, mote, images, kernel, in_lab):
+    """`mote run` and the commands for named jobs: harness.jobs.Jobs."""
+    made = jobs.Jobs(mote, started, jobs.environment(folder, kernel.own), images, in_lab, hung)
+    yield made
+    named = os.listdir(made.runtime) if made.runtime.exists() else []
+    for name in named:
+        made.mote("rm", "--force", name, status=None)
+    assert not named, f"it left the named jobs {', '.join(named)}"

@@ -4,18 +4,7 @@ import shutil
 
 import pytest
 
-
-@pytest.fixture(scope="module")
-def liar(all_jobs, work):
-    """A mote beside which the init of its guests is the lying one."""
-    folder = work / "hostile"
-    folder.mkdir()
-    shutil.copy(all_jobs.mote, folder / "mote")
-    shutil.copy(all_jobs.mote.parent / "tests/tools/hostile_init", folder / "mote-init")
-    return folder / "mote"
-
-
-@pytest.mark.parametrize("name, scenario, wanted, cause, text, options", [
+LIES = [ # name, the lie, status, cause, what is told, options
     ("garbage", "garbage", 125, "guest-panic", "broke the protocol", []),
     ("a second greeting", "version", 125, "guest-panic", "broke the protocol", []),
     ("an end without a beginning", "order", 125, "guest-panic", "broke the protocol", []),
@@ -24,10 +13,21 @@ def liar(all_jobs, work):
     ("an end that is none", "undead", 124, "timeout", "", ["--timeout", "15"]),
     ("a flood of connections", "flood", 0, "exited", "", []),
     ("output without end", "writer", 153, "output-limit", "more than --output-limit", ["--output-limit", "5M"]),
-])
-def test_lie(job, liar, name, scenario, wanted, cause, text, options):
+]
+
+
+@pytest.fixture(scope="module")
+def liar(folder, mote, tools):
+    """A mote whose guest's init lies: it is looked for beside the program."""
+    shutil.copy(mote, folder / "mote")
+    shutil.copy(tools / "hostile_init", folder / "mote-init")
+    return folder / "mote"
+
+
+@pytest.mark.parametrize("name, lie, status, cause, text, options", LIES)
+def test_lie(job, liar, name, lie, status, cause, text, options):
     """{name}"""
-    result = job(wanted, *options, "--", scenario, mote=liar)
-    assert result.cause == cause
-    assert text in result.err
-    assert b"\x1b" not in result.err_path.read_bytes()
+    done = job.run(lie, options=options, status=status, mote=liar)
+    assert done.cause == cause
+    assert text in done.err
+    assert "\x1b" not in done.err, "a terminal escape came through"

@@ -1,61 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that take all they can get: each ends with the right verdict, and the guest's init tells it."""
-import pytest
 
 
 def test_fork_bomb(job):
     """a fork bomb"""
-    result = job(124, "--pids", "50", "--timeout", "60", "--", "sh", "-c", "bomb() { bomb | bomb & }; bomb; exec sleep 1000")
-    assert result.cause == "timeout"
-    assert result.verdict["pids_refused"] > 0
+    done = job.sh("bomb() { bomb | bomb & }; bomb; exec sleep 1000", options=["--pids", "50", "--timeout", "60"], status=124)
+    assert done.cause == "timeout"
+    assert done.verdict["pids_refused"] > 0
 
 
 def test_memory_hog(job):
     """a memory hog"""
-    result = job(137, "--", "sh", "-c", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done")
-    assert result.cause == "oom"
-    assert result.verdict["oom_kills"] > 0
-    assert result.verdict["peak_memory_bytes"] > 100000000
-    assert "ran out of memory" in result.err
+    done = job.sh("x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done", status=137)
+    assert done.cause == "oom"
+    assert done.verdict["oom_kills"] > 0
+    assert done.verdict["peak_memory_bytes"] > 100000000
+    assert "ran out of memory" in done.err
 
 
 def test_disk_filler(job):
     """a disk filler"""
-    result = job(1, "--disk-limit", "20M", "--", "sh", "-c", "dd if=/dev/zero of=/big bs=64k")
-    assert result.cause == "exited"
-    assert "No space left" in result.err
+    done = job.sh("dd if=/dev/zero of=/big bs=64k", options=["--disk-limit", "20M"], status=1)
+    assert done.cause == "exited"
+    assert "No space left" in done.err
 
 
 def test_scratch(job):
     """a scratch disk"""
-    # On a disk there is room for more than memory has, and not for more than was asked for.
-    result = job(0, "--scratch", "600M", "--", "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=400 2>/dev/null && ls -l /big")
-    assert "419430400" in result.out
-    result = job(1, "--scratch", "30M", "--", "dd", "if=/dev/zero", "of=/big", "bs=1M")
-    assert "No space left" in result.err
+    # There is room for more than memory has, and not for more than was asked for.
+    done = job.sh("dd if=/dev/zero of=/big bs=1M count=400 2>/dev/null && ls -l /big", options=["--scratch", "600M"])
+    assert "419430400" in done.out
+    done = job.run("dd", "if=/dev/zero", "of=/big", "bs=1M", options=["--scratch", "30M"], status=1)
+    assert "No space left" in done.err
 
 
 def test_endless_writer(job):
     """an endless writer"""
-    result = job(153, "--output-limit", "3M", "--", "yes")
-    assert result.cause == "output-limit"
-    assert result.out_path.stat().st_size == 3 << 20
+    done = job.run("yes", options=["--output-limit", "3M"], status=153)
+    assert done.cause == "output-limit"
+    assert done.out_file.stat().st_size == 3 << 20
 
 
 def test_endless_loop(job):
     """an endless loop"""
-    result = job(124, "--timeout", "20", "--", "sh", "-c", 'trap "" TERM; while :; do :; done')
-    assert result.cause == "timeout"
-    assert result.verdict["cpu_us"] > 1000000
+    done = job.sh('trap "" TERM; while :; do :; done', options=["--timeout", "20"], status=124)
+    assert done.cause == "timeout"
+    assert done.verdict["cpu_us"] > 1000000
     # One that ends in time when it is asked to.
-    assert job(124, "--timeout", "20", "--", "sleep", "1000").cause == "timeout"
+    assert job.run("sleep", "1000", options=["--timeout", "20"], status=124).cause == "timeout"
 
 
-@pytest.mark.limit(1200)
-def test_many(jobs):
+def test_many(job):
     """50 jobs side by side"""
-    many = [jobs.start("--memory", "96M", "--", "sh", "-c", 'read -r n; echo "job $n"; exit $((n % 7))',
-                       stdin=f"{number}\n".encode()) for number in range(1, 51)]
-    for number, running in enumerate(many, 1):
-        assert running.wait(900) == number % 7, running.result.err
-        assert running.result.text == f"job {number}"
+    jobs = [job.start("sh", "-c", 'read -r n; echo "job $n"; exit $((n % 7))', options=["--memory", "96M"], stdin=f"{number}\n")
+            for number in range(1, 51)]
+    bad = []
+    for number, one in enumerate(jobs, 1):
+        if (one.end(900), one.out) != (number % 7, f"job {number}\n"):
+            bad.append(f"job {number}: status {one.status}, {one.err}")
+    assert not bad, f"{len(bad)} of 50 jobs went wrong"

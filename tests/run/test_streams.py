@@ -5,95 +5,84 @@ import os
 import subprocess
 import time
 
-
-def md5_of(file):
-    digest = hashlib.md5()
-    with file.open("rb") as opened:
-        while chunk := opened.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+MEGABYTE = 1000000
 
 
-def random_file(path, size):
-    with path.open("wb") as file:
-        for _ in range(size // 1000000):
-            file.write(os.urandom(1000000))
-    return path
+def random_file(path, length):
+    """Bytes that do not repeat within reach of a buffer, and their checksum."""
+    block = os.urandom(MEGABYTE + 1)
+    with open(path, "wb") as made:
+        while (left := length - made.tell()) > 0:
+            made.write(block[:left])
+    return checksum(path)
 
 
-def count_to(last):
-    return "".join(f"{number}\n" for number in range(1, last + 1)).encode()
+def checksum(path):
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()
 
 
 def test_filter(job):
     """input and output of a filter"""
-    result = job(0, "--", "tr", "a-z", "A-Z", stdin="hi\n")
-    assert result.out == "HI\n"
-    assert result.cause == "exited"
-    assert (result.verdict["bytes_in"], result.verdict["bytes_out"]) == (3, 3)
+    done = job.run("tr", "a-z", "A-Z", stdin="hi\n")
+    assert done.out == "HI\n"
+    assert done.cause == "exited"
+    assert (done.verdict["bytes_in"], done.verdict["bytes_out"]) == (3, 3)
 
 
 def test_output(job):
     """100 MB of output in order, standard error apart"""
-    result = job(0, "--", "sh", "-c", "seq 1 100000 >/x; for i in $(seq 1 170); do echo part $i; cat /x; done; echo done >&2",
-                 limit=400)
-    digest, lines = hashlib.md5(), count_to(100000)
+    # Lines that each tell their place.
+    done = job.sh("seq 1 100000 >/x; for i in $(seq 1 170); do echo part $i; cat /x; done; echo done >&2", limit=400)
+    lines = "".join(f"{number}\n" for number in range(1, 100001)).encode()
+    wanted = hashlib.md5()
     for part in range(1, 171):
-        digest.update(f"part {part}\n".encode() + lines)
-    assert md5_of(result.out_path) == digest.hexdigest()
-    assert result.err == "done\n"
-    assert result.verdict["bytes_err"] == 5
+        wanted.update(f"part {part}\n".encode())
+        wanted.update(lines)
+    assert checksum(done.out_file) == wanted.hexdigest()
+    assert done.err == "done\n"
+    assert done.verdict["bytes_err"] == 5
 
 
 def test_input(job, work):
     """100 MB of binary input, and its end"""
-    data = random_file(work / "input", 100000000)
-    with data.open("rb") as opened:
-        result = job(0, "--", "sh", "-c", 'md5sum; echo "$(cat | wc -c) more"', stdin=opened, limit=400)
-    assert result.out == f"{md5_of(data)}  -\n0 more\n"
-    assert result.verdict["bytes_in"] == 100000000
-    data.unlink()
+    wanted = random_file(work / "input", 100 * MEGABYTE)
+    done = job.sh('md5sum; echo "$(cat | wc -c) more"', stdin=work / "input", limit=400)
+    assert done.out.split() == [wanted, "-", "0", "more"]
+    assert done.verdict["bytes_in"] == 100 * MEGABYTE
 
 
 def test_both_ways(job, work):
     """20 MB there and back"""
-    data = random_file(work / "input", 20000000)
-    with data.open("rb") as opened:
-        result = job(0, "--", "cat", stdin=opened)
-    assert md5_of(result.out_path) == md5_of(data)
+    wanted = random_file(work / "input", 20 * MEGABYTE)
+    assert checksum(job.run("cat", stdin=work / "input").out_file) == wanted
 
 
-def test_closed_output(jobs):
+def test_closed_output(job):
     """a reader that goes away"""
     # It ends the job by SIGPIPE, as without a VM.
-    result = jobs.files()
-    command = [jobs.mote, "run", *jobs.source(None, None), "--", "sh", "-c", 'yes; echo "ended with $?" >&2']
-    with result.err_path.open("wb") as err:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, env=jobs.env) as process:
-            read = [process.stdout.readline() for _ in range(2)]
-            process.stdout.close()
-            process.wait(120)
-    assert read == [b"y\n", b"y\n"]
-    assert "ended with 141" in result.err
+    begun = job.start("sh", "-c", 'yes; echo "ended with $?" >&2', stdout=subprocess.PIPE)
+    with begun.child.process.stdout as output:
+        assert [output.readline(), output.readline()] == [b"y\n", b"y\n"]
+    begun.end(120)
+    assert "ended with 141" in begun.err
 
 
-def test_slow_reader(jobs):
+def test_slow_reader(job):
     """a slow reader loses nothing"""
-    command = [jobs.mote, "run", *jobs.source(None, None), "--", "sh", "-c", "seq 1 1000000"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=jobs.env) as process:
-        time.sleep(12)
-        read = process.stdout.read()
-        assert process.wait(120) == 0
-    assert hashlib.md5(read).hexdigest() == hashlib.md5(count_to(1000000)).hexdigest()
+    begun = job.start("sh", "-c", "seq 1 1000000", stdout=subprocess.PIPE)
+    time.sleep(12)
+    with begun.child.process.stdout as output:
+        seen = hashlib.file_digest(output, "md5").hexdigest()
+    assert begun.end(120) == 0
+    assert seen == hashlib.md5("".join(f"{number}\n" for number in range(1, 1000001)).encode()).hexdigest()
 
 
-def test_unread_input(jobs, job):
+def test_unread_input(job):
     """input that nobody reads, and none"""
-    result = job(7, "--", "sh", "-c", "exec <&-; echo no; exit 7", stdin=bytes(3000000))
-    assert result.out == "no\n"
-    result = jobs.files()
-    with result.out_path.open("wb") as out:
-        process = subprocess.run(["sh", "-c", 'exec "$@" <&-', "-", jobs.mote, "run", *jobs.source(None, None), "--", "cat"],
-                                 stdout=out, env=jobs.env, timeout=300, check=False)
-    assert process.returncode == 0
-    assert result.out == ""
+    done = job.sh("exec <&-; echo no; exit 7", status=7, stdin=bytes(3 * MEGABYTE))
+    assert done.out == "no\n"
+    # An input that is closed is at its end.
+    words = job.words(["cat"])
+    closed = job.started.start(["sh", "-c", 'exec "$@" <&-', "sh", *words], job.env)
+    assert (closed.end(), closed.out) == (0, ""), closed.err

@@ -1,60 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """--tty: the job has a terminal, ours is raw meanwhile and as before at the end."""
-import subprocess
-
 import pytest
+
+from harness.terminal import GONE, Terminal
 
 
 @pytest.fixture
-def on_terminal(jobs):
-    """Types into a job: pairs of what to wait for and the keys; its status and what was seen."""
-    def run(*command, typed=(), user=None):
-        result = jobs.files()
-        jobs.last = result
-        words = ["build/tests/tools/pty", *(word for pair in typed for word in pair), "--", jobs.mote, "run",
-                 *jobs.source(None, None), "--tty", *(["--user", user] if user else []), "--", *command]
-        with result.out_path.open("wb") as out, result.err_path.open("wb") as err:
-            result.status = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=jobs.env, timeout=300,
-                                           check=False).returncode
-        return result
+def terminal(job, started):
+    """terminal(SCRIPT, [(TEXT, KEYS)…], OPTION…): a job on a terminal, with KEYS typed as each TEXT was printed."""
+    def run(script, typed=(), *options):
+        return Terminal(started, job.words(["sh", "-c", script], ["--tty", *options]), job.env, typed)
     return run
 
 
-def test_tty(on_terminal):
+def test_tty(terminal):
     """a terminal"""
-    result = on_terminal("sh", "-c", 'tty; stty size; echo name?; read -r x; echo "hello $x"; exit 5', typed=[("name?", "mote\n")])
-    assert result.status == 5, result.out[-200:]
-    assert "/dev/pts/0" in result.out
-    assert "hello mote" in result.out
+    done = terminal('tty; stty size; echo name?; read -r x; echo "hello $x"; exit 5', [(b"name?", b"mote\n")])
+    assert done.status == 5, done.out
+    assert "/dev/pts/0" in done.out and "hello mote" in done.out
 
 
-def test_keys(on_terminal):
+def test_keys(terminal):
     """Ctrl-C on a terminal"""
     # It goes to the job, by its own terminal; standard error goes there, too.
-    result = on_terminal("sh", "-c", "trap 'echo got it >&2; exit 6' INT; echo ready; while :; do sleep 0.2; done",
-                         typed=[("ready", "\003")])
-    assert result.status == 6, result.out[-200:]
-    assert "got it" in result.out
+    done = terminal("trap 'echo got it >&2; exit 6' INT; echo ready; while :; do sleep 0.2; done", [(b"ready", b"\x03")])
+    assert done.status == 6, done.out
+    assert "got it" in done.out
 
 
-@pytest.mark.parametrize("trap", ['"" HUP TERM', '"exit 7" HUP'])
-def test_gone(on_terminal, trap):
-    """the terminal goes away, with trap {trap}"""
+def test_gone(terminal):
+    """the terminal goes away"""
     # A job that does not mind SIGHUP would run on where nobody finds it. One that does has its own status.
-    result = on_terminal("sh", "-c", f"trap {trap}; echo ready; while :; do sleep 0.2; done", typed=[("ready", "")])
-    assert result.status == 129, result.out[-200:]
+    for trap in ('trap "" HUP TERM', 'trap "exit 7" HUP'):
+        done = terminal(f"{trap}; echo ready; while :; do sleep 0.2; done", [(b"ready", GONE)])
+        assert done.status == 129, done.out
 
 
-def test_tty_of_a_user(on_terminal):
+def test_tty_of_a_user(terminal):
     """a terminal of another user"""
     # It is the job's user's, by its name and by the streams' names.
-    result = on_terminal("sh", "-c", 'stat -c %u:%g "$(tty)"; echo by-name >"$(tty)"; echo by-stdout >/dev/stdout; '
-                         "echo by-tty >/dev/tty", user="1000")
-    assert result.status == 0, result.out[-200:]
-    for word in ("1000:5", "by-name", "by-stdout", "by-tty"):
-        assert word in result.out
+    done = terminal('stat -c %u:%g "$(tty)"; echo by-name >"$(tty)"; echo by-stdout >/dev/stdout; echo by-tty >/dev/tty',
+                    [], "--user", "1000")
+    assert done.status == 0, done.out
+    assert {"1000:5", "by-name", "by-stdout", "by-tty"} <= set(done.out.split())
 
 
 def test_no_terminal(job):
     """a terminal without one"""
-    assert "standard input is no terminal" in job(125, "--tty", "--", "true").err
+    assert "standard input is no terminal" in job.run("true", options=["--tty"], status=125).err

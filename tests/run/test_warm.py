@@ -1,300 +1,304 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--warm: the first job of a kind leaves a template, the next ones start from it; and what is wrong with a template costs no job."""
+"""--warm: the first job of a kind leaves a template, the next ones are restored from it; and what is wrong with a template
+costs no job."""
+import contextlib
 import os
-import pathlib
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import time
 
 import pytest
 
-from tests.harness.jobs import wait_until
+from harness.processes import wait_until
 
 # Two ways to a random number.
 RANDOM = "cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | md5sum"
+BLOCK = 1 << 20
 
 
-class Warm:
-    """Jobs with --warm, and the templates that they leave."""
+class Templates:
+    """Jobs with --warm, and the folder of their templates."""
 
-    def __init__(self, jobs, cache):
-        self.jobs, self.cache, self.began = jobs, cache, 0
+    def __init__(self, job, cache, tools):
+        self.job, self.tools = job, tools
+        self.move(cache)
 
-    def __call__(self, restored, wanted, *words, **more):
+    def move(self, cache):
+        self.folder = cache / "templates"
+        self.job.env["MOTE_CACHE"] = str(cache)
+
+    def run(self, restored, script, status=0, options=(), **how):
         """A job, and whether its VM was restored from a template."""
         self.began = int(time.time())
-        result = self.jobs.job(wanted, "--warm", "--verbose", *words, **more)
-        assert result.verdict["restored"] == restored, [line for line in result.err.splitlines() if "template" in line][-1:]
-        return result
+        done = self.job.run("sh", "-c", script, options=["--warm", "--verbose", *options], status=status, **how)
+        told = [line for line in done.err.splitlines() if "template" in line][-1:]
+        assert done.verdict["restored"] is restored, f"restored is not {restored}; {told}"
+        return done
+
+    def need(self):
+        """At least one template, of jobs without options."""
+        if self.count() == 0:
+            self.run(False, "true")
 
     def count(self):
-        return len(self.jobs.mote_command(0, "template", "list").out.splitlines()) - 1
+        return len(self.job.mote("template", "list").out.splitlines()[1:])
 
     def partials(self):
-        return len(list((self.cache / "templates").glob("*.partial")))
+        return len(list(self.folder.glob("*.partial")))
+
+    def counts(self):
+        """Whole ones and half ones."""
+        return self.count(), self.partials()
+
+    def file(self, name):
+        """Of the only template."""
+        found, = self.folder.glob("[0-9a-f]" * 16 + f"/{name}")
+        return found
 
     def prune(self):
-        self.jobs.mote_command(0, "template", "prune", "--all")
+        self.job.mote("template", "prune", "--all")
 
-    def one(self, file):
-        """FILE of the only template."""
-        found, = (self.cache / "templates").glob("?" * 16)
-        return found / file
-
-    def has_the_time(self, result):
+    def is_now(self, done):
         """The guest's clock, in the first line of its output, lies between the job's begin and now."""
-        assert self.began <= int(result.out.splitlines()[0]) <= int(time.time())
+        assert self.began <= int(done.out.split()[0]) <= time.time(), "the guest's clock"
 
-
-@pytest.fixture(scope="module")
-def cache(all_jobs, work):
-    all_jobs.env["MOTE_CACHE"] = f"{work}/cache"
-    return work / "cache"
-
-
-@pytest.fixture
-def warm(jobs, cache):
-    return Warm(jobs, cache)
-
-
-@pytest.fixture
-def template(warm):
-    """A template of the plain job, whole."""
-    if not (warm.cache / "templates").is_dir() or warm.count() != 1:
-        warm.prune()
-        warm(False, 0, "--", "true")
-    return warm
+    def forge(self, name, change):
+        """Changes the template's file so that nobody sees it from the outside."""
+        file, about = self.file(name), self.file("about")
+        before = identity(file)
+        file.chmod(0o600)
+        with open(file, "r+b") as opened:
+            change(opened)
+        file.chmod(0o400)
+        subprocess.run([self.tools / "reseal", file.parent], check=True)
+        about.write_text(about.read_text().replace(before, identity(file)))
 
 
 def identity(file):
     """As the template's "about" has it."""
-    status = file.stat()
-    return (f"{status.st_dev:x}-{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns // 10**9:x}.{status.st_mtime_ns % 10**9:x}-"
-            f"{status.st_ctime_ns // 10**9:x}.{status.st_ctime_ns % 10**9:x}")
+    state = file.stat()
+    times = (part for moment in (state.st_mtime_ns, state.st_ctime_ns) for part in divmod(moment, 10**9))
+    return "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}".format(state.st_dev, state.st_ino, state.st_size, *times)
 
 
-def forge(warm, name, change):
-    """Changes the template's file NAME so that nobody sees it from the outside."""
-    file, about = warm.one(name), warm.one("about")
-    before = identity(file)
-    file.chmod(0o600)
-    with file.open("r+b") as opened:
-        change(opened)
-    file.chmod(0o400)
-    subprocess.run([warm.jobs.mote.parent / "tests/tools/reseal", file.parent], check=True)
-    mode = about.stat().st_mode
-    about.chmod(0o600)
-    about.write_text(about.read_text().replace(before, identity(file)))
-    about.chmod(mode)
+@pytest.fixture
+def templates(job, folder, tools):
+    return Templates(job, folder / "cache", tools)
 
 
-def test_warm(warm):
+@pytest.fixture
+def with_template(templates):
+    templates.need()
+    return templates
+
+
+def random_lines(done, first=1):
+    return done.out.splitlines()[first:first + 2]
+
+
+def test_warm(templates):
     """warm: cold, then restored"""
-    cold = warm(False, 42, "--", "sh", "-c", f"date +%s; {RANDOM}; cat; exit 42", stdin="in\n")
-    warm.has_the_time(cold)
-    assert warm.count() == 1
-    second = warm(True, 7, "--hostname", "other", "--env", "A=b", "--user", "user", "--", "sh", "-c",
-                  f"date +%s; {RANDOM}; cat; id -u; hostname; echo $A; echo error >&2; exit 7", stdin="input\n")
-    warm.has_the_time(second)
-    assert "error" in second.err
-    assert second.out.splitlines()[3:] == ["input", "1000", "other", "b"]
+    templates.prune()
+    cold = templates.run(False, f"date +%s; {RANDOM}; cat; exit 42", stdin="in\n", status=42)
+    templates.is_now(cold)
+    assert templates.count() == 1
+    warm = templates.run(True, f"date +%s; {RANDOM}; cat; id -u; hostname; echo $A; echo error >&2; exit 7", stdin="input\n", status=7,
+                         options=["--hostname", "other", "--env", "A=b", "--user", "user"])
+    templates.is_now(warm)
+    assert "error" in warm.err
+    assert warm.out.splitlines()[3:] == ["input", "1000", "other", "b"]
     # What it wrote before its job came is recorded, once.
-    recorded = warm.one("working-set").stat()
+    recorded = templates.file("working-set").stat()
     assert recorded.st_size > 0
-    third = warm(True, 0, "--", "sh", "-c", f"date +%s; {RANDOM}")
-    assert warm.one("working-set").stat().st_ino == recorded.st_ino
-    for line in (1, 2):
-        assert len({result.out.splitlines()[line] for result in (cold, second, third)}) == 3, "random numbers"
-    assert warm(True, 127, "--", "no-such-program").cause == "not-started"
+    again = templates.run(True, f"date +%s; {RANDOM}")
+    assert templates.file("working-set").stat().st_ino == recorded.st_ino
+    assert len({line for done in (cold, warm, again) for line in random_lines(done)}) == 6
+    assert templates.job.run("no-such-program", options=["--warm"], status=127).cause == "not-started"
 
 
-def test_side_by_side(jobs, template):
+def test_side_by_side(with_template, job):
     """warm: two side by side"""
     # They share what neither of them writes.
-    both = [jobs.start("--warm", "--verbose", "--", "sh", "-c", f"{RANDOM}; echo {number} >/mine; sleep 2; cat /mine") for number in (1, 2)]
-    for running in both:
-        assert running.wait() == 0, running.result.err
-        assert running.result.verdict["restored"]
-    outputs = [running.result.out.splitlines() for running in both]
-    assert len({line for output in outputs for line in output[:2]}) == 4, "random numbers"
-    assert [output[-1] for output in outputs] == ["1", "2"]
-    assert template.count() == 1
+    both = [job.start("sh", "-c", f"{RANDOM}; echo {number} >/mine; sleep 2; cat /mine", options=["--warm", "--verbose"])
+            for number in (1, 2)]
+    for one in both:
+        assert one.end() == 0, one.err
+    assert [one.verdict["restored"] for one in both] == [True, True]
+    assert len({line for one in both for line in random_lines(one, 0)}) == 4
+    assert [one.out.splitlines()[-1] for one in both] == ["1", "2"]
 
 
-def test_ends(jobs, template, work):
+def test_ends(with_template, job):
     """warm: ends"""
-    # Those that are not the job's own, and a job apart from us.
-    assert template(True, 124, "--timeout", "6", "--", "sleep", "100").cause == "timeout"
-    env = {"XDG_RUNTIME_DIR": work}
-    jobs.mote_command(0, "run", *jobs.source(None, None), "--warm", "--verbose", "--detach", "--name", "apart", "--", "sh", "-c", "exit 9",
-                      env=env)
-    jobs.mote_command(9, "wait", "apart", env=env)
-    assert re.search(r'"restored": *true', (work / "mote/apart/verdict").read_text())
-    jobs.mote_command(0, "rm", "apart", env=env)
+    # Ends that are not the job's own, and a job apart from us.
+    assert with_template.run(True, "sleep 100", options=["--timeout", "6"], status=124).cause == "timeout"
+    job.detach("apart", "sh", "-c", "exit 9", options=["--warm", "--verbose"])
+    job.mote("wait", "apart", status=9)
+    assert '"restored":true' in (job.runtime / "apart/verdict").read_text()
+    job.mote("rm", "apart")
 
 
-def test_altered(template):
+def test_altered(with_template):
     """warm: altered"""
     # Each fault costs the template, one line, and no job; the job that boots saves a new one.
-    memory = template.one("memory")
+    memory = with_template.file("memory")
     memory.chmod(0o600)
-    os.truncate(memory, memory.stat().st_size - (1 << 20))
-    result = template(False, 3, "--", "sh", "-c", "exit 3")
-    assert "was altered since it was saved: it is removed, and the VM boots" in result.err
-    assert template.count() == 1
+    os.truncate(memory, memory.stat().st_size - BLOCK)
+    done = with_template.run(False, "exit 3", status=3)
+    assert "was altered since it was saved: it is removed, and the VM boots" in done.err
+    assert with_template.count() == 1
 
 
-def flip(file):
-    file.seek(4000)
-    file.write(b"\xff")
+def flip(opened):
+    opened.seek(4000)
+    opened.write(b"\xff")
 
 
-def zero(file):
-    file.write(bytes(64 << 20))
+def zero(opened):
+    for _ in range(64):
+        opened.write(bytes(BLOCK))
 
 
-def spin(file):
+def spin(opened):
     """The kernel's code, from 16 MiB on, becomes jumps to themselves."""
-    file.seek(16 << 20)
-    file.write(b"\xeb\xfe" * (3 << 20))
+    opened.seek(16 * BLOCK)
+    for _ in range(6):
+        opened.write(b"\xeb\xfe" * (BLOCK // 2))
 
 
-@pytest.mark.parametrize("name, change, reason", [
-    ("state", flip, "is not used, and the VM boots"),
-    ("memory", zero, "is not used, and the VM boots: "),
-    ("memory", spin, "is not used, and the VM boots: its guest said nothing for 20 seconds"),
-])
-def test_forged(template, name, change, reason):
-    """warm: forged, {name} by {change.__name__}"""
-    # What only the VM's process finds out: its guest has no kernel any more, or does not end and says nothing either.
-    forge(template, name, change)
-    result = template(False, 4, "--", "sh", "-c", "cat; exit 4", stdin="input\n")
-    assert result.text == "input"
-    assert reason in result.err
-    template(True, 0, "--", "true")
+def test_forged(with_template):
+    """warm: forged"""
+    # What only the VM's process finds out.
+    with_template.forge("state", flip)
+    assert "is not used, and the VM boots" in with_template.run(False, "exit 3", status=3).err
+    # Its guest has no kernel any more.
+    with_template.forge("memory", zero)
+    done = with_template.run(False, "cat; exit 4", stdin="input\n", status=4)
+    assert done.out == "input\n"
+    assert "is not used, and the VM boots: " in done.err
+    # Its guest does not end, and says nothing either.
+    with_template.forge("memory", spin)
+    done = with_template.run(False, "exit 5", status=5)
+    assert "is not used, and the VM boots: its guest said nothing for 20 seconds" in done.err
+    with_template.run(True, "true")
 
 
-def half_saved(warm, name, kib):
-    """Whether a template that is being saved has so much of its file NAME."""
-    for file in (warm.cache / "templates").glob(f"*.partial/{name}"):
-        try:
-            if file.stat().st_blocks // 2 >= kib:
-                return True
-        except FileNotFoundError:
-            pass
-    return False
+class Saving:
+    """A job whose template is being saved, seen to have come so far, or whole already: seen tells."""
+
+    def __init__(self, templates, name, kib):
+        templates.prune()
+        self.templates, self.name, self.size, self.seen = templates, name, kib << 10, False
+        self.job = templates.job.start("sleep", "100", options=["--warm", "--verbose"])
+        wait_until(self.come_so_far, 60, f"a template; {self.job.err}", 0.01)
+
+    def come_so_far(self):
+        for file in self.templates.folder.glob(f"*.partial/{self.name}"):
+            with contextlib.suppress(FileNotFoundError):
+                self.seen = self.seen or file.stat().st_blocks * 512 >= self.size
+        return self.seen or any(self.templates.folder.glob("[0-9a-f]" * 16 + "/about"))
 
 
-def saving(warm, name, kib):
-    """A job whose template is saved, until that was seen to have come so far; and whether it was. A moment that is over by the next look
-    is missed: then the template is whole."""
-    warm.prune()
-    running = warm.jobs.start("--warm", "--verbose", "--env", "SAVE_TEST=1", "--", "sleep", "100")
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if half_saved(warm, name, kib):
-            return running, True
-        if list((warm.cache / "templates").glob("?" * 16 + "/about")):
-            return running, False
-        time.sleep(0.01)
-    raise AssertionError(f"no template was saved within a minute: {running.result.err}")
+def kill(saving, started):
+    saving.job.signal(signal.SIGKILL)
+    saving.job.end()
+    assert not started.left_behind(), "processes"
 
 
-def killed(running):
-    running.kill(signal.SIGKILL)
-    running.wait()
-    time.sleep(1)
-    assert subprocess.run(["pgrep", "-af", "SAVE_TEST=1"], text=True, stdout=subprocess.PIPE, check=False).stdout == ""
-
-
-def test_killed_saving(warm):
+@pytest.mark.leaves_groups
+def test_killed_saving(templates, started):
     """warm: killed while it saves"""
     # Just begun, amid what the VM's process writes, and in the process that brings it to the disk: none is used, none is left.
     seen = 0
     for name, kib in (("memory", 0), ("memory", 2000), ("about", 0)):
-        running, was_half = saving(warm, name, kib)
-        seen += was_half
-        killed(running)
-        whole = warm.count()  # it may have been complete by then
-        assert whole + warm.partials() == 1
-        warm(whole == 1, 3, "--", "sh", "-c", "exit 3")
-        assert (warm.count(), warm.partials()) == (1, 0)
-        warm(True, 0, "--", "true")
+        saving = Saving(templates, name, kib)
+        seen += saving.seen
+        kill(saving, started)
+        # It may have been complete by then.
+        whole = templates.count()
+        assert whole + templates.partials() == 1
+        templates.run(whole == 1, "exit 3", status=3)
+        assert templates.counts() == (1, 0)
+        templates.run(True, "true")
     assert seen > 0, "no template was ever half saved"
     # What nobody takes over is swept when another is saved.
-    running, was_half = saving(warm, "memory", 0)
-    assert was_half
-    killed(running)
-    warm(False, 0, "--memory", "192M", "--", "true")
-    assert (warm.count(), warm.partials()) == (1, 0)
+    saving = Saving(templates, "memory", 0)
+    assert saving.seen
+    kill(saving, started)
+    templates.run(False, "true", options=["--memory", "192M"])
+    assert templates.counts() == (1, 0)
+    templates.prune()
 
 
-def test_signalled_saving(warm):
+def test_signalled_saving(templates):
     """warm: Ctrl-C while it saves"""
     # The job runs, and Ctrl-C is heard, while the template is brought to the disk.
-    running, _ = saving(warm, "about", 0)
-    running.kill(signal.SIGINT)
-    assert running.wait() == 130
-    assert warm.partials() == 0
-    warm.prune()
+    saving = Saving(templates, "about", 0)
+    saving.job.signal(signal.SIGINT)
+    assert saving.job.end() == 130
+    assert templates.partials() == 0
+    templates.prune()
 
 
-def test_devices(warm, images):
+def test_devices(templates, images):
     """warm: devices"""
-    # All of them, and more than one processor.
-    options = ["--cpus", "2", "--net", "user", "--scratch", "64M", "--volume", f"{images}/volume:/v:ro", "--volume",
-               f"{images}/volume/sub/file:/f:ro", "--", "sh", "-c",
-               """cat /v/sub/file; cmp /v/sub/file /f && nproc; ip -4 addr show eth0 | grep -c 10.0.2.15
-               df -m / | sed -n "s/.* \\([4-6][0-9]\\) .*/scratch/p"; echo x >/file && cat /file"""]
-    cold = warm(False, 0, *options)
-    assert "from the host" in cold.out
-    assert warm(True, 0, *options).out == cold.out
+    # All devices, and more than one processor.
+    templates.prune()
+    options = ["--cpus", "2", "--net", "user", "--scratch", "64M", "--volume", f"{images}/volume:/v:ro",
+               "--volume", f"{images}/volume/sub/file:/f:ro"]
+    script = (r'cat /v/sub/file; cmp /v/sub/file /f && nproc; ip -4 addr show eth0 | grep -c 10.0.2.15; '
+              r'df -m / | sed -n "s/.* \([4-6][0-9]\) .*/scratch/p"; echo x >/file && cat /file')
+    cold = templates.run(False, script, options=options)
+    assert cold.out.splitlines() == ["from the host", "2", "1", "scratch", "x"]
+    assert templates.run(True, script, options=options).out == cold.out
 
 
-def test_no_room(warm, work):
+def test_no_room(templates, folder):
     """warm: no room"""
-    # A folder without room, or where files may not become as long: the job runs, and its user is told.
-    small = work / "small"
+    # A folder without room, or where files may not become as long: the job runs to its end, and is told so.
+    small = folder / "small"
     small.mkdir()
-    env = {"MOTE_CACHE": small}
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6M", "small", small], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-        assert "the next job boots, too" in warm(False, 5, "--", "sh", "-c", "exit 5", env=env).err
-        assert list((small / "templates").iterdir()) == []
-        subprocess.run(["umount", small], check=True)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, before[1]))
-    try:
-        assert "the next job boots, too" in warm(False, 5, "--", "sh", "-c", "exit 5", env=env).err
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    templates.move(small)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6M", "small", small], stderr=subprocess.DEVNULL, check=False)
+    if mounted.returncode == 0:
+        try:
+            done = templates.run(False, "exit 5", status=5)
+            assert "the next job boots, too" in done.err
+            assert os.listdir(small / "templates") == []
+        finally:
+            subprocess.run(["umount", small], check=True)
+    done = templates.run(False, "exit 5", status=5,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096 << 10, 4096 << 10)))
+    assert "the next job boots, too" in done.err
 
 
-def test_stock(warm, images):
+def test_stock(templates, kernel):
     """warm: stock kernel"""
-    runs = [warm(restored, 42, "--", "sh", "-c", f"date +%s; {RANDOM}; cat; exit 42", stdin="in\n", env={"MOTE_KERNEL": images / "stock/bzImage"})
-            for restored in (False, True)]
-    warm.has_the_time(runs[1])
-    assert len({line for result in runs for line in result.out.splitlines()[1:3]}) == 4, "random numbers"
+    templates.prune()
+    cold, warm = (templates.run(restored, f"date +%s; {RANDOM}; cat; exit 42", stdin="in\n", status=42,
+                                env={"MOTE_KERNEL": str(kernel.stock)}) for restored in (False, True))
+    templates.is_now(warm)
+    assert len({line for done in (cold, warm) for line in random_lines(done)}) == 4
 
 
-def test_list(warm, jobs, images):
+def test_list(with_template, images):
     """warm: list and prune"""
-    before = warm.count()
-    assert f"{images}/root.erofs" in jobs.mote_command(0, "template", "list").out
-    assert before > 0
-    assert jobs.mote_command(0, "template", "prune", "--older", "1h").text == "0 removed, 0 MiB"
-    assert f"{before} removed" in jobs.mote_command(0, "template", "prune", "--all").out
-    assert warm.count() == 0
+    before = with_template.count()
+    assert str(images / "root.erofs") in with_template.job.mote("template", "list").out
+    assert with_template.job.mote("template", "prune", "--older", "1h").out == "0 removed, 0 MiB\n"
+    assert f"{before} removed" in with_template.job.mote("template", "prune", "--all").out
+    assert with_template.count() == 0
 
 
-@pytest.mark.skipif(os.environ.get("MOTE_LAB") != "1", reason="it changes how the host mounts its control groups")
-def test_doctor(jobs):
+@pytest.mark.lab_only
+def test_doctor(job):
     """warm: the advice for its host"""
     # What the kernel has each VM wait for, told by `mote doctor`, and mended by what it says.
-    said = jobs.mote_command(None, "doctor").out
+    said = job.mote("doctor", status=None).out
     advice = re.search(r"; run: sudo (mount .*favordynmods.*)", said)
-    subprocess.run(advice[1], shell=True, check=True)
-    assert "favordynmods" not in jobs.mote_command(None, "doctor").out
-    assert pathlib.Path("/proc/mounts").read_text().count("favordynmods") > 0
+    assert advice, said
+    subprocess.run(shlex.split(advice[1]), check=True)
+    assert "favordynmods" not in job.mote("doctor", status=None).out
