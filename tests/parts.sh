@@ -4,14 +4,11 @@
 # What the tests of guests share: parts with a machine of their own each, and their counts.
 # shellcheck disable=SC2154 # runner is of scripts/lib.sh
 
-# The clock of a part's lab, where it is not tsc: hosts with another are common, and programs call the kernel there.
-declare -A clocks=([streams]=hpet)
-
 # run_part TIER PART LOG COMMAND…: adds up the part's counts; status 1 when it gave none.
 run_part() {
     local tier=$1 part=$2 log=$3 counts begun=$SECONDS
     shift 3
-    env "MOTE_${tier^^}_PARTS=$part" "MOTE_LAB_CLOCK=${MOTE_LAB_CLOCK:-${clocks[$part]:-tsc}}" "${runner[@]}" "$@" 2>&1 | tee "$log" || true
+    env "MOTE_${tier^^}_PARTS=$part" "${runner[@]}" "$@" 2>&1 | tee "$log" || true
     counts=$(sed -n "s/^$tier: \([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p" "$log")
     [[ -n $counts ]] || return 1
     passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
