@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,6 +181,41 @@ static void requests_in_flight_are_finished(void **state)
     }
 }
 
+/* Has calls that are held go on after a while. */
+static void *release_later(void *context)
+{
+    struct faults *faults = context;
+
+    usleep(50000);
+    atomic_store(&faults->hold, false);
+    for (int i = 0; i < 8; i++)
+        sem_post(&faults->released);
+    return NULL;
+}
+
+/* Reads leave nothing to flush; they are waited for all the same. */
+static void slow_reads_are_finished(void **state)
+{
+    struct next *next = *state;
+    struct disk_bench *bench = &next->faulty.bench;
+    struct error error = ERROR_INIT;
+    pthread_t thread;
+
+    restart(&next->faulty, engines[1], BENCH_ALL_FEATURES);
+    atomic_store(&next->faulty.faults.hold, true);
+    for (unsigned int n = 0; n < 4; n++)
+        disk_bench_add(bench, 0, n, BLK_IN, 1000 + 8 * n, 4096 * n, 4096);
+    pthread_mutex_lock(bench->block->virtio.env.lock);
+    bench->block->virtio.class->kick(&bench->block->virtio, 0);
+    pthread_mutex_unlock(bench->block->virtio.env.lock);
+    assert_int_equal(pthread_create(&thread, NULL, release_later, &next->faulty.faults), 0);
+    assert_int_equal(replace(next, next->path, &error), 0);
+    for (unsigned int n = 0; n < 4; n++)
+        assert_int_equal(disk_bench_status(bench, n), BLK_OK);
+    check_pattern(&next->faulty, 1000, 4 * 4096);
+    pthread_join(thread, NULL);
+}
+
 static void refused(struct next *next, const char *path, const char *why)
 {
     struct error error = ERROR_INIT;
@@ -330,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TWO(replaced_and_back),
         TWO(requests_in_flight_are_finished),
+        TWO(slow_reads_are_finished),
         TWO(what_cannot_be_opened_leaves_the_old_one),
         TWO(a_disk_with_an_overlay_is_refused),
         TWO(an_unsuitable_descriptor_leaves_the_old_one),

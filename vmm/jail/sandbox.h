@@ -8,9 +8,10 @@
  *
  * Two processes.  The supervisor is the one that the user started: it keeps the
  * terminal, the signals, the clock and the clean-up, and never reads a byte of
- * the guest's that it does not check.  Its child is the monitor: it opens what
- * the VM needs, as the user may, and then goes through the layers, one after the
- * other, each on top of those before:
+ * the guest's that it does not check.  It opens disks, kernel and initrd, as the
+ * user may.  Its child is the monitor: it makes the VM of the descriptors that it
+ * inherits, and then goes through the layers, one after the other, each on top of
+ * those before:
  *
  *   descriptors   what the caller of Mote left open is closed
  *   limits        no core file; no more descriptors and memory than the VM needs; no
