@@ -249,7 +249,7 @@ static void test_bad_options(void **state)
         "ro,", "queues=2,,", "x,serial=\x01", "x,rat=1", "x,ro,ro", "x,format=qcow2", "x,rate=0",
     };
     struct error error = ERROR_INIT;
-    void *parsed;
+    void *parsed = NULL;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

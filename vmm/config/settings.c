@@ -292,7 +292,8 @@ int settings_finish(const struct settings *settings, const struct schema *schema
             if (strcmp(item->key, known[k]) == 0)
                 return error_set(error, EINVAL, "--%s: '%s' is given twice; give it once",
                                  settings->option, item->key);
-        return unknown_key(settings, item->key[0] ? item->key : item->value, known, offered, error);
+        /* Nothing between two commas is a flag without a name. */
+        return unknown_key(settings, item->key[0] || !item->value ? item->key : item->value, known, offered, error);
     }
     return 0;
 }
