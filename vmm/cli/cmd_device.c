@@ -27,7 +27,7 @@ static int disk_replace(int argc, char **argv)
     static const struct option_table table = {
         "mote disk replace NAME ID PATH",
         "Puts another file or block device in the place of a disk's, while the VM NAME runs: what the guest\n"
-        "wrote is flushed to the old file, which is then closed and unlocked, and the guest is told the new\n"
+        "wrote is flushed to the old file, which is then closed and unlocked, and the guest sees the new\n"
         "size.  Have it unmount the disk first: what it keeps in memory of a file system is of the old one.\n"
         IDS
         "The disk's other options stay.  One with overlay= gets no other file.",
