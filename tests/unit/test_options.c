@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,33 @@ static void help_goes_to_standard_output(void **state)
     }
 }
 
+/* Such as a file of values that the other options replace: set first, once, and only where it is the option. */
+static void early_options_come_first(void **state)
+{
+    static const struct option_row early_rows[] = {
+        { "Kernel", "kernel", "FILE", "a file", option_set_text, .offset = offsetof(struct target, kernel) },
+        { NULL, "all", "FILE", "sets the kernel, too", option_set_text, .offset = offsetof(struct target, kernel),
+          .early = true },
+        { NULL, "cmdline", "TEXT", "a text", option_set_text, .offset = offsetof(struct target, cmdline) },
+    };
+    static const struct option_table early_table = { .usage = "mote test", .summary = "", .rows = early_rows, .count = 3 };
+    char command[] = "test", kernel[] = "--kernel=k", all[] = "--all=a", text[] = "--cmdline=--all=b";
+    char *before[] = { command, all, kernel, NULL }, *after[] = { command, kernel, all, NULL };
+    char *alone[] = { command, text, all, NULL };
+    struct target target;
+    struct error error = ERROR_INIT;
+    bool helped;
+
+    (void)state;
+    assert_int_equal(options_parse(&early_table, &target, 3, before, &helped, &error), 0);
+    assert_string_equal(target.kernel, "k");
+    assert_int_equal(options_parse(&early_table, &target, 3, after, &helped, &error), 0);
+    assert_string_equal(target.kernel, "k");
+    assert_int_equal(options_parse(&early_table, &target, 3, alone, &helped, &error), 0);
+    assert_string_equal(target.kernel, "a");
+    assert_string_equal(target.cmdline, "--all=b");
+}
+
 int main(void)
 {
     struct CMUnitTest tests[96] = {
@@ -384,8 +412,9 @@ int main(void)
         cmocka_unit_test(nearest),
         cmocka_unit_test(help_is_aligned),
         cmocka_unit_test(help_goes_to_standard_output),
+        cmocka_unit_test(early_options_come_first),
     };
-    size_t count = 5;
+    size_t count = 6;
 
     count += LOADING_ADD(tests + count, parse_cases, check_parse);
     count += LOADING_ADD(tests + count, number_cases, check_number);
