@@ -151,6 +151,17 @@ static bool is_there(struct json_object *object, const char *key)
     return json_object_object_get_ex(object, key, &value) && value;
 }
 
+/* A number whose default is out of its range, such as a forwarded port: an object without it says nothing. */
+static bool is_required(const struct schema_row *row, const void *target)
+{
+    uint64_t number = 0;
+
+    if (row->kind != SCHEMA_NUMBER)
+        return false;
+    memcpy(&number, (const char *)target + row->offset, row->size); /* little-endian */
+    return number < row->minimum || number > row->maximum;
+}
+
 int schema_json_read(const struct schema_json *json, const char *path, struct json_object *object,
                      const struct schema *schema, void *target)
 {
@@ -159,8 +170,10 @@ int schema_json_read(const struct schema_json *json, const char *path, struct js
     int result;
 
     assert(schema->count + json->extra_count <= ARRAY_LENGTH(keys));
-    for (size_t i = 0; i < schema->count; i++)
+    for (size_t i = 0; i < schema->count; i++) {
         keys[i] = key_of(&schema->rows[i], i);
+        keys[i].required = is_required(&schema->rows[i], target);
+    }
     for (size_t i = 0; i < json->extra_count; i++) {
         keys[schema->count + i] = json->extra[i];
         keys[schema->count + i].offset = (schema->count + i) * sizeof(union member);
