@@ -175,7 +175,7 @@ static void report(struct broken_monitor *monitor, enum vm_end_kind end, int num
     };
 
     memset(sent.exited.message, 'x', sizeof(sent.exited.message)); /* without an end */
-    strncpy(sent.exited.how, how, sizeof(sent.exited.how));
+    memcpy(sent.exited.how, how, strnlen(how, sizeof(sent.exited.how)));
     assert_int_equal(message_send(monitor->channel, &sent, NULL, 0, 0), 0);
 }
 
