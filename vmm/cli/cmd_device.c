@@ -53,7 +53,7 @@ static int disk_replace(int argc, char **argv)
     request = vm_client_request("replace-disk");
     add_text(request, "disk", words[1]);
     add_text(request, "path", path);
-    return vm_client_ask(words[0], request, NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
+    return vm_client_ask(words[0], request, NULL, NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
 }
 
 static int set_rate(const struct option_table *table, const char *kind, int argc, char **argv)
@@ -72,7 +72,7 @@ static int set_rate(const struct option_table *table, const char *kind, int argc
     add_text(request, "kind", kind);
     add_text(request, "device", words[1]);
     add_text(request, "rates", words[2]);
-    return vm_client_ask(words[0], request, NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
+    return vm_client_ask(words[0], request, NULL, NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
 }
 
 static int disk_set(int argc, char **argv)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mote status`: a VM or job that runs, by its control socket; what its monitor has counted, where that answers. */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stddef.h>
@@ -11,8 +10,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/options.h"
 #include "vmm/cli/commands.h"
-#include "vmm/supervisor/control_socket.h"
-#include "vmm/supervisor/store.h"
+#include "vmm/cli/vm_client.h"
 
 struct status_options {
     bool json;
@@ -23,14 +21,6 @@ static const struct option_row rows[] = {
 };
 
 /* ---- asking ----------------------------------------------------------------- */
-
-static int ask(const struct store_entry *entry, const char *verb, struct json_object **reply, struct error *error)
-{
-    struct json_object *request = json_object_new_object();
-
-    json_object_object_add(request, "command", json_object_new_string(verb));
-    return control_socket_ask(entry->folder, request, reply, NULL, error);
-}
 
 /* Adds to STATUS what STATISTICS, which is released, has. */
 static void join(struct json_object *status, struct json_object *statistics)
@@ -43,24 +33,17 @@ static void join(struct json_object *status, struct json_object *statistics)
 /* A monitor that does not answer keeps nobody from the rest, which says why. */
 static int read_status(const char *name, struct json_object **status, struct error *error)
 {
-    struct store_entry entry = STORE_ENTRY_INIT;
     struct json_object *statistics = NULL;
     struct error why = ERROR_INIT;
-    int result = store_find(&entry, name, error);
+    int result = vm_client_ask(name, vm_client_request("status"), status, NULL, error);
 
     if (result < 0)
-        return error_set(error, ENOENT, "VM %s: is not there; 'mote ps' lists those that are", name);
-    result = ask(&entry, "status", status, &why);
-    if (result < 0) {
-        store_close(&entry);
-        return error_set(error, why.number, "VM %s: %s", name, why.message);
-    }
-    if (ask(&entry, "statistics", &statistics, &why) == 0)
+        return result;
+    if (vm_client_ask(name, vm_client_request("statistics"), &statistics, NULL, &why) == 0)
         join(*status, statistics);
     else
         json_object_object_add(*status, "statistics_error", json_object_new_string(why.message));
     json_object_object_del(*status, "ok");
-    store_close(&entry);
     return 0;
 }
 

@@ -47,7 +47,7 @@ int cmd_verb(int argc, char **argv)
         return command_failed(&error);
     if (helped)
         return STATUS_OK;
-    return vm_client_ask(name, vm_client_request(verb->name), NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
+    return vm_client_ask(name, vm_client_request(verb->name), NULL, NULL, &error) < 0 ? command_failed(&error) : STATUS_OK;
 }
 
 /* ---- snapshot -------------------------------------------------------------- */
@@ -101,7 +101,7 @@ static int snapshot(const char *name, const char *folder, const struct vm_option
     }
     progress_init(&growth.progress, true);
     progress_begin(&growth.progress, 0, "saving %s", name);
-    result = vm_client_ask(name, request, &waiting, error);
+    result = vm_client_ask(name, request, NULL, &waiting, error);
     progress_end(&growth.progress);
     free(growth.memory);
     return result;

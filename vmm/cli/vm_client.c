@@ -10,11 +10,11 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/supervisor/store.h"
 
-int vm_client_ask(const char *name, struct json_object *request, const struct control_waiting *waiting,
-                  struct error *error)
+int vm_client_ask(const char *name, struct json_object *request, struct json_object **reply,
+                  const struct control_waiting *waiting, struct error *error)
 {
     struct store_entry entry = STORE_ENTRY_INIT;
-    struct json_object *reply = NULL;
+    struct json_object *answer = NULL;
     struct error why = ERROR_INIT;
     int result = store_find(&entry, name, error);
 
@@ -22,11 +22,13 @@ int vm_client_ask(const char *name, struct json_object *request, const struct co
         json_object_put(request);
         return error_set(error, ENOENT, "VM %s: is not there; 'mote ps' lists those that are", name);
     }
-    result = control_socket_ask(entry.folder, request, &reply, waiting, &why);
+    result = control_socket_ask(entry.folder, request, &answer, waiting, &why);
     if (result < 0)
         error_set(error, why.number, "VM %s: %s", name, why.message);
+    else if (reply)
+        *reply = answer;
     else
-        json_object_put(reply);
+        json_object_put(answer);
     store_close(&entry);
     return result;
 }

@@ -13,8 +13,8 @@
 struct json_object *vm_client_request(const char *command);
 /* The VM's supervisor may be in another folder.  NULL with errno; the caller frees it. */
 char *vm_client_absolute(const char *path);
-/* Gives REQUEST away.  WAITING may be NULL. */
-int vm_client_ask(const char *name, struct json_object *request, const struct control_waiting *waiting,
-                  struct error *error);
+/* Gives REQUEST away.  *REPLY is the caller's to put; REPLY and WAITING may be NULL. */
+int vm_client_ask(const char *name, struct json_object *request, struct json_object **reply,
+                  const struct control_waiting *waiting, struct error *error);
 
 #endif
